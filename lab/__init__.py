@@ -1,0 +1,1 @@
+"""The lab: a small AWS-shaped cloud on one machine."""

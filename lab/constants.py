@@ -1,0 +1,34 @@
+"""Names, addresses and places of the lab, in one file."""
+
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+#: Every lab address lies here: the benchmarking range of RFC 2544, routed nowhere.
+RANGE = IPv4Network("198.18.0.0/15")
+#: The machine's own address on the bridge: router, mirror, registry, apt proxy, token authenticator.
+FABRIC = IPv4Address("198.19.255.254")
+BRIDGE = "twinplane0"
+
+#: Pods of the lab's EKS nodes, and its hidden control planes. Stacks choose the other ranges.
+EKS_PODS = IPv4Network("198.18.128.0/18")
+EKS_CONTROL_PLANES = IPv4Network("198.19.240.0/24")
+
+API_PORT = 4515
+API_URL = f"http://127.0.0.1:{API_PORT}"
+MIRROR_PORT = 8080
+REGISTRY_PORT = 5000
+APT_PROXY_PORT = 3142
+AUTHENTICATOR_PORT = 8443
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+
+PROJECT = Path(__file__).resolve().parents[1]
+#: Kept by `make down`: tools, host images, Debian packages.
+CACHE = Path.home() / ".cache" / "twinplane"
+#: Gone after `make down`: hosts, API state, Pulumi state of the lab stacks, logs.
+STATE = Path("/var/lib/twinplane")
+
+#: Debian 12 as released, without its security updates, and the same with all of them.
+BASE_RELEASE = "20260901"
+UPDATED_RELEASE = "20261101"

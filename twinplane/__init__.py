@@ -1,0 +1,1 @@
+"""Twinplane: the same Kubernetes, managed and self-managed, side by side."""
