@@ -1,0 +1,3 @@
+from lab.toolchain import main
+
+main()

@@ -1,0 +1,3 @@
+module twinplane.dev/workload
+
+go 1.26.0
