@@ -50,7 +50,7 @@ def _libraries(binary: Path) -> list[Path]:
 
 
 def images() -> list[Image]:
-    """Every image that a lab node pulls. The tags are those that kubeadm 1.36.3 names (`kubeadm config images list`)."""
+    """Every image that a lab node pulls, tagged as `kubeadm config images list` of 1.36.3 names them."""
     control_plane = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     made = [Image(name, f"v{KUBERNETES}", {f"/usr/local/bin/{name}": toolchain.tool(name)}) for name in control_plane]
     packet_filter = {path: Path(path) for path in ("/usr/sbin/nft", "/usr/sbin/xtables-nft-multi")}

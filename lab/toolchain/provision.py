@@ -60,9 +60,7 @@ def download(tool: Tool, folder: Path) -> Path | None:
         return None
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     if digest not in sums:
-        raise Failed(
-            f"{tool.name}: {tool.download.url} does not match its checksum {tool.download.sums}; try again later"
-        )
+        raise Failed(f"{tool.name}: {tool.download.url} does not match {tool.download.sums}; try again later")
     if tool.download.member:
         with tarfile.open(archive) as tar:
             member = tar.extractfile(tool.download.member)

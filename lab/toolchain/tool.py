@@ -18,7 +18,7 @@ MODULES = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Download:
-    """An official binary: `url` of a file or .tar.gz, `sums` the publisher's checksum file, `member` the path inside."""
+    """An official binary: `url` of a file or .tar.gz, `sums` its checksum file, `member` the path inside."""
 
     url: str
     sums: str

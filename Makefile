@@ -1,0 +1,51 @@
+# make demo: both clusters, live, on this machine.  make test: everything that proves it.  make down: leave nothing.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3.11
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(HOME)/.cache/twinplane/bin:$(PATH)
+
+.PHONY: help setup lint types unit lab-test test demo down benchmark
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed: set PYTHON" >&2; exit 2; }
+	test -x $(VENV)/bin/uv || { $(PYTHON) -m venv --clear $(VENV) && $(VENV)/bin/pip install -q --no-deps --require-hashes -r requirements-uv.txt; }
+	$(VENV)/bin/uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements.txt
+	echo $(CURDIR) > $$($(VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/twinplane.pth
+	printf '#!/bin/sh\nexec %s/$(VENV)/bin/python -m twinplane "$$@"\n' $(CURDIR) > $(VENV)/bin/twinplane
+	chmod +x $(VENV)/bin/twinplane
+	touch $@
+
+setup: $(VENV)/ready ## The virtual environment, with every library pinned
+
+lint: setup ## ruff, import-linter, ansible-lint
+	ruff check . && ruff format --check .
+	lint-imports
+	ansible-lint --offline -q playbooks
+
+types: setup ## mypy, strict
+	mypy
+
+unit: setup ## The fast tests: mocks, pure functions, golden files
+	pytest tests --ignore tests/lab
+
+lab-test: setup ## The lab, end to end
+	twinplane lab prepare
+	pytest tests/lab
+
+test: lint types unit lab-test ## Everything that proves it
+
+demo: setup ## Both clusters on this machine, and the comparison
+	twinplane lab demo
+
+down: setup ## Removes every host, mount, link, route and process of the lab
+	twinplane lab down
+
+benchmark: setup ## Ratios, side by side in one run
+	python -m benchmarks
