@@ -1,0 +1,1 @@
+"""One noun, one file, one ComponentResource, one frozen args dataclass."""

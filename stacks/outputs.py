@@ -1,0 +1,131 @@
+"""The export contract: what a stack gives to inventory, compare and the day-2 verbs. Imports no pulumi."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from twinplane.errors import UsageError
+
+Kind = Literal["managed", "self-managed"]
+KINDS: tuple[Kind, ...] = ("managed", "self-managed")
+Role = Literal["control-plane", "worker"]
+ROLES: tuple[Role, ...] = ("control-plane", "worker")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that the stack's owner logs in to."""
+
+    name: str
+    role: Role
+    instance_id: str
+    private_ip: str
+    #: Where SSH reaches it from the operator's side: its public address, or the private one where there is none.
+    ssh_address: str
+    #: The pinned SSH host key, as in known_hosts: "ssh-ed25519 AAAA...".
+    host_key: str
+
+    @classmethod
+    def from_export(cls, machine: Mapping[str, Any]) -> Machine:
+        """Reads one entry of the `machines` output. Raises UsageError where a field is missing."""
+        role = _text(machine, "role")
+        if role not in ROLES:
+            raise UsageError(f"output machines: role {role!r} is none of {', '.join(ROLES)}")
+        return cls(
+            name=_text(machine, "name"),
+            role=role,
+            instance_id=_text(machine, "instanceId"),
+            private_ip=_text(machine, "privateIp"),
+            ssh_address=_text(machine, "sshAddress"),
+            host_key=_text(machine, "hostKey"),
+        )
+
+    def export(self) -> dict[str, str]:
+        """The same as plain data: one entry of the `machines` output, and of the request to twinplane.ansible."""
+        return {
+            "name": self.name,
+            "role": self.role,
+            "instanceId": self.instance_id,
+            "privateIp": self.private_ip,
+            "sshAddress": self.ssh_address,
+            "hostKey": self.host_key,
+        }
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Where the sample app runs in the cluster."""
+
+    namespace: str
+    deployment: str
+    service: str
+    #: The TCP port on every node that reaches the Service.
+    node_port: int
+
+    @classmethod
+    def from_export(cls, workload: Mapping[str, Any]) -> Workload:
+        """Reads the `workload` output. Raises UsageError where a field is missing."""
+        return cls(
+            namespace=_text(workload, "namespace"),
+            deployment=_text(workload, "deployment"),
+            service=_text(workload, "service"),
+            node_port=int(_required(workload, "nodePort")),  # the engine's numbers are floats
+        )
+
+
+@dataclass(frozen=True)
+class StackOutputs:
+    """All exports of one stack. Fields of the other kind are None, or empty."""
+
+    kind: Kind
+    cluster_name: str
+    region: str
+    #: "1.36.3" on self-managed; on managed what EKS knows, the minor "1.36".
+    kubernetes_version: str
+    #: URL of the API server, with scheme and port.
+    api_endpoint: str
+    #: Text, YAML or JSON. A secret.
+    kubeconfig: str
+    workload: Workload
+    # self-managed
+    machines: tuple[Machine, ...] = ()
+    ssh_user: str | None = None
+    #: OpenSSH private key, PEM. A secret.
+    ssh_private_key: str | None = None
+    # managed
+    node_group_name: str | None = None
+    node_release_version: str | None = None
+
+    @classmethod
+    def from_exports(cls, exports: Mapping[str, Any]) -> StackOutputs:
+        """Reads `pulumi stack output --json --show-secrets`. Raises UsageError where an output is missing."""
+        kind = _text(exports, "kind")
+        if kind not in KINDS:
+            raise UsageError(f"output kind: {kind!r} is none of {', '.join(KINDS)}")
+        managed = kind == "managed"
+        return cls(
+            kind=kind,
+            cluster_name=_text(exports, "clusterName"),
+            region=_text(exports, "region"),
+            kubernetes_version=_text(exports, "kubernetesVersion"),
+            api_endpoint=_text(exports, "apiEndpoint"),
+            kubeconfig=_text(exports, "kubeconfig"),
+            workload=Workload.from_export(_required(exports, "workload")),
+            machines=() if managed else tuple(Machine.from_export(m) for m in _required(exports, "machines")),
+            ssh_user=None if managed else _text(exports, "sshUser"),
+            ssh_private_key=None if managed else _text(exports, "sshPrivateKey"),
+            node_group_name=_text(exports, "nodeGroupName") if managed else None,
+            node_release_version=_text(exports, "nodeReleaseVersion") if managed else None,
+        )
+
+
+def _required(exports: Mapping[str, Any], key: str) -> Any:
+    if exports.get(key) is None:
+        raise UsageError(f"output {key}: missing; the stack is not up, run pulumi up")
+    return exports[key]
+
+
+def _text(exports: Mapping[str, Any], key: str) -> str:
+    return str(_required(exports, key))
