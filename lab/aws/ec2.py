@@ -1,0 +1,116 @@
+"""EC2 instances as hosts: what the API says is asked for, what the hosts say is told.
+
+moto keeps what callers want (`running`, `stopped`, `terminated`). `State` shows callers where the host really is on its
+way there. The EKS stand-in launches its nodes here too, and adds what makes a host a node through `bootstraps`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.aws import api, images
+from lab.constants import ACCOUNT, REGION
+
+#: AWS's codes of the states an instance can be in.
+CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One instance, as far as its host must know."""
+
+    id: str
+    wanted: str  # running | stopped | terminated
+    state: str  # one of CODES, what DescribeInstances says
+    release: str  # of the host image, such as constants.BASE_RELEASE
+    address: str  # private IPv4 address
+    hostname: str  # such as ip-198-18-0-10.ec2.internal
+    zone: str  # such as us-east-1a
+    subnet_id: str
+    instance_type: str
+    user_data: bytes
+    authorized_keys: tuple[str, ...]
+    tags: Mapping[str, str]
+    token: str  # the client token of its launch, "" for none
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """What turns a plain host into something else: given before its first boot. Arguments as of `lab.hosts.host`."""
+
+    files: Mapping[str, tuple[bytes, int]]  # path -> contents, mode
+    binds: Mapping[str, str]  # path on this machine -> path in the host, read-only
+    ssh: bool = False
+
+
+#: Asked in turn, without the API's lock, before a host is made; the first that answers decides. The EKS stand-in adds
+#: its own while it is imported; it must answer from state on disk, since the daemon may have been restarted in between.
+bootstraps: list[Callable[[Machine], Bootstrap | None]] = []
+
+
+def launch(*, release: str, subnet_id: str, instance_type: str, tags: Mapping[str, str], token: str) -> str:
+    """Runs one instance of an EKS node image. -> its id, at once; `find(id).address` is known then, too.
+
+    `token` (at most 64 ASCII characters) names this launch: asked again with it, the living instance of the first time
+    is the answer. Raises botocore's ClientError as RunInstances does.
+    """
+    for machine in machines():
+        if machine.token == token and machine.wanted != "terminated":
+            return machine.id
+    answer = api.client("ec2").run_instances(
+        ImageId=images.eks_node(release).id,
+        InstanceType=instance_type,  # type: ignore[arg-type]
+        SubnetId=subnet_id,
+        MinCount=1,
+        MaxCount=1,
+        ClientToken=token,
+        TagSpecifications=[
+            {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        ],
+    )
+    return answer["Instances"][0]["InstanceId"]
+
+
+def terminate(instance_id: str) -> None:
+    """Asks for the end of an instance; `find(id).state` is `terminated` when its host is gone. Unknown ids are fine."""
+    if find(instance_id):
+        api.client("ec2").terminate_instances(InstanceIds=[instance_id])
+
+
+def find(instance_id: str) -> Machine | None:
+    """-> the instance of that id, also a terminated one; None where there never was one."""
+    return next((machine for machine in machines() if machine.id == instance_id), None)
+
+
+def machines() -> list[Machine]:
+    """-> all instances, the oldest first."""
+    with api.lock:
+        return [_machine(instance) for instance in _backend().all_instances()]
+
+
+def _backend() -> Any:
+    from moto.ec2 import ec2_backends
+
+    return ec2_backends[ACCOUNT][REGION]
+
+
+def _machine(instance: Any) -> Machine:
+    key = _backend().key_pairs.get(instance.key_name)
+    return Machine(
+        id=instance.id,
+        wanted=instance._state.wanted,
+        state=instance._state.name,
+        release=images.release(instance.image_id),
+        address=str(instance.private_ip),
+        hostname=instance.private_dns_name,
+        zone=str(instance.availability_zone),
+        subnet_id=str(instance.subnet_id),
+        instance_type=instance.instance_type,
+        user_data=base64.b64decode(str(instance.user_data or "")),
+        authorized_keys=(key.public_key.strip(),) if key else (),
+        tags={tag["key"]: tag["value"] for tag in instance.get_tags()},
+        token=instance.client_token or "",
+    )
