@@ -1,0 +1,162 @@
+"""One function for each form of config value: text in, value out, ValueError with what is wrong and what is right."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+#: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
+SUPPORTED_MINORS = ("1.34", "1.35", "1.36")
+
+
+@dataclass(frozen=True)
+class MachineImage:
+    """Which machine image: the newest of `owner` (an AWS account) whose name matches `name` (with * and ?)."""
+
+    owner: str
+    name: str
+
+
+#: Debian's own account, https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm
+DEBIAN_12 = MachineImage(owner="136693071363", name="debian-12-amd64-*")
+
+
+def choice(*options: str) -> Callable[[str], str]:
+    """One of the options."""
+
+    def parse(text: str) -> str:
+        if text not in options:
+            raise ValueError(f"{text!r} is none of {', '.join(options)}")
+        return text
+
+    return parse
+
+
+def integer(least: int, most: int) -> Callable[[str], int]:
+    """A whole number, bounds included."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,6}", text) or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def control_planes(text: str) -> int:
+    """1, or 3 for a control plane that outlives a machine."""
+    if re.fullmatch(r"\d*[02468]", text):
+        raise ValueError(f"{text} is even: etcd needs a majority, and one machine less gives the same; choose 1 or 3")
+    if text not in ("1", "3"):
+        raise ValueError(f"{text!r} is neither 1 nor 3")
+    return int(text)
+
+
+def kubernetes_version(text: str) -> str:
+    """An exact release of a supported minor."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", text):
+        raise ValueError(f"{text!r} is not an exact release such as 1.36.3")
+    if minor(text) not in SUPPORTED_MINORS:
+        raise ValueError(f"{text} is not supported; minors that are: {', '.join(SUPPORTED_MINORS)}")
+    return text
+
+
+def minor(version: str) -> str:
+    """ "1.36" of "1.36.3" or "1.36.3-20260901"."""
+    return ".".join(version.split(".")[:2])
+
+
+def node_release(text: str) -> str:
+    """A release of the EKS node image."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+-\d{8}", text):
+        raise ValueError(f"{text!r} is not a release of the EKS node image such as 1.36.3-20260901")
+    return text
+
+
+def network(largest: int, smallest: int) -> Callable[[str], IPv4Network]:
+    """An IPv4 block whose prefix length is from `largest` to `smallest`."""
+
+    def parse(text: str) -> IPv4Network:
+        block = _block(text)
+        if block.prefixlen > smallest:
+            raise ValueError(f"{text} is too small: /{smallest} or larger is needed")
+        if block.prefixlen < largest:
+            raise ValueError(f"{text} is too large: /{largest} or smaller is needed")
+        return block
+
+    return parse
+
+
+def sources(text: str) -> tuple[str, ...]:
+    """A list of IPv4 blocks that a port is opened to. Never the whole Internet, nor a large part of it."""
+    blocks = [_block(item) for item in _strings(text, '["198.51.100.0/24"]')]
+    if not blocks:
+        raise ValueError("empty: at least one block is needed")
+    for block in blocks:
+        if block.prefixlen < 8:
+            raise ValueError(f"{block} opens it to the Internet; name the blocks you come from (/8 or smaller)")
+    return tuple(str(block) for block in blocks)
+
+
+def principals(text: str) -> tuple[str, ...]:
+    """A list of ARNs of IAM roles and users."""
+    arns = _strings(text, '["arn:aws:iam::123456789012:role/platform"]')
+    for arn in arns:
+        if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+", arn):
+            raise ValueError(f"{arn!r} is not the ARN of an IAM role or user")
+    return tuple(arns)
+
+
+def instance_type(text: str) -> str:
+    """An EC2 instance type by its form; EC2 knows which exist."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", text):
+        raise ValueError(f"{text!r} is not an instance type such as t3.medium")
+    return text
+
+
+def image(text: str) -> str:
+    """A container image with a release as its tag."""
+    if not re.fullmatch(r"[a-z0-9][^\s@]*:[\w][\w.-]*", text) or text.endswith(":latest"):
+        raise ValueError(f"{text!r} names no release: use repository:tag, and not latest")
+    return text
+
+
+def machine_image(text: str) -> MachineImage:
+    """An object with exactly owner and name."""
+    value = _json(text, '{"owner": "136693071363", "name": "debian-12-amd64-*"}')
+    if not isinstance(value, dict) or set(value) != {"owner", "name"}:
+        raise ValueError("must have owner and name, nothing else")
+    return MachineImage(owner=str(value["owner"]), name=str(value["name"]))
+
+
+def variables(text: str) -> dict[str, Any]:
+    """An object of Ansible variables; the roles' argument specs check each."""
+    value = _json(text, '{"kubelet_cgroup_driver": "systemd"}')
+    if not isinstance(value, dict):
+        raise ValueError("is not an object of Ansible variables")
+    return value
+
+
+def _block(text: str) -> IPv4Network:
+    try:
+        return IPv4Network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an IPv4 block: {str(error).split(': ')[0]}") from None
+
+
+def _strings(text: str, example: str) -> list[str]:
+    value = _json(text, example)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"is not a list such as {example}")
+    return value
+
+
+def _json(text: str, example: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise ValueError(f"{text!r} is not JSON such as {example}") from None

@@ -1,0 +1,195 @@
+"""The one reader of the stack's config. Every error is found in one pass and reported together.
+
+A key is one line of KEYS and one field of a Settings class, the field named as the key in snake case.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from itertools import combinations
+from typing import Any
+
+import pulumi
+
+from stacks import checks
+from stacks.outputs import KINDS, Kind
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What both kinds read."""
+
+    #: `<project>-<stack>`: prefix of every resource name, and the cluster's name.
+    name: str
+    kind: Kind
+    #: Exact release, "1.36.3". EKS takes the minor of it.
+    kubernetes_version: str
+    vpc_cidr: IPv4Network
+    #: How many zones the subnets are spread over, 2 or 3.
+    availability_zones: int
+    #: Whether private subnets have a way out: "none" or "single" (one gateway for all zones).
+    nat: str
+    #: Addresses of Services; never seen outside the cluster.
+    service_cidr: IPv4Network
+    workers: int
+    instance_type: str
+    #: Who reaches the API server from outside the VPC.
+    api_cidrs: tuple[str, ...]
+    #: Repository and tag of the sample app.
+    app_image: str
+
+
+@dataclass(frozen=True)
+class ManagedSettings(Settings):
+    """The EKS kind."""
+
+    #: Release of the EKS node image, "1.36.3-20260901"; None is EKS' newest at creation.
+    node_release_version: str | None
+    #: IAM roles and users that administer the cluster besides the one that creates it.
+    admin_arns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SelfManagedSettings(Settings):
+    """The kubeadm kind."""
+
+    pod_cidr: IPv4Network
+    #: 1 or 3.
+    control_planes: int
+    #: "public": machines with public addresses, guarded by security groups; "private": reached from inside the VPC.
+    machine_subnets: str
+    ssh_cidrs: tuple[str, ...]
+    machine_image: checks.MachineImage
+    #: Role-prefixed Ansible variables that this stack overrides.
+    playbook_vars: Mapping[str, Any]
+
+
+class ConfigErrors(pulumi.RunError):
+    """All errors of the config, one line each. The engine prints them without a traceback."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+#: An IAM role's name has 64 characters; the longest here is `twinplane-<stack>-eksRole-role-0123abc`.
+MAX_STACK_NAME = 32
+
+_REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class _Key:
+    #: Text as config holds it (JSON for lists and objects) to value; ValueError says what is wrong.
+    parse: Callable[[str], Any]
+    #: One value, or one for each kind.
+    default: Any = _REQUIRED
+    kinds: tuple[Kind, ...] = KINDS
+
+
+_MANAGED: tuple[Kind, ...] = ("managed",)
+_SELF_MANAGED: tuple[Kind, ...] = ("self-managed",)
+
+KEYS: dict[str, _Key] = {
+    "kind": _Key(checks.choice(*KINDS)),
+    "kubernetesVersion": _Key(checks.kubernetes_version, "1.36.3"),
+    # AWS takes /16 to /28. A subnet is an eighth, and on EKS pods take its addresses: /22 leaves 123 a subnet.
+    "vpcCidr": _Key(checks.network(16, 22), IPv4Network("10.20.0.0/16")),
+    "availabilityZones": _Key(checks.integer(2, 3), 2),
+    "nat": _Key(checks.choice("none", "single"), {"managed": "single", "self-managed": "none"}),
+    # EKS' bounds, https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
+    "serviceCidr": _Key(checks.network(12, 24), IPv4Network("172.20.0.0/16")),
+    "workers": _Key(checks.integer(1, 100), 2),
+    "instanceType": _Key(checks.instance_type, "t3.medium"),
+    "apiCidrs": _Key(checks.sources),
+    "appImage": _Key(checks.image),
+    "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
+    "adminArns": _Key(checks.principals, (), _MANAGED),
+    "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
+    "controlPlanes": _Key(checks.control_planes, 1, _SELF_MANAGED),
+    "machineSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
+    "sshCidrs": _Key(checks.sources, kinds=_SELF_MANAGED),
+    "machineImage": _Key(checks.machine_image, checks.DEBIAN_12, _SELF_MANAGED),
+    "playbookVars": _Key(checks.variables, {}, _SELF_MANAGED),
+}
+
+
+def load() -> ManagedSettings | SelfManagedSettings:
+    """The config of the running stack. Raises ConfigErrors."""
+    config = {**pulumi.runtime.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    prefix = f"{pulumi.get_project()}:"
+    ours = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    return read(ours, project=pulumi.get_project(), stack=pulumi.get_stack())
+
+
+def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSettings | SelfManagedSettings:
+    """Text of each key, without its namespace, to settings. Raises ConfigErrors with every error found."""
+    kind = _kind(config)
+    errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
+    values: dict[str, Any] = {}
+    for name, key in KEYS.items():
+        if kind is not None and kind not in key.kinds:
+            if name in config:
+                errors[name] = f"only for kind {key.kinds[0]}"
+        elif name in config:
+            try:
+                values[name] = key.parse(config[name])
+            except ValueError as error:
+                errors[name] = str(error)
+        elif key.default is not _REQUIRED:
+            values[name] = key.default[kind] if isinstance(key.default, dict) and kind in key.default else key.default
+        elif kind is not None or key.kinds == KINDS:
+            errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
+    errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
+
+    lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", stack) or len(stack) > MAX_STACK_NAME:
+        lines.append(f"stack {stack}: its name must be letters, digits and hyphens, at most {MAX_STACK_NAME}")
+    if lines:
+        raise ConfigErrors(lines)
+    fields = {_snake(name): value for name, value in values.items()}
+    kind_class = ManagedSettings if kind == "managed" else SelfManagedSettings
+    return kind_class(name=f"{project}-{stack}", **fields)
+
+
+def _kind(config: Mapping[str, str]) -> Kind | None:
+    return next((kind for kind in KINDS if kind == config.get("kind")), None)
+
+
+def _unknown(key: str) -> str:
+    near = difflib.get_close_matches(key, KEYS, n=1)
+    return "unknown key" + (f"; did you mean {near[0]}?" if near else f"; known: {', '.join(KEYS)}")
+
+
+def _example(key: str) -> str:
+    return f"--path '{key}[0]' 198.51.100.0/24" if key.endswith("Cidrs") else f"{key} VALUE"
+
+
+def _snake(key: str) -> str:
+    return re.sub("[A-Z]", lambda upper: "_" + upper.group().lower(), key)
+
+
+def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
+    """Errors between values that are each valid."""
+    errors = {}
+    networks = [name for name in ("vpcCidr", "podCidr", "serviceCidr") if name in values]
+    for first, second in combinations(networks, 2):
+        if values[first].overlaps(values[second]):
+            errors[second] = f"{values[second]} overlaps {first} {values[first]}"
+    machines = values.get("controlPlanes", 0) + values.get("workers", 0)
+    if "podCidr" in values and "controlPlanes" in values and values["podCidr"].num_addresses // 256 < machines:
+        errors["podCidr"] = f"{values['podCidr']} is too small: each of {machines} machines takes a /24 of it"
+    release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
+    if release and version and checks.minor(release) != checks.minor(version):
+        errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {checks.minor(version)} (kubernetesVersion)"
+    if (
+        values.get("kind") == "self-managed"
+        and values.get("machineSubnets") == "public"
+        and values.get("nat") != "none"
+    ):
+        errors["nat"] = "a gateway that no machine would use: machineSubnets is public"
+    return errors
