@@ -1,0 +1,124 @@
+"""One lab for all lab tests: both clusters come up once, by the README's own command."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs commands as a user would: in the project's folder, with the lab's environment."""
+
+    environment: dict[str, str]
+
+    def run(
+        self, *argv: str, check: bool = True, timeout: float = 900, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """-> the finished process. With `check`, a failure shows what the command printed."""
+        done = subprocess.run(
+            argv,
+            cwd=PROJECT,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(argv)} -> {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+        return done
+
+    def json(self, *argv: str, **options: Any) -> Any:
+        """-> what the command printed, read as JSON."""
+        return json.loads(self.run(*argv, **options).stdout)
+
+    def outputs(self, stack: str) -> dict[str, Any]:
+        """-> the stack's outputs, secrets included."""
+        return dict(self.json("pulumi", "stack", "output", "--json", "--show-secrets", "-s", stack))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A live cluster, seen through its own kubeconfig."""
+
+    shell: Shell
+    outputs: dict[str, Any]
+    kubeconfig: Path
+
+    def kubectl(self, *argv: str, check: bool = True, timeout: float = 120) -> str:
+        """-> kubectl's standard output."""
+        return self.shell.run(
+            "kubectl", "--kubeconfig", str(self.kubeconfig), *argv, check=check, timeout=timeout
+        ).stdout
+
+    def get(self, *argv: str) -> Any:
+        """-> `kubectl get ... -o json`."""
+        return json.loads(self.kubectl("get", *argv, "-o", "json"))
+
+    def ready_nodes(self) -> list[dict[str, Any]]:
+        """-> Node objects whose Ready condition is True."""
+        return [
+            node
+            for node in self.get("nodes")["items"]
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
+        ]
+
+
+@pytest.fixture(scope="session")
+def shell() -> Shell:
+    """The user's shell after `eval "$(twinplane lab env)"`, with the lab up."""
+    if os.geteuid() != 0:
+        pytest.exit("the lab tests boot machines: run them as root", returncode=2)
+    twinplane = str(Path(sys.executable).parent / "twinplane")
+    up = subprocess.run([twinplane, "lab", "up"], cwd=PROJECT, text=True, capture_output=True, check=False)
+    assert up.returncode == 0, up.stdout[-4000:] + up.stderr[-4000:]
+    answer = subprocess.run(
+        [twinplane, "lab", "env", "--json"], cwd=PROJECT, text=True, capture_output=True, check=True
+    )
+    return Shell({**os.environ, **json.loads(answer.stdout)})
+
+
+@pytest.fixture(scope="session")
+def demo(shell: Shell) -> subprocess.CompletedProcess[str]:
+    """`make demo`, once."""
+    return shell.run("twinplane", "lab", "demo", timeout=1800)
+
+
+def _cluster(shell: Shell, stack: str, folder: Path) -> Cluster:
+    outputs = shell.outputs(stack)
+    kubeconfig = folder / f"{stack}.kubeconfig"
+    kubeconfig.touch(0o600)
+    kubeconfig.write_text(outputs["kubeconfig"])
+    return Cluster(shell, outputs, kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory for kubeconfigs and keys."""
+    folder = Path("/dev/shm") / tmp_path_factory.mktemp("lab").name
+    folder.mkdir(mode=0o700, exist_ok=True)
+    yield folder
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def managed(demo: Any, shell: Shell, secrets_folder: Path) -> Cluster:  # noqa: ARG001
+    """The managed cluster, up."""
+    return _cluster(shell, MANAGED, secrets_folder)
+
+
+@pytest.fixture(scope="session")
+def self_managed(demo: Any, shell: Shell, secrets_folder: Path) -> Cluster:  # noqa: ARG001
+    """The self-managed cluster, up."""
+    return _cluster(shell, SELF_MANAGED, secrets_folder)
