@@ -1,0 +1,163 @@
+"""Stand-in for `pulumi-language-python`: runs Python programs for the engine, in their own virtual environment."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2, json_format
+
+from lab.plugins.program import REPORTED
+from lab.plugins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
+from lab.plugins.serving import serve
+
+RUNNER = Path(__file__).with_name("program.py")
+
+
+class Environment:
+    """The Python that a project asks for in `runtime.options`: `virtualenv` (relative to Pulumi.yaml) or, without it,
+    python3 on PATH. `toolchain` (pip, uv, poetry) says who fills the virtual environment, which is not our part."""
+
+    def __init__(self, info: Any) -> None:
+        options = json_format.MessageToDict(info.options)
+        name = options.get("virtualenv") or (".venv" if options.get("toolchain") == "uv" else "")
+        self.root = Path(info.root_directory, name).absolute() if name else None
+
+    @property
+    def python(self) -> str:
+        """The interpreter's path. Raises FileNotFoundError with what to do when it is not there."""
+        found = shutil.which("python3") if self.root is None else str(self.root / "bin" / "python")
+        if found is None or not os.access(found, os.X_OK):
+            raise FileNotFoundError(
+                f"no Python in {self.root or 'PATH'}: make the virtual environment that `runtime.options.virtualenv` "
+                "in Pulumi.yaml names, and install requirements.txt into it"
+            )
+        return found
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What an activated shell would have, unbuffered so that prints appear when they are made."""
+        variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        variables.pop("PYTHONHOME", None)
+        if self.root is not None:
+            variables["VIRTUAL_ENV"] = str(self.root)
+            variables["PATH"] = f"{self.root}/bin{os.pathsep}{variables.get('PATH', os.defpath)}"
+        return variables
+
+    def packages(self) -> Iterator[dict[str, str]]:
+        """The `pulumi-plugin.json` of each installed provider SDK: name, version and where plugins are served."""
+        for path in sorted((self.root or Path(sys.prefix)).glob("lib/python3*/site-packages/*/pulumi-plugin.json")):
+            package = json.loads(path.read_text())
+            if package.get("resource"):
+                yield package
+
+
+class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
+    """The engine's view of Python."""
+
+    def __init__(self, engine: str) -> None:
+        self.engine = engine
+        self.programs: set[subprocess.Popen[bytes]] = set()
+        self.lock = threading.Lock()
+
+    def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002
+        self.engine = request.engine_address
+        return language_pb2.LanguageHandshakeResponse()
+
+    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002
+        return plugin_pb2.PluginInfo(version=version("pulumi"))
+
+    def GetRequiredPackages(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002
+        packages = [
+            plugin_pb2.PackageDependency(
+                name=package["name"], kind="resource", version=package["version"], server=package.get("server", "")
+            )
+            for package in Environment(request.info).packages()
+        ]
+        return language_pb2.GetRequiredPackagesResponse(packages=packages)
+
+    def About(self, request: Any, context: grpc.ServicerContext) -> Any:
+        python = self._python(request.info, context)
+        answer = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
+        return language_pb2.AboutResponse(executable=python, version=answer.stdout.removeprefix("Python ").strip())
+
+    def Run(self, request: Any, context: grpc.ServicerContext) -> Any:
+        environment = Environment(request.info)
+        python = self._python(request.info, context)
+        program = Path(request.info.program_directory, request.info.entry_point).absolute()
+        if program.is_dir() and not (program / "__main__.py").exists():
+            return language_pb2.RunResponse(error=f"no Python program: {program}/__main__.py does not exist")
+        what = {
+            "program": str(program),
+            "args": list(request.args),
+            "project": request.project,
+            "stack": request.stack,
+            "organization": request.organization,
+            "monitor": request.monitor_address,
+            "engine": self.engine,
+            "parallel": request.parallel,
+            "dry_run": request.dryRun,
+            "root_directory": request.info.root_directory,
+        }
+        secret_keys = json.dumps(list(request.configSecretKeys))
+        process = subprocess.Popen(
+            [python, str(RUNNER), json.dumps(what)],
+            cwd=request.pwd or None,
+            env={
+                **environment.variables,
+                "PULUMI_CONFIG": json.dumps(dict(request.config)),
+                "PULUMI_CONFIG_SECRET_KEYS": secret_keys,
+            },
+            stdin=subprocess.DEVNULL,
+        )
+        with self.lock:
+            self.programs.add(process)
+        context.add_callback(process.terminate)  # the call ended: by the program's end, or by the engine
+        code = process.wait()
+        with self.lock:
+            self.programs.discard(process)
+        if code == REPORTED:
+            return language_pb2.RunResponse(bail=True)
+        return language_pb2.RunResponse(error=ending(code))
+
+    def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002
+        self.end()
+        return empty_pb2.Empty()
+
+    def end(self) -> None:
+        """Ends every program that still runs."""
+        with self.lock:
+            for process in self.programs:
+                process.terminate()
+
+    def _python(self, info: Any, context: grpc.ServicerContext) -> str:
+        try:
+            return Environment(info).python
+        except FileNotFoundError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            raise
+
+
+def ending(code: int) -> str:
+    """How a program ended, as the engine shows it; empty for a good end."""
+    if code < 0:
+        return f"Program was ended by {signal.Signals(-code).name}"
+    return f"Program exited with non-zero exit code: {code}" if code else ""
+
+
+def main() -> None:
+    """Serves the engine whose address is the last argument."""
+    host = LanguageHost(sys.argv[-1])
+    serve(lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server), host.end, threads=8)
+
+
+if __name__ == "__main__":
+    main()
