@@ -1,0 +1,5 @@
+"""`python -m twinplane`: the command."""
+
+from twinplane.cli import main
+
+main()
