@@ -1,0 +1,1 @@
+"""The policy pack: guards that hold whatever a stack's config says. `pulumi up --policy-pack policies`."""

@@ -1,0 +1,150 @@
+"""The guards. Each is a pure function from a resource's type and inputs to sentences that say what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from pulumi_policy import EnforcementLevel, ReportViolation, ResourceValidationArgs, ResourceValidationPolicy
+
+Inputs = Mapping[str, Any]
+Rule = Callable[[str, Inputs], Iterable[str]]
+
+WORLD = {"0.0.0.0/0", "::/0"}
+#: SSH, and the API server as kubeadm and as EKS serve it.
+GUARDED_PORTS = {22: "SSH", 443: "the Kubernetes API", 6443: "the Kubernetes API"}
+#: Resource types that take tags and cost money or outlive a stack: a scan by tag must find them.
+TAGGED = {
+    "aws:ec2/instance:Instance",
+    "aws:ec2/vpc:Vpc",
+    "aws:ec2/subnet:Subnet",
+    "aws:ec2/natGateway:NatGateway",
+    "aws:ec2/eip:Eip",
+    "aws:ec2/launchTemplate:LaunchTemplate",
+    "aws:ecr/repository:Repository",
+    "aws:eks/nodeGroup:NodeGroup",
+    "aws:kms/key:Key",
+    "aws:lb/loadBalancer:LoadBalancer",
+    "aws:lb/targetGroup:TargetGroup",
+    "aws:s3/bucket:Bucket",
+    "aws:ebs/volume:Volume",
+}
+REQUIRED_TAGS = ("Project", "Stack", "ManagedBy")
+
+
+def no_world_open_access(kind: str, inputs: Inputs) -> Iterator[str]:
+    """SSH and the API are open to named ranges only."""
+    for rule in _ingress(kind, inputs):
+        if not WORLD & set(rule["cidrs"]):
+            continue
+        for port, service in GUARDED_PORTS.items():
+            # 443 is also what a load balancer serves; there it may face the world.
+            if port == 443 and rule["first"] == rule["last"]:
+                continue
+            if rule["all"] or rule["first"] <= port <= rule["last"]:
+                yield f"{service} (port {port}) is open to the world: name the ranges in sshCidrs or apiCidrs"
+    if kind == "aws:eks/cluster:Cluster":
+        vpc = inputs.get("vpcConfig") or {}
+        public = vpc.get("endpointPublicAccess", True)
+        if public and WORLD & set(vpc.get("publicAccessCidrs") or WORLD):
+            yield "the public endpoint answers the world: set publicAccessCidrs (apiCidrs in the stack's config)"
+
+
+def _ingress(kind: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
+    if kind == "aws:ec2/securityGroup:SecurityGroup":
+        yield from (_rule(rule, "protocol") for rule in inputs.get("ingress") or [])
+    if kind == "aws:ec2/securityGroupRule:SecurityGroupRule" and inputs.get("type") == "ingress":
+        yield _rule(inputs, "protocol")
+    if kind == "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule":
+        cidrs = [inputs[key] for key in ("cidrIpv4", "cidrIpv6") if inputs.get(key)]
+        yield _rule({**inputs, "cidrBlocks": cidrs}, "ipProtocol")
+
+
+def _rule(rule: Inputs, protocol: str) -> dict[str, Any]:
+    return {
+        "cidrs": [*(rule.get("cidrBlocks") or []), *(rule.get("ipv6CidrBlocks") or [])],
+        "first": int(rule.get("fromPort") or 0),
+        "last": int(rule.get("toPort") or 0),
+        "all": str(rule.get(protocol)) == "-1",
+    }
+
+
+def imdsv2_only(kind: str, inputs: Inputs) -> Iterator[str]:
+    """Instance metadata answers only to a session token."""
+    if kind not in {"aws:ec2/instance:Instance", "aws:ec2/launchTemplate:LaunchTemplate"}:
+        return
+    if (inputs.get("metadataOptions") or {}).get("httpTokens") != "required":
+        yield "instance metadata answers without a token (IMDSv1): set metadataOptions.httpTokens to required"
+
+
+def encrypted_at_rest(kind: str, inputs: Inputs) -> Iterator[str]:
+    """Disks, buckets, repositories and the cluster's Secrets are encrypted."""
+    if kind == "aws:ec2/instance:Instance":
+        disks = [inputs.get("rootBlockDevice") or {}, *(inputs.get("ebsBlockDevices") or [])]
+        if not all(disk.get("encrypted") for disk in disks):
+            yield "a volume is not encrypted: set encrypted on rootBlockDevice and on every ebsBlockDevice"
+    if kind == "aws:ec2/launchTemplate:LaunchTemplate":
+        disks = [mapping.get("ebs") or {} for mapping in inputs.get("blockDeviceMappings") or [{}]]
+        # The EC2 API takes this one as text.
+        if not all(str(disk.get("encrypted")).lower() == "true" for disk in disks):
+            yield "nodes would get an unencrypted volume: set ebs.encrypted in every blockDeviceMapping"
+    if kind == "aws:ebs/volume:Volume" and not inputs.get("encrypted"):
+        yield "the volume is not encrypted: set encrypted"
+    if kind == "aws:eks/cluster:Cluster" and not inputs.get("encryptionConfig"):
+        yield "Secrets are not encrypted with a key of yours: set encryptionConfig"
+    if kind == "aws:ecr/repository:Repository":
+        kinds = {each.get("encryptionType") for each in inputs.get("encryptionConfigurations") or []}
+        if kinds != {"KMS"}:
+            yield "images are not encrypted with KMS: set encryptionConfigurations"
+
+
+def tagged(kind: str, inputs: Inputs) -> Iterator[str]:
+    """What costs money or can be left behind carries the tags of components/tags.py."""
+    if kind in TAGGED:
+        missing = [tag for tag in REQUIRED_TAGS if not (inputs.get("tags") or {}).get(tag)]
+        if missing:
+            yield f"tags missing: {', '.join(missing)}; take them from components/tags.py"
+
+
+def standard_support_only(kind: str, inputs: Inputs) -> Iterator[str]:
+    """No cluster drifts into extended support, which costs six times as much an hour."""
+    if kind == "aws:eks/cluster:Cluster" and (inputs.get("upgradePolicy") or {}).get("supportType") != "STANDARD":
+        yield "the cluster would go into extended support by itself: set upgradePolicy.supportType to STANDARD"
+
+
+def no_public_nodes(kind: str, inputs: Inputs) -> Iterator[str]:
+    """Nodes have no public address, unless the stack's config says so for a self-managed one."""
+    if kind == "aws:ec2/subnet:Subnet" and inputs.get("mapPublicIpOnLaunch"):
+        yield "machines of this subnet would get public addresses unasked: leave mapPublicIpOnLaunch false"
+    if kind == "aws:ec2/launchTemplate:LaunchTemplate" and any(
+        each.get("associatePublicIpAddress") in (True, "true") for each in inputs.get("networkInterfaces") or []
+    ):
+        yield "nodes would get public addresses: leave associatePublicIpAddress out of the launch template"
+    if kind == "aws:ec2/instance:Instance" and inputs.get("associatePublicIpAddress"):
+        yield "the machine would get a public address: put it in a private subnet (machines: private)"
+
+
+RULES: tuple[Rule, ...] = (
+    no_world_open_access,
+    imdsv2_only,
+    encrypted_at_rest,
+    tagged,
+    standard_support_only,
+    no_public_nodes,
+)
+
+
+def _policy(rule: Rule) -> ResourceValidationPolicy:
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        for sentence in rule(args.resource_type, args.props):
+            report(f"{args.name}: {sentence}", None)
+
+    return ResourceValidationPolicy(
+        name=rule.__name__.replace("_", "-"),
+        description=(rule.__doc__ or "").splitlines()[0],
+        validate=validate,
+        enforcement_level=EnforcementLevel.MANDATORY,
+    )
+
+
+GUARDS: tuple[ResourceValidationPolicy, ...] = tuple(_policy(rule) for rule in RULES)

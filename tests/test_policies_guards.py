@@ -1,0 +1,128 @@
+"""Every guard has an input that breaks it, the same input mended, and a message that says what to change."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from policies.guards import GUARDS, RULES, Rule
+
+OURS = {"Project": "twinplane", "Stack": "test", "ManagedBy": "pulumi"}
+INSTANCE = "aws:ec2/instance:Instance"
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+GROUP = "aws:ec2/securityGroup:SecurityGroup"
+CLUSTER = "aws:eks/cluster:Cluster"
+
+#: rule, resource type, inputs that break it, what mends them, a word of the message
+CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
+    (
+        "no_world_open_access",
+        RULE,
+        {"type": "ingress", "protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["0.0.0.0/0"]},
+        {"cidrBlocks": ["192.0.2.0/24"]},
+        "sshCidrs",
+    ),
+    (
+        "no_world_open_access",
+        RULE,
+        {"type": "ingress", "protocol": "-1", "fromPort": 0, "toPort": 0, "ipv6CidrBlocks": ["::/0"]},
+        {"type": "egress"},
+        "open to the world",
+    ),
+    (
+        "no_world_open_access",
+        INGRESS,
+        {"ipProtocol": "tcp", "fromPort": 6000, "toPort": 7000, "cidrIpv4": "0.0.0.0/0"},
+        {"cidrIpv4": "192.0.2.0/24"},
+        "port 6443",
+    ),
+    (
+        "no_world_open_access",
+        GROUP,
+        {"ingress": [{"protocol": "tcp", "fromPort": 6443, "toPort": 6443, "cidrBlocks": ["0.0.0.0/0"]}]},
+        {"ingress": [{"protocol": "tcp", "fromPort": 443, "toPort": 443, "cidrBlocks": ["0.0.0.0/0"]}]},
+        "apiCidrs",
+    ),
+    (
+        "no_world_open_access",
+        CLUSTER,
+        {"vpcConfig": {"endpointPublicAccess": True}},
+        {"vpcConfig": {"endpointPublicAccess": True, "publicAccessCidrs": ["192.0.2.1/32"]}},
+        "publicAccessCidrs",
+    ),
+    ("imdsv2_only", INSTANCE, {}, {"metadataOptions": {"httpTokens": "required"}}, "httpTokens"),
+    (
+        "imdsv2_only",
+        TEMPLATE,
+        {"metadataOptions": {"httpTokens": "optional"}},
+        {"metadataOptions": {"httpTokens": "required"}},
+        "IMDSv1",
+    ),
+    ("encrypted_at_rest", INSTANCE, {}, {"rootBlockDevice": {"encrypted": True}}, "rootBlockDevice"),
+    (
+        "encrypted_at_rest",
+        INSTANCE,
+        {"rootBlockDevice": {"encrypted": True}, "ebsBlockDevices": [{"volumeSize": 8}]},
+        {"ebsBlockDevices": [{"encrypted": True}]},
+        "ebsBlockDevice",
+    ),
+    (
+        "encrypted_at_rest",
+        TEMPLATE,
+        {"blockDeviceMappings": [{"ebs": {"volumeSize": 20}}]},
+        {"blockDeviceMappings": [{"ebs": {"encrypted": "true"}}]},
+        "blockDeviceMapping",
+    ),
+    ("encrypted_at_rest", "aws:ebs/volume:Volume", {}, {"encrypted": True}, "set encrypted"),
+    ("encrypted_at_rest", CLUSTER, {}, {"encryptionConfig": {"resources": ["secrets"]}}, "encryptionConfig"),
+    (
+        "encrypted_at_rest",
+        "aws:ecr/repository:Repository",
+        {"encryptionConfigurations": [{"encryptionType": "AES256"}]},
+        {"encryptionConfigurations": [{"encryptionType": "KMS"}]},
+        "KMS",
+    ),
+    ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS}, "components/tags.py"),
+    ("tagged", "aws:ec2/vpc:Vpc", {"tags": {**OURS, "Stack": ""}}, {"tags": OURS}, "missing: Stack"),
+    ("standard_support_only", CLUSTER, {}, {"upgradePolicy": {"supportType": "STANDARD"}}, "STANDARD"),
+    ("no_public_nodes", INSTANCE, {"associatePublicIpAddress": True}, {"associatePublicIpAddress": False}, "private"),
+    (
+        "no_public_nodes",
+        "aws:ec2/subnet:Subnet",
+        {"mapPublicIpOnLaunch": True},
+        {"mapPublicIpOnLaunch": False},
+        "leave",
+    ),
+    (
+        "no_public_nodes",
+        TEMPLATE,
+        {"networkInterfaces": [{"associatePublicIpAddress": "true"}]},
+        {"networkInterfaces": []},
+        "launch template",
+    ),
+]
+
+
+def _rule(name: str) -> Rule:
+    return next(rule for rule in RULES if rule.__name__ == name)
+
+
+@pytest.mark.parametrize(("name", "kind", "broken", "mended", "word"), CASES)
+def test_broken_then_mended(
+    name: str, kind: str, broken: Mapping[str, Any], mended: Mapping[str, Any], word: str
+) -> None:
+    assert any(word in sentence for sentence in _rule(name)(kind, broken))
+    assert list(_rule(name)(kind, {**broken, **mended})) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_rule_is_in_the_pack_and_has_a_case(rule: Rule) -> None:
+    assert rule.__name__.replace("_", "-") in {guard.name for guard in GUARDS}
+    assert rule.__name__ in {case[0] for case in CASES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_other_resources_are_left_alone(rule: Rule) -> None:
+    assert list(rule("random:index/id:Id", {})) == []
