@@ -5,24 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
+from components.machine_image import MachineImage
+
 #: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
 SUPPORTED_MINORS = ("1.34", "1.35", "1.36")
-
-
-@dataclass(frozen=True)
-class MachineImage:
-    """Which machine image: the newest of `owner` (an AWS account) whose name matches `name` (with * and ?)."""
-
-    owner: str
-    name: str
-
-
-#: Debian's own account, https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm
-DEBIAN_12 = MachineImage(owner="136693071363", name="debian-12-amd64-*")
 
 
 def choice(*options: str) -> Callable[[str], str]:
@@ -99,7 +88,7 @@ def sources(text: str) -> tuple[str, ...]:
     for block in blocks:
         if block.prefixlen < 8:
             raise ValueError(f"{block} opens it to the Internet; name the blocks you come from (/8 or smaller)")
-    return tuple(str(block) for block in blocks)
+    return tuple(dict.fromkeys(str(block) for block in blocks))
 
 
 def principals(text: str) -> tuple[str, ...]:

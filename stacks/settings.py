@@ -15,6 +15,8 @@ from typing import Any
 
 import pulumi
 
+from components.machine_image import DEBIAN_12, MachineImage
+from components.network import Nat
 from stacks import checks
 from stacks.outputs import KINDS, Kind
 
@@ -32,7 +34,7 @@ class Settings:
     #: How many zones the subnets are spread over, 2 or 3.
     availability_zones: int
     #: Whether private subnets have a way out: "none" or "single" (one gateway for all zones).
-    nat: str
+    nat: Nat
     #: Addresses of Services; never seen outside the cluster.
     service_cidr: IPv4Network
     workers: int
@@ -63,7 +65,7 @@ class SelfManagedSettings(Settings):
     #: "public": machines with public addresses, guarded by security groups; "private": reached from inside the VPC.
     machine_subnets: str
     ssh_cidrs: tuple[str, ...]
-    machine_image: checks.MachineImage
+    machine_image: MachineImage
     #: Role-prefixed Ansible variables that this stack overrides.
     playbook_vars: Mapping[str, Any]
 
@@ -113,7 +115,7 @@ KEYS: dict[str, _Key] = {
     "controlPlanes": _Key(checks.control_planes, 1, _SELF_MANAGED),
     "machineSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
     "sshCidrs": _Key(checks.sources, kinds=_SELF_MANAGED),
-    "machineImage": _Key(checks.machine_image, checks.DEBIAN_12, _SELF_MANAGED),
+    "machineImage": _Key(checks.machine_image, DEBIAN_12, _SELF_MANAGED),
     "playbookVars": _Key(checks.variables, {}, _SELF_MANAGED),
 }
 

@@ -1,0 +1,111 @@
+"""Machine: one EC2 instance with a pinned SSH host key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components import tags
+from components.ssh_key import SshKey, SshKeyArgs
+
+
+@dataclass(frozen=True)
+class MachineArgs:
+    """What a Machine is made from."""
+
+    #: "control-plane" or "worker".
+    role: str
+    #: Its name in the system and in the cluster.
+    hostname: str
+    #: Of the machine's birth: a newer image later replaces nothing, machines are patched in place.
+    image_id: pulumi.Input[str]
+    instance_type: str
+    subnet_id: pulumi.Input[str]
+    #: True: it gets a public address, and SSH goes there.
+    public: bool
+    security_group_ids: Sequence[pulumi.Input[str]]
+    #: EC2 key pair that logs in.
+    key_name: pulumi.Input[str]
+    #: GiB. Images of a control plane and its etcd, with room for an upgrade.
+    root_volume_size: int = 30
+
+
+class Machine(pulumi.ComponentResource):
+    """An instance that is up to its first boot; what runs on it is Ansible's."""
+
+    instance_id: pulumi.Output[str]
+    private_ip: pulumi.Output[str]
+    #: Where SSH reaches it: the public address, or the private one where it has none.
+    ssh_address: pulumi.Output[str]
+    #: "ssh-ed25519 AAAA...".
+    host_key: pulumi.Output[str]
+    #: All of it as plain data, an entry of the stack's `machines` output.
+    exported: pulumi.Output[dict[str, str]]
+
+    def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("twinplane:machine:Machine", name, None, opts)
+        host_key = SshKey(f"{name}-host-key", SshKeyArgs(args.hostname), pulumi.ResourceOptions(parent=self))
+        instance = aws.ec2.Instance(
+            name,
+            ami=args.image_id,
+            instance_type=args.instance_type,
+            subnet_id=args.subnet_id,
+            associate_public_ip_address=args.public,
+            vpc_security_group_ids=args.security_group_ids,
+            key_name=args.key_name,
+            user_data=pulumi.Output.all(host_key.private, host_key.public).apply(
+                lambda pair: user_data(args.hostname, private=pair[0], public=pair[1])
+            ),
+            source_dest_check=False,  # packets of pods leave with the pods' addresses
+            # IMDSv2 only, and one hop: the machine itself, no pod.
+            metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
+            root_block_device={
+                "encrypted": True,
+                "volume_type": "gp3",
+                "volume_size": args.root_volume_size,
+                "tags": tags.named(name),
+            },
+            tags=tags.named(name, {"Role": args.role}),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"]),
+        )
+        self.instance_id = instance.id
+        self.private_ip = instance.private_ip
+        self.ssh_address = instance.public_ip if args.public else instance.private_ip
+        self.host_key = host_key.public.apply(without_comment)
+        self.exported = pulumi.Output.all(
+            name=args.hostname,
+            role=args.role,
+            instanceId=self.instance_id,
+            privateIp=self.private_ip,
+            sshAddress=self.ssh_address,
+            hostKey=self.host_key,
+        ).apply(lambda fields: {key: str(value) for key, value in fields.items()})
+        self.register_outputs(
+            {
+                "instance_id": self.instance_id,
+                "private_ip": self.private_ip,
+                "ssh_address": self.ssh_address,
+                "host_key": self.host_key,
+                "exported": self.exported,
+            }
+        )
+
+
+def user_data(hostname: str, *, private: str, public: str) -> str:
+    """cloud-config, as JSON, which is YAML: the host's name and its only SSH host key."""
+    config = {
+        "hostname": hostname,
+        "manage_etc_hosts": False,  # Debian's image would undo, at each boot, what Ansible writes there
+        "ssh_deletekeys": True,
+        "ssh_keys": {"ed25519_private": private, "ed25519_public": public},
+    }
+    return "#cloud-config\n" + json.dumps(config, indent=1) + "\n"
+
+
+def without_comment(public_key: str) -> str:
+    """Type and key alone, as known_hosts has them."""
+    return " ".join(public_key.split()[:2])

@@ -1,0 +1,113 @@
+"""SecurityGroups: who reaches which port of a self-managed cluster's machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components import tags
+
+
+@dataclass(frozen=True)
+class SecurityGroupsArgs:
+    """What SecurityGroups are made from."""
+
+    vpc_id: pulumi.Input[str]
+    #: IPv4 blocks that reach the API server, besides the machines.
+    api_cidrs: Sequence[str]
+    #: IPv4 blocks that reach SSH.
+    ssh_cidrs: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Ports of one protocol."""
+
+    purpose: str
+    protocol: str
+    first: int
+    last: int
+
+
+SSH = Opening("ssh", "tcp", 22, 22)
+API = Opening("api", "tcp", 6443, 6443)
+ETCD = Opening("etcd", "tcp", 2379, 2380)
+#: Ports of https://kubernetes.io/docs/reference/networking/ports-and-protocols/, and of the pod network.
+KUBELET = Opening("kubelet", "tcp", 10250, 10250)
+VXLAN = Opening("vxlan", "udp", 4789, 4789)
+NODE_PORTS = Opening("node-ports", "tcp", 30000, 32767)
+
+
+class SecurityGroups(pulumi.ComponentResource):
+    """A group for every machine, and one more for control planes. Opened from group to group; people come by CIDR."""
+
+    #: Of every machine.
+    machine_id: pulumi.Output[str]
+    #: Of control planes, besides.
+    control_plane_id: pulumi.Output[str]
+
+    def __init__(self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("twinplane:network:SecurityGroups", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        def group(role: str, description: str) -> aws.ec2.SecurityGroup:
+            full = f"{name}-{role}"
+            return aws.ec2.SecurityGroup(
+                full, vpc_id=args.vpc_id, description=description, tags=tags.named(full), opts=child
+            )
+
+        machine = group("machine", "Machines of the cluster")
+        control_plane = group("control-plane", "Control planes of the cluster")
+
+        def open_to_group(opened: aws.ec2.SecurityGroup, to: aws.ec2.SecurityGroup, what: Opening, who: str) -> None:
+            full = f"{name}-{what.purpose}-from-{who}"
+            aws.vpc.SecurityGroupIngressRule(
+                full,
+                security_group_id=opened.id,
+                referenced_security_group_id=to.id,
+                ip_protocol=what.protocol,
+                from_port=what.first,
+                to_port=what.last,
+                description=f"{what.purpose} from {who}",
+                tags=tags.named(full),
+                opts=child,
+            )
+
+        def open_to_people(opened: aws.ec2.SecurityGroup, cidrs: Sequence[str], what: Opening) -> None:
+            for cidr in cidrs:
+                full = f"{name}-{what.purpose}-from-{cidr.replace('/', '-')}"
+                aws.vpc.SecurityGroupIngressRule(
+                    full,
+                    security_group_id=opened.id,
+                    cidr_ipv4=cidr,
+                    ip_protocol=what.protocol,
+                    from_port=what.first,
+                    to_port=what.last,
+                    description=f"{what.purpose} from {cidr}",
+                    tags=tags.named(full),
+                    opts=child,
+                )
+
+        open_to_people(machine, args.ssh_cidrs, SSH)
+        open_to_group(machine, control_plane, KUBELET, "control-planes")
+        open_to_group(machine, machine, VXLAN, "machines")
+        open_to_group(machine, machine, NODE_PORTS, "machines")
+        open_to_people(control_plane, args.api_cidrs, API)
+        open_to_group(control_plane, machine, API, "machines")
+        open_to_group(control_plane, control_plane, ETCD, "control-planes")
+        aws.vpc.SecurityGroupEgressRule(
+            f"{name}-out",
+            security_group_id=machine.id,
+            cidr_ipv4="0.0.0.0/0",
+            ip_protocol="-1",
+            description="packages, images, AWS",
+            tags=tags.named(f"{name}-out"),
+            opts=child,
+        )
+
+        self.machine_id = machine.id
+        self.control_plane_id = control_plane.id
+        self.register_outputs({"machine_id": self.machine_id, "control_plane_id": self.control_plane_id})

@@ -1,0 +1,126 @@
+"""SelfManagedCluster: EC2 machines that Ansible and kubeadm make a Kubernetes cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from components import tags
+from components.ansible_run import AnsibleRun, AnsibleRunArgs
+from components.machine import Machine, MachineArgs
+from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
+from components.security_groups import API, SecurityGroups, SecurityGroupsArgs
+from components.ssh_key import SshKey, SshKeyArgs
+
+
+@dataclass(frozen=True)
+class SelfManagedClusterArgs:
+    """What a SelfManagedCluster is made from."""
+
+    vpc_id: pulumi.Input[str]
+    #: Machines are spread over these, in turn.
+    subnet_ids: Sequence[pulumi.Input[str]]
+    #: True: machines have public addresses, in subnets that have a way to the Internet.
+    public: bool
+    #: Exact release, "1.36.3".
+    kubernetes_version: str
+    pod_cidr: IPv4Network
+    service_cidr: IPv4Network
+    #: IPv4 blocks that reach the API server, and SSH.
+    api_cidrs: Sequence[str]
+    ssh_cidrs: Sequence[str]
+    #: 1 or 3. The others join the first.
+    control_planes: int = 1
+    workers: int = 2
+    instance_type: str = "t3.medium"
+    image: MachineImage = DEBIAN_12
+    #: Ansible variables, over all others.
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SelfManagedCluster(pulumi.ComponentResource):
+    """Machines, and the cluster on them. Its outputs are known when all nodes are Ready."""
+
+    #: URL of the API server.
+    endpoint: pulumi.Output[str]
+    #: YAML. A secret.
+    kubeconfig: pulumi.Output[str]
+    #: Each as `Machine.exported`; control planes first.
+    machines: list[pulumi.Output[dict[str, str]]]
+    ssh_user: str
+    #: A secret.
+    ssh_private_key: pulumi.Output[str]
+    #: For what runs in the cluster.
+    provider: kubernetes.Provider
+
+    def __init__(self, name: str, args: SelfManagedClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("twinplane:cluster:SelfManagedCluster", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+
+        login = SshKey(f"{name}-login", SshKeyArgs(name), child)
+        key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
+        groups = SecurityGroups(name, SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs), child)
+        image_id = args.image.find(pulumi.InvokeOptions(parent=self))
+
+        def machine(role: str, number: int) -> Machine:
+            own_groups = [groups.machine_id] + ([groups.control_plane_id] if role == "control-plane" else [])
+            return Machine(
+                f"{name}-{role}-{number}",
+                MachineArgs(
+                    role=role,
+                    hostname=f"{role}-{number}",
+                    image_id=image_id,
+                    instance_type=args.instance_type,
+                    subnet_id=args.subnet_ids[(number - 1) % len(args.subnet_ids)],
+                    public=args.public,
+                    security_group_ids=own_groups,
+                    key_name=key.key_name,
+                ),
+                child,
+            )
+
+        control_planes = [machine("control-plane", number + 1) for number in range(args.control_planes)]
+        workers = [machine("worker", number + 1) for number in range(args.workers)]
+        self.machines = [each.exported for each in control_planes + workers]
+        self.ssh_user = DEBIAN_USER
+        self.ssh_private_key = login.private
+
+        site = AnsibleRun(
+            f"{name}-site",
+            AnsibleRunArgs(
+                playbook="site",
+                machines=self.machines,
+                ssh_user=self.ssh_user,
+                ssh_private_key=self.ssh_private_key,
+                variables={
+                    "kubernetes_version": args.kubernetes_version,
+                    "kubernetes_cluster_name": name,
+                    "kubernetes_pod_cidr": str(args.pod_cidr),
+                    "kubernetes_service_cidr": str(args.service_cidr),
+                    **args.variables,
+                },
+            ),
+            child,
+        )
+        self.endpoint = pulumi.Output.unsecret(
+            pulumi.Output.all(control_planes[0].ssh_address, site.result).apply(
+                lambda known: f"https://{known[0]}:{API.first}"
+            )
+        )
+        self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
+        self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
+        self.register_outputs(
+            {
+                "endpoint": self.endpoint,
+                "kubeconfig": self.kubeconfig,
+                "machines": self.machines,
+                "ssh_user": self.ssh_user,
+                "ssh_private_key": self.ssh_private_key,
+            }
+        )

@@ -1,0 +1,48 @@
+"""The managed stack: EKS, and the sample app on it."""
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.managed_cluster import ManagedCluster, ManagedClusterArgs
+from components.network import Network, NetworkArgs
+from components.sample_app import SampleApp, SampleAppArgs
+from stacks import checks
+from stacks.settings import ManagedSettings
+
+
+def build(settings: ManagedSettings) -> dict[str, Any]:
+    """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
+    name = settings.name
+    network = Network(name, NetworkArgs(settings.vpc_cidr, settings.availability_zones, settings.nat))
+    cluster = ManagedCluster(
+        name,
+        ManagedClusterArgs(
+            vpc_id=network.vpc_id,
+            private_subnet_ids=network.private_subnet_ids,
+            kubernetes_version=checks.minor(settings.kubernetes_version),
+            service_cidr=settings.service_cidr,
+            api_cidrs=settings.api_cidrs,
+            admin_arns=settings.admin_arns,
+            nodes=settings.workers,
+            instance_type=settings.instance_type,
+            node_release_version=settings.node_release_version,
+        ),
+    )
+    app = SampleApp(
+        f"{name}-sample-app",
+        SampleAppArgs(image=settings.app_image),
+        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
+    )
+    return {
+        "kind": settings.kind,
+        "clusterName": name,
+        "region": aws.get_region_output().region,
+        "kubernetesVersion": checks.minor(settings.kubernetes_version),
+        "apiEndpoint": cluster.endpoint,
+        "kubeconfig": cluster.kubeconfig,
+        "nodeGroupName": cluster.node_group_name,
+        "nodeReleaseVersion": cluster.node_release_version,
+        "workload": app.exported,
+    }

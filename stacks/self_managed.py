@@ -1,0 +1,53 @@
+"""The self-managed stack: machines, kubeadm on them, and the sample app."""
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.network import Network, NetworkArgs
+from components.sample_app import SampleApp, SampleAppArgs
+from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from stacks.settings import SelfManagedSettings
+
+
+def build(settings: SelfManagedSettings) -> dict[str, Any]:
+    """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
+    name = settings.name
+    public = settings.machine_subnets == "public"
+    network = Network(name, NetworkArgs(settings.vpc_cidr, settings.availability_zones, settings.nat))
+    cluster = SelfManagedCluster(
+        name,
+        SelfManagedClusterArgs(
+            vpc_id=network.vpc_id,
+            subnet_ids=network.public_subnet_ids if public else network.private_subnet_ids,
+            public=public,
+            kubernetes_version=settings.kubernetes_version,
+            pod_cidr=settings.pod_cidr,
+            service_cidr=settings.service_cidr,
+            api_cidrs=settings.api_cidrs,
+            ssh_cidrs=settings.ssh_cidrs,
+            control_planes=settings.control_planes,
+            workers=settings.workers,
+            instance_type=settings.instance_type,
+            image=settings.machine_image,
+            variables=settings.playbook_vars,
+        ),
+    )
+    app = SampleApp(
+        f"{name}-sample-app",
+        SampleAppArgs(image=settings.app_image),
+        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
+    )
+    return {
+        "kind": settings.kind,
+        "clusterName": name,
+        "region": aws.get_region_output().region,
+        "kubernetesVersion": settings.kubernetes_version,
+        "apiEndpoint": cluster.endpoint,
+        "kubeconfig": cluster.kubeconfig,
+        "machines": cluster.machines,
+        "sshUser": cluster.ssh_user,
+        "sshPrivateKey": cluster.ssh_private_key,
+        "workload": app.exported,
+    }
