@@ -48,14 +48,15 @@ class AnsibleRun(pulumi.ComponentResource):
             "sshPrivateKey": args.ssh_private_key,
             "variables": args.variables,
         }
-        stdin: pulumi.Output[str] = pulumi.Output.json_dumps(request, sort_keys=True)
+        told: pulumi.Output[str] = pulumi.Output.json_dumps(request, sort_keys=True)
+        stdin: pulumi.Output[str] = pulumi.Output.secret(told)
         run = command.local.Command(
             name,
             interpreter=[sys.executable, "-m", "twinplane.ansible"],
             create=args.playbook,
             update=args.playbook,
             delete="reset",
-            stdin=pulumi.Output.secret(stdin),
+            stdin=stdin,
             triggers=[digest(PLAYBOOKS)],  # with `update` given, a new trigger runs that and replaces nothing
             logging=command.local.Logging.STDERR,  # progress; the result on stdout holds secrets
             add_previous_output_in_env=False,  # for the same reason
