@@ -7,12 +7,18 @@ way there. The EKS stand-in launches its nodes here too, and adds what makes a h
 from __future__ import annotations
 
 import base64
+import dataclasses
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode
 
 from lab.aws import api, images
 from lab.constants import ACCOUNT, REGION
+
+if TYPE_CHECKING:
+    from lab.aws.journal import Entry
 
 #: AWS's codes of the states an instance can be in.
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -25,7 +31,7 @@ class Machine:
     id: str
     wanted: str  # running | stopped | terminated
     state: str  # one of CODES, what DescribeInstances says
-    release: str  # of the host image, such as constants.BASE_RELEASE
+    release: str  # of the host image, such as constants.BASE_RELEASE; "" for an image that no host can boot
     address: str  # private IPv4 address
     hostname: str  # such as ip-198-18-0-10.ec2.internal
     zone: str  # such as us-east-1a
@@ -49,6 +55,54 @@ class Bootstrap:
 #: Asked in turn, without the API's lock, before a host is made; the first that answers decides. The EKS stand-in adds
 #: its own while it is imported; it must answer from state on disk, since the daemon may have been restarted in between.
 bootstraps: list[Callable[[Machine], Bootstrap | None]] = []
+
+#: Set when an instance may want something else than it did.
+changed = threading.Event()
+#: Instances that were asked to reboot and were not yet.
+reboots: set[str] = set()
+
+
+class State:
+    """Takes the place of moto's InstanceState: assigned what is wanted, it reads as what is true."""
+
+    def __init__(self, name: str = "pending", code: int = 0) -> None:
+        del code
+        self.wanted = name
+        self.host = "absent"  # as lab.hosts.host tells: absent | stopped | booting | running
+        self.arrived = False  # once running, an instance stays so through reboots
+
+    def observe(self, host: str) -> None:
+        """Takes in the state of the host."""
+        self.host = host
+        self.arrived = self.wanted == "running" and (self.arrived or host == "running")
+
+    @property
+    def name(self) -> str:
+        """-> one of CODES."""
+        if self.wanted == "terminated":
+            return "terminated" if self.host == "absent" else "shutting-down"
+        if self.wanted == "stopped":
+            return "stopped" if self.host in {"absent", "stopped"} else "stopping"
+        return "running" if self.arrived else "pending"
+
+    @name.setter
+    def name(self, wanted: str) -> None:
+        from moto.ec2.exceptions import EC2ClientError
+
+        if self.wanted == "terminated" != wanted:
+            raise EC2ClientError("IncorrectInstanceState", "The instance is terminated: it cannot be started or stopped.")
+        if wanted == "stopped":
+            self.arrived = False
+        self.wanted = wanted
+
+    @property
+    def code(self) -> int:
+        """-> the code of the name."""
+        return CODES[self.name]
+
+    @code.setter
+    def code(self, code: int) -> None:
+        """moto sets it beside the name, from which it follows."""
 
 
 def launch(*, release: str, subnet_id: str, instance_type: str, tags: Mapping[str, str], token: str) -> str:
@@ -89,6 +143,64 @@ def machines() -> list[Machine]:
     """-> all instances, the oldest first."""
     with api.lock:
         return [_machine(instance) for instance in _backend().all_instances()]
+
+
+def observe(hosts: Mapping[str, str]) -> None:
+    """Takes in the states of the hosts, by instance id; a host that is not named is absent."""
+    with api.lock:
+        for instance in _backend().all_instances():
+            instance._state.observe(hosts.get(instance.id, "absent"))
+
+
+def fail(instance_id: str, reason: str) -> None:
+    """Ends an instance that cannot be made, as AWS does: terminated, with the reason in its StateReason."""
+    from moto.ec2.models.instances import StateReason
+
+    terminate(instance_id)
+    with api.lock:
+        _backend().get_instance(instance_id).state_reason = StateReason(f"Server.InternalError: {reason}", "Server.InternalError")
+
+
+def prepare() -> None:
+    """Readies moto for what this module does: states that are true, and the lab's images."""
+    import moto.ec2.models.instances
+
+    moto.ec2.models.instances.InstanceState = State  # type: ignore[assignment,misc]
+    images.register(_backend())
+
+
+def correct(action: str, body: bytes) -> None:
+    """Where moto differs from EC2: corrected after each request, live and replayed."""
+    backend = _backend()
+    if action == "RunInstances" and b"DeleteOnTermination" not in body:
+        # The interface that comes with an instance goes with it.
+        for instance in backend.all_instances():
+            for interface in instance.nics.values():
+                interface.delete_on_termination = True
+    if action in {"TerminateInstances", "DeleteNetworkInterface", "UnassignPrivateIpAddresses"}:
+        # moto would give a freed address to the next instance, in an order that no replay repeats, while the old host
+        # still has it.
+        for subnets in backend.subnets.values():
+            for subnet in subnets.values():
+                subnet._unused_ips.clear()
+
+
+def lasting(entry: Entry) -> Entry:
+    """-> the request that has the same effect when it is replayed: a generated key pair is kept by its public half."""
+    form = {key: values[0] for key, values in parse_qs(entry.body.decode("latin-1")).items()}
+    key = _backend().key_pairs.get(form.get("KeyName"))
+    if form.get("Action") != "CreateKeyPair" or key is None:
+        return entry
+    form |= {"Action": "ImportKeyPair", "PublicKeyMaterial": base64.b64encode(key.public_key.encode()).decode()}
+    return dataclasses.replace(entry, body=urlencode(form).encode())
+
+
+def noticed(action: str, form: Mapping[str, list[str]], status: int) -> None:
+    """Wakes the reconciler after a request that may concern it."""
+    if status == 200 and action == "RebootInstances":
+        reboots.update(values[0] for name, values in form.items() if name.startswith("InstanceId."))
+    if action.endswith("Instances") and not action.startswith("Describe"):
+        changed.set()
 
 
 def _backend() -> Any:

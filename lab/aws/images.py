@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from lab.constants import BASE_RELEASE, UPDATED_RELEASE
@@ -46,13 +47,12 @@ IMAGES = {
 
 
 def release(image_id: str) -> str:
-    """-> the release that an image boots."""
-    return IMAGES[image_id].release
+    """-> the release that an image boots; "" for an image that someone registered, which has none."""
+    return IMAGES[image_id].release if image_id in IMAGES else ""
 
 
 def register(backend: Any) -> None:
     """Adds the images to a moto EC2 backend that has none."""
-    from moto.core.utils import utcnow
     from moto.ec2.models.amis import Ami
 
     for image in IMAGES.values():
@@ -66,7 +66,7 @@ def register(backend: Any) -> None:
             public=True,
             virtualization_type="hvm",
             architecture="x86_64",
-            creation_date=utcnow().strptime(image.release, "%Y%m%d"),
+            creation_date=datetime.strptime(image.release, "%Y%m%d"),
             image_location=f"{image.owner}/{image.name}",
             hypervisor="xen",
             root_device_type="ebs",

@@ -1,0 +1,191 @@
+"""Where every request to the lab's AWS arrives: its signature is checked, it is answered, and what changed is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import logging
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+import moto.core.utils
+from moto.iam import iam_backends
+from moto.moto_api._internal import mock_random
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from lab import constants
+from lab.aws import api, ec2, images, signature, ssm
+from lab.aws.journal import Entry, Journal
+from lab.aws.signature import Refused
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+#: First words of the operations that change nothing, in the Query and JSON protocols.
+READS = ("Describe", "Get", "List", "Head", "Search", "BatchGet", "BatchCheck", "Lookup", "Decode", "Simulate")
+
+log = logging.getLogger(__name__)
+
+
+class Front:
+    """WSGI application. One a process, since moto's state is the process's; replays the journal while it is made."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.moto = DomainDispatcherApplication(create_backend_app)
+        self._replayed_time: float | None = None
+        self._set_clock()
+        # What an account has from the start is made anew each time, from the same seed.
+        mock_random.seed(constants.ACCOUNT)
+        ec2.prepare()
+        ssm.register()
+        _register_user()
+        started, count = time.monotonic(), 0
+        for count, entry in enumerate(journal.entries(), 1):
+            self._replayed_time = entry.time
+            status, _, _ = self._answer(entry)
+            if status != entry.status:
+                log.warning("replay of %s %s: %s, first time %s", entry.sequence, _action(entry), status, entry.status)
+        self._replayed_time = None
+        log.info("replayed %d requests in %.1f s", count, time.monotonic() - started)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        body: bytes = environ["wsgi.input"].read() if environ.get("wsgi.input_terminated") else _body(environ)
+        environ["wsgi.input"] = io.BytesIO(body)
+        path, _, query = environ["RAW_URI"].partition("?")
+        headers = _headers(environ)
+        service = "s3"
+        try:
+            signed = signature.read(query, {key.lower(): value for key, value in headers.items()})
+            if signed is None:
+                raise Refused("MissingAuthenticationToken", "The request must be signed: use the keys of `twinplane lab env`.")
+            service = signed.service
+            signature.verify(
+                signed,
+                api.secret(signed.access_key),
+                method=environ["REQUEST_METHOD"],
+                path=path,
+                query=query,
+                headers={key.lower(): value for key, value in headers.items()},
+                body=body,
+            )
+            if signed.region != constants.REGION:
+                raise Refused("OptInRequired", f"The lab has one region: {constants.REGION}, not {signed.region}.")
+        except Refused as error:
+            return api.refuse(error, service, start_response)
+        environ["twinplane.access_key"] = signed.access_key
+        if service == "eks":
+            from lab.aws import eks
+
+            return list(eks.app(environ, start_response))
+        if "Authorization" not in headers:
+            # moto reads the caller of a presigned request from the header only.
+            scope = f"{signed.access_key}/{signed.time:%Y%m%d}/{signed.region}/{service}/aws4_request"
+            headers["Authorization"] = f"{signature.ALGORITHM} Credential={scope}, SignedHeaders=host, Signature=checked"
+        with api.lock:
+            entry = Entry(
+                sequence=self.journal.sequence + 1,
+                time=time.time(),
+                seed=secrets.token_hex(16),
+                method=environ["REQUEST_METHOD"],
+                path=path,
+                query=query,
+                headers=headers,
+                body=body,
+            )
+            status, answered, chunks = self._answer(entry)
+            if mutates(entry):
+                self.journal.append(dataclasses.replace(ec2.lasting(entry), status=status))
+        if service == "ec2":
+            ec2.noticed(_action(entry), parse_qs(body.decode()), status)
+        start_response(f"{status} moto", list(answered.items()))
+        return chunks
+
+    def _answer(self, entry: Entry) -> tuple[int, dict[str, str], list[bytes]]:
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": entry.method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": unquote(entry.path, "latin-1"),
+            "RAW_URI": f"{entry.path}?{entry.query}" if entry.query else entry.path,
+            "REQUEST_URI": f"{entry.path}?{entry.query}" if entry.query else entry.path,
+            "QUERY_STRING": entry.query,
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": str(constants.API_PORT),
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_LENGTH": str(len(entry.body)),
+            "CONTENT_TYPE": entry.headers.get("Content-Type", ""),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(entry.body),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        for name, value in entry.headers.items():
+            if name not in {"Content-Type", "Content-Length", "Transfer-Encoding"}:
+                environ["HTTP_" + name.upper().replace("-", "_")] = value
+        mock_random.seed(entry.seed)
+        answer = api.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
+        ec2.correct(_action(entry), entry.body)
+        return answer
+
+    def _set_clock(self) -> None:
+        """What is replayed keeps the time at which it happened."""
+        original = moto.core.utils.utcnow
+
+        def utcnow() -> datetime:
+            if self._replayed_time is None:
+                return original()
+            return datetime.fromtimestamp(self._replayed_time, UTC).replace(tzinfo=None)
+
+        for module in list(sys.modules.values()):
+            if getattr(module, "utcnow", None) is original:
+                module.utcnow = utcnow  # type: ignore[attr-defined]
+
+
+def mutates(entry: Entry) -> bool:
+    """-> whether a request may change state, judged by its operation's name or, in REST protocols, its method."""
+    action = _action(entry)
+    return not action.startswith(READS) if action else entry.method not in {"GET", "HEAD", "OPTIONS"}
+
+
+def _action(entry: Entry) -> str:
+    """-> the operation of a Query or JSON protocol request; nothing for REST."""
+    target = entry.headers.get("X-Amz-Target", "")
+    if target:
+        return target.rpartition(".")[2]
+    form = entry.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+    return parse_qs(entry.body.decode() if form and entry.body else entry.query).get("Action", [""])[0]
+
+
+def _body(environ: WSGIEnvironment) -> bytes:
+    return bytes(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+
+
+def _headers(environ: WSGIEnvironment) -> dict[str, str]:
+    headers = {
+        name.removeprefix("HTTP_").replace("_", "-").title(): str(value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    if environ.get("CONTENT_TYPE"):
+        headers["Content-Type"] = environ["CONTENT_TYPE"]
+    if environ.get("CONTENT_LENGTH"):
+        headers["Content-Length"] = environ["CONTENT_LENGTH"]
+    return headers
+
+
+def _register_user() -> None:
+    """The lab's credentials belong to a real IAM user, so that callers have a name."""
+    backend = iam_backends[constants.ACCOUNT]["aws"]
+    backend.create_user(constants.REGION, api.USER)
+    key = backend.create_access_key(api.USER)
+    del backend.access_keys[key.access_key_id]
+    key.access_key_id, key.secret_access_key = dataclasses.astuple(api.credentials())
+    backend.access_keys[key.access_key_id] = key
