@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.ready import ready
 
 Nat = Literal["none", "single"]
 
@@ -79,7 +80,7 @@ class Network(pulumi.ComponentResource):
                 opts=child,
             )
             tied = aws.ec2.RouteTableAssociation(full, subnet_id=made.id, route_table_id=routes.id, opts=child)
-            return pulumi.Output.all(made.id, tied.id, *(route.id for route in out)).apply(lambda ids: str(ids[0]))
+            return ready(made.id, tied, *out)
 
         blocks = subnet_blocks(args.cidr, args.zones)
         public_routes = table("public")

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 
 from components import tags
+from components.ready import ready
 
 #: What a node needs: to join, to give pods addresses of the VPC, to pull images.
 #: https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html
@@ -57,12 +58,11 @@ class NodeGroup(pulumi.ComponentResource):
             )
             for policy in NODE_POLICIES
         ]
-        # Without its permissions a node can neither join nor, at the end, give back its network interfaces.
-        able = pulumi.Output.all(role.arn, *(each.id for each in permissions)).apply(lambda known: str(known[0]))
         nodes = eks.ManagedNodeGroup(
             name,
             cluster=args.cluster,
-            node_role_arn=able,
+            # Without its permissions a node can neither join nor, at the end, give back its network interfaces.
+            node_role_arn=ready(role.arn, *permissions),
             subnet_ids=args.subnet_ids,
             operating_system=eks.OperatingSystem.AL2023,
             instance_types=[args.instance_type],

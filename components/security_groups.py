@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.ready import ready
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,17 @@ class SecurityGroups(pulumi.ComponentResource):
         machine = group("machine", "Machines of the cluster")
         control_plane = group("control-plane", "Control planes of the cluster")
 
-        def open_to_group(opened: aws.ec2.SecurityGroup, to: aws.ec2.SecurityGroup, what: Opening, who: str) -> None:
-            full = f"{name}-{what.purpose}-from-{who}"
-            aws.vpc.SecurityGroupIngressRule(
+        def opening(
+            group: aws.ec2.SecurityGroup, what: Opening, source: aws.ec2.SecurityGroup | str
+        ) -> pulumi.CustomResource:
+            cidr = source if isinstance(source, str) else None
+            who = cidr or ("machines" if source is machine else "control-planes")
+            full = f"{name}-{what.purpose}-from-{who.replace('/', '-')}"
+            return aws.vpc.SecurityGroupIngressRule(
                 full,
-                security_group_id=opened.id,
-                referenced_security_group_id=to.id,
+                security_group_id=group.id,
+                referenced_security_group_id=None if isinstance(source, str) else source.id,
+                cidr_ipv4=cidr,
                 ip_protocol=what.protocol,
                 from_port=what.first,
                 to_port=what.last,
@@ -76,29 +82,16 @@ class SecurityGroups(pulumi.ComponentResource):
                 opts=child,
             )
 
-        def open_to_people(opened: aws.ec2.SecurityGroup, cidrs: Sequence[str], what: Opening) -> None:
-            for cidr in cidrs:
-                full = f"{name}-{what.purpose}-from-{cidr.replace('/', '-')}"
-                aws.vpc.SecurityGroupIngressRule(
-                    full,
-                    security_group_id=opened.id,
-                    cidr_ipv4=cidr,
-                    ip_protocol=what.protocol,
-                    from_port=what.first,
-                    to_port=what.last,
-                    description=f"{what.purpose} from {cidr}",
-                    tags=tags.named(full),
-                    opts=child,
-                )
-
-        open_to_people(machine, args.ssh_cidrs, SSH)
-        open_to_group(machine, control_plane, KUBELET, "control-planes")
-        open_to_group(machine, machine, VXLAN, "machines")
-        open_to_group(machine, machine, NODE_PORTS, "machines")
-        open_to_people(control_plane, args.api_cidrs, API)
-        open_to_group(control_plane, machine, API, "machines")
-        open_to_group(control_plane, control_plane, ETCD, "control-planes")
-        aws.vpc.SecurityGroupEgressRule(
+        rules = [
+            *(opening(machine, SSH, cidr) for cidr in args.ssh_cidrs),
+            opening(machine, KUBELET, control_plane),
+            opening(machine, VXLAN, machine),
+            opening(machine, NODE_PORTS, machine),
+            *(opening(control_plane, API, cidr) for cidr in args.api_cidrs),
+            opening(control_plane, API, machine),
+            opening(control_plane, ETCD, control_plane),
+        ]
+        out = aws.vpc.SecurityGroupEgressRule(
             f"{name}-out",
             security_group_id=machine.id,
             cidr_ipv4="0.0.0.0/0",
@@ -108,6 +101,6 @@ class SecurityGroups(pulumi.ComponentResource):
             opts=child,
         )
 
-        self.machine_id = machine.id
-        self.control_plane_id = control_plane.id
+        self.machine_id = ready(machine.id, out, *rules)
+        self.control_plane_id = ready(control_plane.id, *rules)
         self.register_outputs({"machine_id": self.machine_id, "control_plane_id": self.control_plane_id})
