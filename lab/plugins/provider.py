@@ -33,11 +33,14 @@ class ProviderError(Exception):
 
 
 class PartialFailure(Exception):
-    """An operation that made or changed the resource and then failed: the engine keeps `state` and shows `reason`."""
+    """An operation that made or changed the resource and then failed: the engine keeps `state` and shows `reason`.
 
-    def __init__(self, resource_id: str, state: Values, reason: str) -> None:
+    A read says what the `inputs` are now, too.
+    """
+
+    def __init__(self, resource_id: str, state: Values, reason: str, inputs: Values | None = None) -> None:
         super().__init__(reason)
-        self.id, self.state, self.reason = resource_id, state, reason
+        self.id, self.state, self.reason, self.inputs = resource_id, state, reason, inputs
 
 
 class Resource(NamedTuple):
@@ -276,7 +279,10 @@ class _Errors:
             return
         if isinstance(error, PartialFailure):
             failed = provider_pb2.ErrorResourceInitFailed(
-                id=error.id, properties=to_struct(error.state), reasons=[error.reason]
+                id=error.id,
+                properties=to_struct(error.state),
+                reasons=[error.reason],
+                inputs=None if error.inputs is None else to_struct(error.inputs),
             )
             detail = any_pb2.Any()
             detail.Pack(failed)
