@@ -16,18 +16,24 @@ import io
 import json
 import os
 import secrets
+import socket
+import sys
 import threading
-from collections.abc import Iterable
+import time
+import urllib.request
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from lab import constants
+from lab import constants, supervisor
+from lab.aws import wsgi
 from lab.aws.signature import Refused
+from twinplane.errors import Failed, UsageError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_eks import EKSClient
     from mypy_boto3_iam import IAMClient
@@ -108,7 +114,7 @@ def _client(service: str, of: Credentials) -> Any:
     ).client(
         service,  # type: ignore[call-overload]
         endpoint_url=constants.API_URL,
-        config=Config(ignore_configured_endpoint_urls=True, connect_timeout=5, read_timeout=60),
+        config=Config(connect_timeout=5, read_timeout=60),
     )
     made.meta.events.register("before-send", _inside)
     return made
@@ -119,6 +125,7 @@ def _inside(request: Any, **_: Any) -> Any:
     if front is None:
         return None
     from botocore.awsrequest import AWSResponse
+    from botocore.compat import HTTPHeaders
     from werkzeug.test import create_environ
 
     path, _, query = request.url.removeprefix(constants.API_URL).partition("?")
@@ -132,8 +139,8 @@ def _inside(request: Any, **_: Any) -> Any:
         data=body.encode() if isinstance(body, str) else body,
     )
     environ["RAW_URI"] = request.url.removeprefix(constants.API_URL)
-    status, headers, chunks = respond(front, environ)
-    return AWSResponse(request.url, status, headers, _Raw(b"".join(chunks)))
+    status, headers, chunks = wsgi.respond(front, environ)
+    return AWSResponse(request.url, status, HTTPHeaders.from_dict(headers), _Raw(b"".join(chunks)))
 
 
 class _Raw(io.BytesIO):
@@ -143,22 +150,6 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
-def respond(app: Any, environ: WSGIEnvironment) -> tuple[int, dict[str, str], list[bytes]]:
-    """Calls a WSGI application. -> status, headers, body."""
-    got: list[Any] = []
-
-    def start(status: str, headers: list[tuple[str, str]], _: object = None) -> Any:
-        got[:] = [int(status.split()[0]), dict(headers)]
-        return lambda chunk: None
-
-    chunks = app(environ, start)
-    try:
-        body = list(chunks)
-    finally:
-        getattr(chunks, "close", lambda: None)()
-    return got[0], got[1], body
-
-
 def access_key(environ: WSGIEnvironment) -> str:
     """-> the access key that signed a request whose signature was verified."""
     return str(environ["twinplane.access_key"])
@@ -166,7 +157,7 @@ def access_key(environ: WSGIEnvironment) -> str:
 
 def caller(environ: WSGIEnvironment) -> str:
     """-> the ARN of the signer of a request, such as `arn:aws:iam::123456789012:user/twinplane`."""
-    from moto.sts import sts_backends
+    from moto.sts.models import sts_backends
 
     with lock:
         backend = sts_backends[constants.ACCOUNT]["aws"]
@@ -176,7 +167,7 @@ def caller(environ: WSGIEnvironment) -> str:
 
 def secret(of: str) -> str:
     """-> the secret key of an access key, be it of a user or of an assumed role. Raises Refused for an unknown one."""
-    from moto.iam import iam_backends
+    from moto.iam.models import iam_backends
 
     with lock:
         key = iam_backends[constants.ACCOUNT]["aws"].access_keys.get(of)
@@ -185,19 +176,60 @@ def secret(of: str) -> str:
     return str(key.secret_access_key)
 
 
-def refuse(error: Refused, service: str, start_response: StartResponse, status: str = "403 Forbidden") -> list[bytes]:
-    """Answers with an error in the words and the shape of a service. -> the body."""
-    kind, code, message = "text/xml", error.code, str(error)
-    if service == "ec2":
-        text = f"<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors></Response>"
-    elif service in {"iam", "sts", "elasticloadbalancing", "autoscaling"}:
-        text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>"
-    elif service == "s3":
-        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    else:
-        kind, text = "application/json", json.dumps({"__type": code, "code": code, "message": message})
-    body = text.encode()
-    start_response(
-        status, [("Content-Type", kind), ("Content-Length", str(len(body))), ("x-amzn-ErrorType", code)]
-    )
-    return [body]
+def health() -> dict[str, Any] | None:
+    """-> what the daemon says of itself (`ready`, `pid`, `parts`, `failure`); None where none answers."""
+    try:
+        with urllib.request.urlopen(f"{constants.API_URL}/lab/health", timeout=5) as answer:
+            return dict(json.load(answer))
+    except (OSError, ValueError):
+        return None
+
+
+def check_port() -> None:
+    """Raises UsageError when another program than the lab's daemon has the port."""
+    if health() is None and not supervisor.alive("daemon") and _listening():
+        raise UsageError(port_taken())
+
+
+def port_taken() -> str:
+    """-> what to tell whoever finds the port of the API in use."""
+    port = constants.API_PORT
+    return f"port {port} is taken by another program: see which with `ss -ltnp 'sport = :{port}'` and stop it"
+
+
+def up(progress: Callable[[str], None], timeout: float = 300) -> None:
+    """Starts the daemon and waits until it is ready: at once where it is already.
+
+    Raises UsageError when the port is taken, Failed when a part of the daemon does not start in `timeout` seconds.
+    """
+    check_port()
+    credentials()
+    supervisor.start("daemon", [sys.executable, "-m", "lab.daemon"])
+    deadline, said = time.monotonic() + timeout, ""
+    while True:
+        state = health()
+        if state and state["ready"]:
+            return
+        if state and state["failure"]:
+            raise Failed(f"the lab's daemon cannot start: {state['failure']}; see {supervisor.log_file('daemon')}")
+        if state is None and _listening() and supervisor.child("daemon") is None:
+            supervisor.stop("daemon")
+            raise UsageError(port_taken())
+        if time.monotonic() > deadline:
+            raise Failed(f"the lab's daemon is not ready after {timeout:.0f} s; see {supervisor.log_file('daemon')}")
+        waiting = ", ".join(name for name, works in state["parts"].items() if not works) if state else "the daemon"
+        if waiting != said:
+            progress(f"waiting for {waiting}")
+            said = waiting
+        time.sleep(0.2)
+
+
+def down() -> None:
+    """Stops the daemon, whoever started it."""
+    supervisor.stop("daemon")
+
+
+def _listening() -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", constants.API_PORT)) == 0

@@ -90,7 +90,9 @@ class State:
         from moto.ec2.exceptions import EC2ClientError
 
         if self.wanted == "terminated" != wanted:
-            raise EC2ClientError("IncorrectInstanceState", "The instance is terminated: it cannot be started or stopped.")
+            raise EC2ClientError(
+                "IncorrectInstanceState", "The instance is terminated: it cannot be started or stopped."
+            )
         if wanted == "stopped":
             self.arrived = False
         self.wanted = wanted
@@ -158,7 +160,9 @@ def fail(instance_id: str, reason: str) -> None:
 
     terminate(instance_id)
     with api.lock:
-        _backend().get_instance(instance_id).state_reason = StateReason(f"Server.InternalError: {reason}", "Server.InternalError")
+        _backend().get_instance(instance_id).state_reason = StateReason(
+            f"Server.InternalError: {reason}", "Server.InternalError"
+        )
 
 
 def prepare() -> None:
@@ -204,7 +208,7 @@ def noticed(action: str, form: Mapping[str, list[str]], status: int) -> None:
 
 
 def _backend() -> Any:
-    from moto.ec2 import ec2_backends
+    from moto.ec2.models import ec2_backends
 
     return ec2_backends[ACCOUNT][REGION]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-
 import logging
 import secrets
 import sys
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 import moto.core.utils
-from moto.iam import iam_backends
+from moto.iam.models import iam_backends
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from lab import constants
-from lab.aws import api, ec2, images, signature, ssm
+from lab.aws import api, ec2, signature, ssm, wsgi
 from lab.aws.journal import Entry, Journal
 from lab.aws.signature import Refused
 
@@ -45,14 +44,14 @@ class Front:
         ec2.prepare()
         ssm.register()
         _register_user()
-        started, count = time.monotonic(), 0
-        for count, entry in enumerate(journal.entries(), 1):
+        started = time.monotonic()
+        for entry in journal.entries():
             self._replayed_time = entry.time
             status, _, _ = self._answer(entry)
             if status != entry.status:
                 log.warning("replay of %s %s: %s, first time %s", entry.sequence, _action(entry), status, entry.status)
         self._replayed_time = None
-        log.info("replayed %d requests in %.1f s", count, time.monotonic() - started)
+        log.info("replayed %d requests in %.1f s", journal.sequence, time.monotonic() - started)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         body: bytes = environ["wsgi.input"].read() if environ.get("wsgi.input_terminated") else _body(environ)
@@ -63,7 +62,9 @@ class Front:
         try:
             signed = signature.read(query, {key.lower(): value for key, value in headers.items()})
             if signed is None:
-                raise Refused("MissingAuthenticationToken", "The request must be signed: use the keys of `twinplane lab env`.")
+                raise Refused(
+                    "MissingAuthenticationToken", "The request must be signed: use the keys of `twinplane lab env`."
+                )
             service = signed.service
             signature.verify(
                 signed,
@@ -77,7 +78,7 @@ class Front:
             if signed.region != constants.REGION:
                 raise Refused("OptInRequired", f"The lab has one region: {constants.REGION}, not {signed.region}.")
         except Refused as error:
-            return api.refuse(error, service, start_response)
+            return wsgi.refuse(error, service, start_response)
         environ["twinplane.access_key"] = signed.access_key
         if service == "eks":
             from lab.aws import eks
@@ -86,7 +87,9 @@ class Front:
         if "Authorization" not in headers:
             # moto reads the caller of a presigned request from the header only.
             scope = f"{signed.access_key}/{signed.time:%Y%m%d}/{signed.region}/{service}/aws4_request"
-            headers["Authorization"] = f"{signature.ALGORITHM} Credential={scope}, SignedHeaders=host, Signature=checked"
+            headers["Authorization"] = (
+                f"{signature.ALGORITHM} Credential={scope}, SignedHeaders=host, Signature=checked"
+            )
         with api.lock:
             entry = Entry(
                 sequence=self.journal.sequence + 1,
@@ -131,7 +134,7 @@ class Front:
             if name not in {"Content-Type", "Content-Length", "Transfer-Encoding"}:
                 environ["HTTP_" + name.upper().replace("-", "_")] = value
         mock_random.seed(entry.seed)
-        answer = api.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
+        answer = wsgi.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
         ec2.correct(_action(entry), entry.body)
         return answer
 

@@ -41,9 +41,7 @@ def eks_node(release: str) -> Image:
     return Image(release, f"amazon-eks-node-al2023-x86_64-standard-{minor}-v{release}", EKS, "/dev/xvda")
 
 
-IMAGES = {
-    image.id: image for image in (debian(BASE_RELEASE), eks_node(BASE_RELEASE), eks_node(UPDATED_RELEASE))
-}
+IMAGES = {image.id: image for image in (debian(BASE_RELEASE), eks_node(BASE_RELEASE), eks_node(UPDATED_RELEASE))}
 
 
 def release(image_id: str) -> str:

@@ -82,7 +82,9 @@ def verify(
     """
     age = now() - signature.time
     if age < -SKEW or age > (SKEW if signature.life is None else signature.life):
-        raise Refused("RequestExpired", f"The request was signed at {signature.time:%Y-%m-%dT%H:%M:%SZ}: too far from now.")
+        raise Refused(
+            "RequestExpired", f"The request was signed at {signature.time:%Y-%m-%dT%H:%M:%SZ}: too far from now."
+        )
     pairs = parse_qsl(query, keep_blank_values=True)
     if signature.life is not None:
         pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
@@ -118,5 +120,5 @@ def verify(
     if not hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), signature.value):
         raise Refused(
             "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+            "The request signature we calculated does not match the signature you provided. Check your key.",
         )

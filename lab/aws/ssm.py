@@ -26,13 +26,13 @@ def parameters() -> dict[str, str]:
 
 def register() -> None:
     """Publishes the parameters."""
-    from moto.ssm import ssm_backends
-    from moto.ssm.models import Parameter
+
+    from moto.ssm.models import Parameter, ssm_backends
 
     backend = ssm_backends[ACCOUNT][REGION]
     for name, value in parameters().items():
         backend._parameters[name].append(
-            Parameter(
+            Parameter(  # type: ignore[abstract]
                 account_id=ACCOUNT,
                 name=name,
                 value=value,

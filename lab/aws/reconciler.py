@@ -1,0 +1,162 @@
+"""Makes real what EC2 says: boots, stops, reboots and removes the host of each instance."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from lab.aws import ec2
+from lab.aws.ec2 import Bootstrap, Machine
+
+#: Host names that are instance ids: the reconciler's own. It leaves all other hosts alone.
+INSTANCE = re.compile(r"i-[0-9a-f]{17}")
+#: Seconds between two looks at the hosts: while one is on its way somewhere, and else.
+SOON, LATER = 0.3, 3.0
+#: Tries to make a host before its instance is given up.
+TRIES = 3
+#: Hosts worked on at the same time; a boot is mostly waiting.
+WORKERS = 6
+
+log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """What is asked of a host: the part of `lab.hosts.host.Host` that is used here."""
+
+    name: str
+
+    @property
+    def state(self) -> str: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def reboot(self) -> None: ...
+    def delete(self) -> None: ...
+
+
+class Hosts(Protocol):
+    """All hosts of the machine."""
+
+    def all(self) -> Iterable[Host]: ...
+    def create(
+        self,
+        name: str,
+        *,
+        address: str,
+        image: str,
+        hostname: str,
+        user_data: bytes,
+        ssh: bool,
+        authorized_keys: Sequence[str],
+        files: Mapping[str, tuple[bytes, int]],
+        binds: Mapping[str, str],
+    ) -> Host: ...
+
+
+class Reconciler:
+    """A loop in one thread; what takes long is done in a few others, never two things with one host."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self.hosts = hosts
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="host")
+        self._busy: set[str] = set()
+        self._failures: dict[str, int] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
+
+    def start(self) -> None:
+        """Begins with one look, so that what runs is said to run; then works in the background."""
+        ec2.observe({host.name: host.state for host in self.hosts.all()})
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Takes on nothing more; waits for what is being done, since half a boot helps nobody."""
+        self._over.set()
+        ec2.changed.set()
+        self._thread.join()
+        self._pool.shutdown()
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            ec2.changed.clear()
+            try:
+                settled = self.step()
+            except Exception:
+                log.exception("looking at the hosts")
+                settled = True
+            ec2.changed.wait(LATER if settled else SOON)
+
+    def step(self) -> bool:
+        """Looks once and sets going what is needed. -> whether everything is where it is wanted."""
+        hosts = {host.name: host for host in self.hosts.all() if INSTANCE.fullmatch(host.name)}
+        states = {name: host.state for name, host in hosts.items()}
+        ec2.observe(states)
+        settled = True
+        for machine in ec2.machines():
+            host, state = hosts.pop(machine.id, None), states.get(machine.id, "absent")
+            task = self._next(machine, host, state)
+            if task:
+                self._set_going(machine.id, task)
+            settled = settled and task is None and machine.state in {"running", "stopped", "terminated"}
+        for name, host in hosts.items():
+            self._set_going(name, host.delete)
+            settled = False
+        return settled
+
+    def _next(self, machine: Machine, host: Host | None, state: str) -> Callable[[], None] | None:
+        """-> what has to be done with the host of a machine, if anything."""
+        if machine.wanted == "terminated":
+            return host.delete if host else None
+        if machine.wanted == "stopped":
+            return host.stop if host and state != "stopped" else None
+        if machine.id in ec2.reboots and host and state == "running":
+            return lambda: self._reboot(host)
+        if host is None or state == "stopped":
+            # Also where it had run before and died: create completes what was interrupted.
+            return lambda: self._boot(machine)
+        return None
+
+    def _boot(self, machine: Machine) -> None:
+        if not machine.release:
+            raise ValueError("the lab cannot boot this image: it has only its own")
+        extra = next((answer for ask in ec2.bootstraps if (answer := ask(machine))), Bootstrap({}, {}, ssh=True))
+        host = self.hosts.create(
+            machine.id,
+            address=machine.address,
+            image=machine.release,
+            hostname=machine.hostname,
+            user_data=machine.user_data,
+            ssh=extra.ssh,
+            authorized_keys=machine.authorized_keys,
+            files=extra.files,
+            binds=extra.binds,
+        )
+        ec2.reboots.discard(machine.id)
+        host.start()
+
+    def _reboot(self, host: Host) -> None:
+        ec2.reboots.discard(host.name)
+        host.reboot()
+
+    def _set_going(self, name: str, task: Callable[[], None]) -> None:
+        if name not in self._busy and not self._over.is_set():
+            self._busy.add(name)
+            self._pool.submit(self._do, name, task)
+
+    def _do(self, name: str, task: Callable[[], None]) -> None:
+        try:
+            task()
+            self._failures.pop(name, None)
+        except Exception as error:
+            failures = self._failures[name] = self._failures.get(name, 0) + 1
+            log.exception("host %s, try %d", name, failures)
+            self._over.wait(min(failures, 10))
+            machine = ec2.find(name)
+            if failures >= TRIES and machine and machine.state == "pending":
+                ec2.fail(name, str(error))
+        finally:
+            self._busy.discard(name)
+            ec2.changed.set()

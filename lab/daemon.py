@@ -1,0 +1,149 @@
+"""The lab's one server process: the AWS endpoint, what makes it real, the mirror and the token authenticator.
+
+`python -m lab.daemon` runs in the foreground until SIGTERM. It can be killed at any point: hosts live on without it,
+and the next one goes on from what is on disk. `GET /lab/health` tells how far it has come.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from lab import constants
+from lab.aws import api, wsgi
+from lab.aws.signature import Refused
+from twinplane.errors import UsageError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+#: Seconds for which a daemon that cannot start tells why, before its supervisor tries again.
+EXPLAIN = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Handler(WSGIRequestHandler):
+    """Silent: a client that waits asks every second."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Writes nothing."""
+
+
+class Daemon:
+    """WSGI application that answers from the first moment; requests before the replay's end are told to come again."""
+
+    def __init__(self) -> None:
+        self.parts = dict.fromkeys(("api", "eks", "reconciler", "authenticator", "mirror"), False)
+        self.failure = ""
+        self._stops: list[Any] = []
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        if environ["PATH_INFO"] == "/lab/health":
+            body = json.dumps(self.health()).encode()
+            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+            return [body]
+        if api.front is None:
+            # SDKs come again by themselves after a 503.
+            error = Refused("ServiceUnavailable", "The lab's API is starting.")
+            return wsgi.refuse(error, "ec2", start_response, "503 Service Unavailable")
+        return api.front(environ, start_response)
+
+    def health(self) -> dict[str, Any]:
+        """-> ready, pid, the parts that work, and why one does not."""
+        return {"ready": all(self.parts.values()), "pid": os.getpid(), "parts": self.parts, "failure": self.failure}
+
+    def bring_up(self) -> None:
+        """Starts the parts in the order in which they need each other. Ends the process when one cannot start."""
+        mirror = threading.Thread(target=self._start, args=("mirror",), name="mirror", daemon=True)
+        mirror.start()
+        for name in ("api", "eks", "reconciler", "authenticator"):
+            if not self.failure:
+                self._start(name)
+        mirror.join()
+        if self.failure:
+            time.sleep(EXPLAIN)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _start(self, name: str) -> None:
+        try:
+            getattr(self, f"_{name}")()
+            self.parts[name] = True
+            log.info("%s: up", name)
+        except Exception as error:
+            self.failure = f"{name}: {error}"
+            log.exception("%s", name)
+
+    def _api(self) -> None:
+        from lab.aws.front import Front
+        from lab.aws.journal import Journal
+
+        api.front = Front(Journal(api.directory() / "journal.jsonl"))
+
+    def _eks(self) -> None:
+        from lab.aws import eks
+
+        eks.start()
+
+    def _reconciler(self) -> None:
+        from lab.aws.reconciler import Reconciler
+        from lab.hosts.host import Host
+
+        reconciler = Reconciler(Host)
+        reconciler.start()
+        self._stops.append(reconciler.stop)
+
+    def _authenticator(self) -> None:
+        from lab.aws import authenticator, eks
+
+        self._stops.append(authenticator.serve(eks.access_entry).shutdown)
+
+    def _mirror(self) -> None:
+        from lab import mirror
+
+        servers: list[ThreadingHTTPServer] = mirror.serve()
+        self._stops.extend(server.shutdown for server in servers)
+
+    def take_down(self) -> None:
+        """Stops what was started, the last first. Hosts stay."""
+        for stop in reversed(self._stops):
+            stop()
+
+
+def main() -> int:
+    """-> 0 after SIGTERM, 1 when a part could not start, 2 when the port is taken."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # moto iterates over sets of strings here and there: a replay must meet the same order.
+        os.execve(sys.executable, [sys.executable, "-m", "lab.daemon"], {**os.environ, "PYTHONHASHSEED": "0"})
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
+    for name in ("botocore", "urllib3", "werkzeug"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    daemon = Daemon()
+    try:
+        server = make_server("127.0.0.1", constants.API_PORT, daemon, threaded=True, request_handler=Handler)
+    except (OSError, SystemExit):  # werkzeug exits where the port is taken
+        print(api.port_taken(), file=sys.stderr)
+        return UsageError.exit_code
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    threading.Thread(target=server.serve_forever, name="api", daemon=True).start()
+    threading.Thread(target=daemon.bring_up, name="start", daemon=True).start()
+    over.wait()
+    server.shutdown()
+    daemon.take_down()
+    return 1 if daemon.failure else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
