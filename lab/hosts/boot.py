@@ -1,0 +1,66 @@
+"""`python -m lab.hosts.boot NAME`: one boot of a host. Becomes systemd-nspawn, run by the host's supervisor.
+
+Everything that a boot makes lives in namespaces and control groups of its own, so nothing is left on the machine when
+its processes end, even by SIGKILL. Each boot first ends what an earlier one may have left running.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+from lab.hosts import network
+from lab.hosts.cgroup import Cgroup
+from lab.hosts.host import Host
+
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "SYSTEMD_NSPAWN_USE_CGNS": "1",
+    "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1",
+    "SYSTEMD_LOG_LEVEL": "warning",
+}
+
+
+def main(name: str) -> None:
+    """Does not return."""
+    host = Host(name)
+    cgroup = Cgroup(name)
+    cgroup.kill()
+    cgroup.enter(os.getpid())
+    machine = os.open("/proc/self/ns/net", os.O_RDONLY)
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS | CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    network.attach(host.spec.address, host.link, machine)
+    os.close(machine)
+    _mount(host)
+    os.execvpe("systemd-nspawn", command(host), ENVIRONMENT)
+
+
+def command(host: Host) -> list[str]:
+    """The command line of systemd-nspawn for a host whose root file system is mounted."""
+    spec = host.spec
+    return [
+        "systemd-nspawn", "--quiet", "--boot", f"--directory={host.root}", f"--machine={host.name}",
+        f"--hostname={spec.hostname}", "--register=no", "--keep-unit", "--capability=all",
+        "--network-namespace-path=/proc/self/ns/net", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
+        "--console=read-only", "--bind=/dev/kmsg", "--system-call-filter=@keyring bpf perf_event_open",
+        *(f"--bind={host.volume(path)}:{path}" for path in host.VOLUMES),
+        *(f"--bind-ro={source}:{target}" for source, target in sorted(spec.binds.items())),
+    ]  # fmt: skip
+
+
+def _mount(host: Host) -> None:
+    """Mounts the root file system where only this process and its children see it."""
+    layers = ":".join(host.spec.layers)
+    options = f"lowerdir={layers},upperdir={host.upper},workdir={host.directory / 'work'}"
+    for arguments in (
+        ["--make-rprivate", "/"],
+        ["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run/systemd"],
+        ["-t", "overlay", "overlay", "-o", options, str(host.root)],
+    ):
+        subprocess.run(["mount", *arguments], check=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
