@@ -1,0 +1,117 @@
+"""What this machine has, what it lacks and how to get it, and which parts of the lab are real or stand-ins on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from lab import constants, toolchain
+from lab.hosts import packages
+from lab.plugins import STAND_INS, official
+from lab.toolchain.tool import TOOLS
+
+#: Of CACHE's filesystem, bytes: tools 1.5 GB, Go's build cache 4 GB, host image and hosts 3 GB.
+DISK = 10_000_000_000
+#: Bytes: both clusters with their hosts, and the largest Go build beside them.
+MEMORY = 6_000_000_000
+
+State = Literal["here", "missing", "real", "stand-in"]
+
+#: Parts of the lab that are the same on every machine.
+PARTS: dict[str, tuple[State, str]] = {
+    "Pulumi engine, state and secrets": ("real", "the pulumi command with a file backend"),
+    "Ansible": ("real", "over SSH with pinned host keys"),
+    "machines": ("real", "Debian 12 with systemd, sshd and cloud-init in systemd-nspawn; they share this kernel"),
+    "Kubernetes": ("real", "kubeadm, kubelet, containerd, etcd, control plane: upstream versions"),
+    "security updates": ("real", "Debian's own, through a proxy on the bridge"),
+    "EC2, IAM, STS, SSM": ("stand-in", "moto; a reconciler boots a host for every instance"),
+    "EKS": ("stand-in", "the lab's own API; the control plane and the nodes behind it are real"),
+    "security groups, VPC isolation": ("stand-in", "stored, not enforced"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor. `advice` is what to do where something is missing."""
+
+    name: str
+    state: State
+    detail: str
+    advice: str = ""
+
+
+def checks() -> Iterator[Check]:
+    """Every check, in the order in which a new machine needs it."""
+    yield _need("Python 3.11", sys.version_info[:2] == (3, 11), sys.version.split()[0], "set PYTHON for make")
+    yield _need("root", os.geteuid() == 0, f"uid {os.geteuid()}", "the lab boots machines: run it as root")
+    yield _need("Linux", sys.platform == "linux", sys.platform, "the lab needs Linux; AWS stacks do not")
+    yield _cgroups()
+    yield _memory()
+    yield _disk()
+    yield from _commands()
+    yield from _tools()
+    yield from _images()
+    for name in STAND_INS:
+        path = official(name)
+        yield Check(name, "real", str(path)) if path else Check(name, "stand-in", STAND_INS[name])
+    for name, (state, detail) in PARTS.items():
+        yield Check(name, state, detail)
+
+
+def _need(name: str, here: bool, detail: str, advice: str) -> Check:
+    return Check(name, "here", detail) if here else Check(name, "missing", detail, advice)
+
+
+def _cgroups() -> Check:
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    hybrid = Path("/sys/fs/cgroup/pids").exists()
+    detail = "v2" if unified else "v1 hybrid" if hybrid else "not mounted"
+    return _need("cgroups", unified or hybrid, detail, "mount /sys/fs/cgroup")
+
+
+def _memory() -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return _need("memory", total >= MEMORY, f"{total / 1e9:.1f} GB", f"both clusters need {MEMORY / 1e9:.0f} GB")
+
+
+def _disk() -> Check:
+    place = next(path for path in (constants.CACHE, *constants.CACHE.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    # What is cached already needs no room a second time.
+    enough = free >= (DISK if toolchain.missing() else DISK // 3)
+    return _need("disk", enough, f"{free / 1e9:.1f} GB free in {place}", f"{DISK / 1e9:.0f} GB for a first build")
+
+
+def _commands() -> Iterator[Check]:
+    lacking = packages.missing()
+    detail = f"missing: {' '.join(lacking)}" if lacking else ", ".join(sorted(set(packages.COMMANDS.values())))
+    yield _need("Debian packages", not lacking, detail, "`twinplane lab up` installs them, or apt-get install")
+    for module in ("ansible", "boto3", "moto", "pulumi"):
+        there = find_spec(module) is not None
+        yield _need(f"Python {module}", there, "installed" if there else "not installed", "make setup")
+    aws = shutil.which("aws", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    yield _need("aws", aws is not None, aws or "not on PATH", "make setup")
+
+
+def _tools() -> Iterator[Check]:
+    lacking = {each.name for each in toolchain.missing()}
+    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+    how = "`twinplane lab prepare` gets it" if go else "install Go 1.26, then `twinplane lab prepare`"
+    for each in TOOLS:
+        here = each.name not in lacking
+        detail = f"{each.version}, {(toolchain.BIN / each.name).resolve()}" if here else f"{each.version} not built"
+        yield _need(each.name, here, detail, f"{how} (a build takes about {each.seconds} s)")
+
+
+def _images() -> Iterator[Check]:
+    folder = constants.CACHE / "images"
+    for release in (constants.BASE_RELEASE, constants.UPDATED_RELEASE):
+        found = next(folder.glob(f"debian-12-{release}-*"), None)
+        detail = str(found) if found else f"not in {folder}"
+        yield _need(f"host image {release}", found is not None, detail, "`twinplane lab prepare` makes it")

@@ -1,0 +1,259 @@
+"""The `twinplane` command. Exit codes: 0 done, 1 failed or something does not work, 2 wrong use."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from twinplane.errors import Failed, UsageError
+from twinplane.screen import err, out, working
+from twinplane.stack import Stack
+
+MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
+
+app = typer.Typer(
+    help="The same Kubernetes, managed and self-managed, side by side.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lab = typer.Typer(help="The lab: a small cloud on this machine.", no_args_is_help=True)
+app.add_typer(lab, name="lab")
+
+Json = Annotated[bool, typer.Option("--json", help="The result as one JSON value.")]
+Name = Annotated[str, typer.Argument(metavar="STACK", help="A stack of this project, e.g. managed-lab.")]
+
+
+def main() -> None:
+    """Runs a verb. Errors are one line."""
+    try:
+        app()
+    except (UsageError, Failed) as error:
+        err.print(f"error: {error}", markup=False, style="red")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted; run it again to go on", style="red")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if "TWINPLANE_TRACEBACK" in os.environ:
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        line = f"error: {type(error).__name__}: {reason} (TWINPLANE_TRACEBACK=1 shows where)"
+        err.print(line, markup=False, style="red")
+        sys.exit(1)
+
+
+@app.command()
+def compare(
+    managed: Annotated[str, typer.Argument(metavar="MANAGED", help="The managed stack.")] = MANAGED,
+    self_managed: Annotated[str, typer.Argument(metavar="SELF_MANAGED", help="The self-managed stack.")] = SELF_MANAGED,
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write one HTML page.")] = None,
+) -> None:
+    """What differs between a managed and a self-managed cluster, from live evidence. Exit code 1: something is down."""
+    _compare(_stack(managed), _stack(self_managed), as_json, html)
+
+
+def _compare(managed: Stack, self_managed: Stack, as_json: bool, html: Path | None = None) -> None:
+    from twinplane.compare import compare as run
+    from twinplane.compare import report
+
+    if html and not html.resolve().parent.is_dir():
+        raise UsageError(f"--html {html}: no such folder")
+    with working(f"comparing {managed.name} and {self_managed.name}") as tell:
+        comparison = run(managed, self_managed, tell)
+    if html:
+        html.write_text(report.html(comparison))
+        err.print(f"wrote {html}", markup=False)
+    if as_json:
+        _json(comparison.export())
+    else:
+        report.show(comparison, out)
+    if comparison.troubles():
+        raise typer.Exit(1)
+
+
+@app.command()
+def patch(stack: Name, as_json: Json = False) -> None:
+    """Install pending updates on all nodes, one at a time, under a light load."""
+    from twinplane.operate.patch import patch as run
+
+    with working(f"patching {stack}") as tell:
+        patched = run(_stack(stack), tell)
+    if as_json:
+        _json(patched.export())
+        return
+    if patched.load is None:
+        out.print(f"{stack}: nothing to do, every node is up to date", markup=False)
+        return
+    for title, nodes in (("before", patched.before), ("after", patched.after)):
+        for name, value in nodes.items():
+            out.print(f"{title}: {name}: {value}", markup=False)
+    out.print(str(patched.load), markup=False)
+
+
+@app.command()
+def destroy(
+    stack: Name,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove everything that a stack made."""
+    found = _stack(stack)
+    if not found.exists():
+        raise UsageError(f"stack {stack}: unknown; `pulumi stack ls` shows those that exist")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"destroy {stack}: cannot be undone; say --yes")
+        typer.confirm(f"Remove everything of {stack}?", abort=True, err=True)
+    with working(f"destroying {stack}") as tell:
+        found.destroy(tell)
+    _done(as_json, {"stack": stack, "destroyed": True}, f"{stack}: destroyed")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What is here, what is missing and how to get it, what is real and what a stand-in."""
+    from dataclasses import asdict
+
+    from lab.doctor import checks
+
+    found = list(checks())
+    if as_json:
+        _json([asdict(each) for each in found])
+    elif out.is_terminal:
+        table = Table(expand=True)
+        for column in ("", "state", "what it is", "how to get it"):
+            table.add_column(column, overflow="fold")
+        colours = {"here": "green", "missing": "bold red", "real": "green", "stand-in": "yellow"}
+        for each in found:
+            table.add_row(each.name, Text(each.state, style=colours[each.state]), each.detail, each.advice)
+        out.print(table)
+    else:
+        for each in found:
+            advice = f"; {each.advice}" if each.advice else ""
+            out.print(f"{each.state}: {each.name}: {each.detail}{advice}", markup=False)
+    if any(each.state == "missing" for each in found):
+        raise typer.Exit(1)
+
+
+@lab.command("prepare")
+def lab_prepare(as_json: Json = False) -> None:
+    """Get everything that `lab up` needs: Debian packages, tools, host images. What is there is kept."""
+    from lab import lab as the_lab
+
+    with working("preparing the lab") as tell:
+        the_lab.prepare(tell)
+    _done(as_json, {"prepared": True}, "lab: prepared")
+
+
+@lab.command("up")
+def lab_up(as_json: Json = False) -> None:
+    """Start the lab."""
+    _up()
+    _done(as_json, {"up": True}, 'lab: up; `eval "$(twinplane lab env)"` points pulumi and aws at it')
+
+
+@lab.command("down")
+def lab_down(as_json: Json = False) -> None:
+    """Remove every host, process, mount, link and route of the lab, and its state."""
+    from lab import lab as the_lab
+
+    with working("removing the lab") as tell:
+        the_lab.down(tell)
+    _done(as_json, {"up": False}, "lab: gone; tools, images and packages stay in ~/.cache/twinplane")
+
+
+@lab.command("status")
+def lab_status(as_json: Json = False) -> None:
+    """What of the lab runs. Exit code 1: it is not up."""
+    from lab import lab as the_lab
+
+    status = the_lab.status()
+    if as_json:
+        _json(status)
+    else:
+        for name, value in status.items():
+            out.print(f"{name}: {value if isinstance(value, str) else json.dumps(value)}", markup=False)
+    if not status["ready"]:
+        raise typer.Exit(1)
+
+
+@lab.command("env")
+def lab_env(as_json: Json = False) -> None:
+    """Shell lines that point pulumi, aws and kubectl at the lab: eval "$(twinplane lab env)"."""
+    from lab.env import environment as of_lab
+
+    environment = of_lab()
+    if as_json:
+        _json(environment)
+    else:
+        for name, value in environment.items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@lab.command("demo")
+def lab_demo(as_json: Json = False) -> None:
+    """Everything: lab, both stacks, the comparison. Run again, it changes nothing."""
+    from lab.constants import BASE_RELEASE
+    from lab.toolchain.tool import KUBERNETES
+    from twinplane.operate.patch import RELEASE_KEY
+
+    _up()
+    stacks = [_stack(SELF_MANAGED), _stack(MANAGED)]
+    for stack in stacks:
+        if not stack.exists():
+            stack.create()
+            if stack.name == MANAGED:  # An earlier lab's patch has raised it: a new one starts with updates pending.
+                stack.set_config(RELEASE_KEY, f"{KUBERNETES}-{BASE_RELEASE}")
+        with working(f"pulumi up -s {stack.name}") as tell:
+            stack.up(tell)
+    _compare(stacks[1], stacks[0], as_json)
+
+
+def _up() -> None:
+    from lab import lab as the_lab
+
+    with working("starting the lab") as tell:
+        the_lab.up(tell)
+
+
+def _stack(name: str) -> Stack:
+    """The stack with the environment that it needs: the lab's own for stacks that go to the lab."""
+    stack = Stack(name)
+    if not stack.file.exists():
+        known = sorted(path.name.split(".")[1] for path in stack.file.parent.glob("Pulumi.*.yaml"))
+        raise UsageError(f"stack {name}: unknown; stacks of this project: {', '.join(known)}")
+    if stack.endpoints and "AWS_ENDPOINT_URL" not in os.environ:
+        from lab.env import environment as of_lab
+
+        return Stack(name, {**os.environ, **of_lab()})
+    return Stack(name, {**os.environ, "PATH": _path(os.environ)})
+
+
+def _path(environment: Mapping[str, str]) -> str:
+    """PATH with this virtual environment's commands first: kubeconfigs call `aws`, pulumi calls python."""
+    return os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath)))
+
+
+def _done(as_json: bool, value: Any, line: str) -> None:
+    if as_json:
+        _json(value)
+    else:
+        out.print(line, markup=False)
+
+
+def _json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, default=str))

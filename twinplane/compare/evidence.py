@@ -1,0 +1,34 @@
+"""What a cell of the comparison says, and why: nothing in it is assumed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+#: What a reader should see at a glance: works, does not work, could not be found out, or neither good nor bad.
+State = Literal["plain", "good", "bad", "unknown"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One question put to a live system, and the part of its answer that a cell rests on."""
+
+    probe: str
+    question: str
+    #: A JSON value; {"error": text} where the question got no answer.
+    answer: Any
+    #: When it answered: UTC, ISO 8601, seconds.
+    time: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value of the comparison. Every cell has evidence."""
+
+    value: str
+    evidence: tuple[Evidence, ...]
+    state: State = "plain"
+
+    def export(self) -> dict[str, Any]:
+        """As plain data, for `--json`."""
+        return asdict(self)

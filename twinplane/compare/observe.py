@@ -1,0 +1,90 @@
+"""Puts every probe to one live cluster. The same list for both kinds: nothing here reads the kind of the stack."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from stacks.outputs import StackOutputs
+from twinplane.compare import probes
+from twinplane.compare.probes import Seen
+from twinplane.compare.questions import Access
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything that was asked of one stack, answered or not."""
+
+    stack: str
+    outputs: StackOutputs
+    pods: Seen[tuple[probes.Pod, ...]]
+    leases: Seen[tuple[probes.Lease, ...]]
+    api_endpoints: Seen[tuple[str, ...]]
+    api_version: Seen[str]
+    api_health: Seen[dict[str, bool]]
+    component_statuses: Seen[dict[str, probes.Status]]
+    nodes: Seen[tuple[probes.Node, ...]]
+    eks_cluster: Seen[probes.EksCluster]
+    instances: Seen[tuple[probes.Instance, ...]]
+    machines: Seen[dict[str, probes.Machine]]
+    images: Seen[dict[str, str]]
+    #: By name.
+    node_groups: dict[str, Seen[probes.NodeGroup]]
+    #: By node group.
+    recommended: dict[str, Seen[str]]
+    #: By the private address of the node, and by the host name of the API endpoint.
+    ssh_ports: dict[str, Seen[str]]
+
+    @property
+    def api_host(self) -> str:
+        """Host name or address of the API endpoint."""
+        return urlsplit(self.outputs.api_endpoint).hostname or ""
+
+
+def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
+    """Asks everything about one stack: what needs no earlier answer at once, then the rest."""
+    with ThreadPoolExecutor(16) as pool:
+        machines = pool.submit(probes.machines().ask, access)  # first: it takes longest
+        first = {
+            probe.name: pool.submit(probe.ask, access)
+            for probe in (
+                probes.pods(),
+                probes.leases(),
+                probes.api_endpoints(),
+                probes.api_version(),
+                probes.api_health(),
+                probes.component_statuses(),
+                probes.eks_cluster(outputs.cluster_name),
+            )
+        }
+        instances, nodes = pool.submit(probes.instances().ask, access), pool.submit(probes.nodes().ask, access)
+        found = nodes.result().fact or ()
+        addresses = {node.address for node in found}
+        ids = {each.image_id for each in instances.result().fact or () if each.address in addresses}
+        images = pool.submit(probes.images(tuple(sorted(ids))).ask, access)
+        names = {node.node_group for node in found} - {""}
+        asked = {name: probes.node_group(outputs.cluster_name, name) for name in sorted(names)}
+        groups = {name: pool.submit(probe.ask, access) for name, probe in asked.items()}
+        known = {name: group.result().fact for name, group in groups.items()}
+        recommended = {
+            name: pool.submit(probes.recommended_release(group.version, group.ami_type).ask, access)
+            for name, group in known.items()
+            if group
+        }
+        # From outside the VPC, a machine answers at its public address only.
+        outside = {machine.private_ip: machine.ssh_address for machine in outputs.machines}
+        hosts = sorted(addresses | outside.keys() | {urlsplit(outputs.api_endpoint).hostname or ""})
+        ports = {host: pool.submit(probes.ssh_port(outside.get(host, host)).ask, access) for host in hosts}
+        return Observed(
+            stack=stack,
+            outputs=outputs,
+            machines=machines.result(),
+            instances=instances.result(),
+            nodes=nodes.result(),
+            images=images.result(),
+            node_groups={name: each.result() for name, each in groups.items()},
+            recommended={name: each.result() for name, each in recommended.items()},
+            ssh_ports={host: each.result() for host, each in ports.items()},
+            **{name: each.result() for name, each in first.items()},  # type: ignore[arg-type]
+        )

@@ -1,0 +1,50 @@
+"""A probe: what to ask, and a pure function from the answer to a fact. Tested by JSON files in tests/golden/probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from twinplane.compare.evidence import Evidence
+from twinplane.compare.questions import Access, Question, Unanswered
+
+Fact = TypeVar("Fact")
+
+
+@dataclass(frozen=True)
+class Probe(Generic[Fact]):
+    """`process` gets the answer as JSON data."""
+
+    name: str
+    question: Question
+    process: Callable[[Any], Fact]
+
+    def ask(self, access: Access) -> Seen[Fact]:
+        """Asks once. Never raises for a system that does not answer: that is a fact, too."""
+        try:
+            fact, error = self.process(access.answer(self.question)), ""
+        except Unanswered as reason:
+            fact, error = None, str(reason)
+        return Seen(self.name, str(self.question), fact, error, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True)
+class Seen(Generic[Fact]):
+    """A fact as it was seen: `fact` is None where the question got no answer, and `error` says why."""
+
+    probe: str
+    question: str
+    fact: Fact | None
+    error: str
+    time: str
+
+    def evidence(self, answer: Any = None) -> Evidence:
+        """Evidence that rests on `answer`, the part of the fact that matters."""
+        return Evidence(self.probe, self.question, {"error": self.error} if self.error else answer, self.time)
+
+    @property
+    def at(self) -> datetime:
+        """The time as a time."""
+        return datetime.fromisoformat(self.time)

@@ -1,0 +1,217 @@
+"""The four kinds of questions that compare asks, and who answers them."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from http import HTTPStatus
+from typing import Any
+
+import boto3
+import yaml
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from stacks.outputs import StackOutputs
+from twinplane.errors import Failed, UsageError
+from twinplane.screen import Tell
+
+#: Seconds. A live API server answers a list in a fraction of one; a filtered port never answers.
+TIMEOUT = 10.0
+CONNECT_TIMEOUT = 2.0
+
+
+class Unanswered(Exception):
+    """The question got no answer: the reason, in one line."""
+
+
+@dataclass(frozen=True)
+class Get:
+    """An HTTP GET of the Kubernetes API. `text`: the answer is text, whatever its status (health endpoints)."""
+
+    path: str
+    text: bool = False
+
+    def __str__(self) -> str:
+        return f"GET {self.path}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """An AWS API call in boto3's names, e.g. Call("eks", "describe_cluster", {"name": "x"}). All pages are read."""
+
+    service: str
+    operation: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.operation} {json.dumps(self.parameters, sort_keys=True)}"
+
+
+@dataclass(frozen=True)
+class Connect:
+    """A TCP connection. The answer is what the server says first, "" when it waits for the client."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"TCP connect {self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Ansible's `facts` playbook over SSH, on every machine that the stack exports."""
+
+    def __str__(self) -> str:
+        return "ansible-playbook facts.yml"
+
+
+Question = Get | Call | Connect | Login
+
+
+@cache
+def _memory() -> tempfile.TemporaryDirectory[str]:
+    """A folder in memory, only ours, gone with the process: the client wants certificates and keys as files."""
+    return tempfile.TemporaryDirectory(prefix="twinplane-", dir="/dev/shm")
+
+
+def kubernetes_client(kubeconfig: str, environment: Mapping[str, str]) -> ApiClient:
+    """A client of one cluster. `environment` is what the kubeconfig's credential command (`aws eks get-token`) needs.
+
+    Raises UsageError for a kubeconfig that cannot be read.
+    """
+    settings = yaml.safe_load(kubeconfig)
+    needed = {name: value for name, value in environment.items() if name == "PATH" or name.startswith("AWS_")}
+    for user in settings.get("users", []):
+        if command := user.get("user", {}).get("exec"):
+            own = {each["name"]: each["value"] for each in command.get("env") or []}
+            command["env"] = [{"name": name, "value": value} for name, value in {**needed, **own}.items()]
+    settings_of_client = Configuration()
+    settings_of_client.retries = False  # an answer in time, or none
+    try:
+        client: ApiClient = config.new_client_from_config_dict(  # type: ignore[no-untyped-call]
+            settings,
+            persist_config=False,
+            temp_file_path=_memory().name,
+            client_configuration=settings_of_client,
+        )
+    except ConfigException as error:
+        raise UsageError(f"kubeconfig: {error}") from None
+    if any("exec" in each.get("user", {}) for each in settings.get("users", [])) and not settings_of_client.api_key:
+        raise UsageError("kubeconfig: its credential command gave no token; try `aws sts get-caller-identity`")
+    return client
+
+
+def get(client: ApiClient, path: str, *, text: bool = False, timeout: float = TIMEOUT) -> bytes:
+    """The body that the API server sends, unread: plain JSON costs a fortieth of the client's typed objects.
+
+    Raises Unanswered when the server is not reached, and for a status that is not 2xx unless `text`.
+    """
+    headers = {"Accept": "application/json"}
+    client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+    try:
+        url = f"{client.configuration.host}{path}"
+        answer = client.rest_client.request("GET", url, headers=headers, _request_timeout=(timeout, timeout))  # type: ignore[no-untyped-call]
+        body = bytes(answer.read())
+    except (ApiException, HTTPError, OSError) as error:
+        raise Unanswered(_line(error)) from None
+    if answer.status >= HTTPStatus.BAD_REQUEST and not (text and body):
+        raise Unanswered(f"{answer.status} {answer.reason}")
+    return body
+
+
+@dataclass
+class Access:
+    """Everything that can be asked about one stack."""
+
+    outputs: StackOutputs
+    client: ApiClient
+    environment: Mapping[str, str]
+    tell: Tell
+
+    @cached_property
+    def aws(self) -> boto3.Session:
+        """The caller's own credentials, from the stack's environment."""
+        return boto3.Session(
+            aws_access_key_id=self.environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=self.environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=self.environment.get("AWS_SESSION_TOKEN"),
+            profile_name=None if "AWS_ACCESS_KEY_ID" in self.environment else self.environment.get("AWS_PROFILE"),
+            region_name=self.outputs.region,
+        )
+
+    def answer(self, question: Question) -> Any:
+        """The answer as JSON data. Raises Unanswered."""
+        match question:
+            case Get():
+                return self._get(question)
+            case Call():
+                return self._call(question)
+            case Connect():
+                return self._connect(question)
+            case Login():
+                return self._login()
+
+    def _get(self, question: Get) -> Any:
+        body = get(self.client, question.path, text=question.text)
+        return body.decode() if question.text else json.loads(body)
+
+    def _call(self, question: Call) -> Any:
+        settings = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
+        endpoint = self.environment.get("AWS_ENDPOINT_URL")
+        try:
+            # A stub per service: the name is data here.
+            client: Any = self.aws.client(question.service, config=settings, endpoint_url=endpoint)  # type: ignore[call-overload]
+            if not client.can_paginate(question.operation):
+                return getattr(client, question.operation)(**question.parameters)
+            pages = client.get_paginator(question.operation).paginate(**question.parameters)
+            return pages.build_full_result()
+        except ClientError as error:
+            raise Unanswered(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
+        except BotoCoreError as error:
+            raise Unanswered(_line(error)) from None
+
+    def _connect(self, question: Connect) -> str:
+        try:
+            with socket.create_connection((question.host, question.port), CONNECT_TIMEOUT) as connection:
+                try:
+                    return connection.recv(80).decode(errors="replace").strip()
+                except TimeoutError:
+                    return ""
+        except OSError as error:
+            raise Unanswered(error.strerror or str(error) or type(error).__name__) from None
+
+    def _login(self) -> Any:
+        if not self.outputs.machines:
+            raise Unanswered("the stack exports no machine, no user and no key to log in with")
+        from twinplane import ansible  # loads ansible-runner: only where there is somewhere to log in
+
+        try:
+            result = ansible.run("facts", login(self.outputs), self.tell)
+        except (UsageError, Failed) as error:
+            raise Unanswered(str(error)) from None
+        return result.facts
+
+
+def login(outputs: StackOutputs) -> dict[str, Any]:
+    """The request to twinplane.ansible for all of a stack's machines. It holds the private key: never print it."""
+    return {
+        "machines": [machine.export() for machine in outputs.machines],
+        "sshUser": outputs.ssh_user,
+        "sshPrivateKey": outputs.ssh_private_key,
+        "variables": {},
+    }
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

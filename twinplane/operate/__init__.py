@@ -1,0 +1,1 @@
+"""Day 2: what keeps a running cluster good."""

@@ -1,0 +1,147 @@
+"""A light, bounded load on the sample app's NodePort, as a client behind a load balancer would make it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from types import TracebackType
+from typing import Any
+
+from kubernetes.client import ApiClient
+
+from twinplane.compare.questions import Unanswered, get
+
+#: Requests a second. Enough to see a gap of 50 ms, too few to disturb two small nodes.
+RATE = 20
+#: Seconds until a request counts as failed.
+TIMEOUT = 2.0
+#: Seconds between two looks at which nodes may get requests.
+REFRESH = 1.0
+#: Seconds after which the load ends by itself, whatever happens to its caller.
+LIMIT = 3600.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the client saw. `gap` is the longest time without a successful answer, in seconds."""
+
+    requests: int
+    failed: int
+    gap: float
+
+    def __str__(self) -> str:
+        if not self.requests:
+            return "load: the sample app cannot be reached from here, nothing measured"
+        return f"load: {self.requests} requests, {self.failed} failed, longest gap {self.gap:.1f} s"
+
+
+@dataclass
+class Load:
+    """Runs between `with` and its end. `targets` gives the addresses that may get requests, `fetch` sends one."""
+
+    targets: Callable[[], tuple[str, ...]]
+    fetch: Callable[[str], None]
+    rate: float = RATE
+    limit: float = LIMIT
+    _done: list[tuple[float, bool]] = field(default_factory=list, init=False)
+    _stop: threading.Event = field(default_factory=threading.Event, init=False)
+    _thread: threading.Thread | None = field(default=None, init=False)
+
+    def __enter__(self) -> Load:
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def measured(self) -> Measured:
+        """What was seen so far."""
+        return measure(self._done)
+
+    def _run(self) -> None:
+        started = refreshed = time.monotonic()
+        addresses = self._look(())
+        if not addresses or not self._request(addresses[0]):
+            return  # Not reachable from here at all: that is no failure of the nodes.
+        self._done.append((time.monotonic(), True))
+        # Slow requests must not lower the rate: as many at once as can be open until they time out.
+        with ThreadPoolExecutor(int(self.rate * TIMEOUT) + 1) as pool:
+            number = 0
+            while not self._stop.wait(max(0.0, started + number / self.rate - time.monotonic())):
+                now = time.monotonic()
+                if now - started > self.limit:
+                    return
+                if now - refreshed > REFRESH:
+                    refreshed, addresses = now, self._look(addresses)
+                number += 1
+                if addresses:
+                    pool.submit(self._count, addresses[number % len(addresses)])
+
+    def _look(self, last: tuple[str, ...]) -> tuple[str, ...]:
+        """The targets now; the last known ones while nobody tells."""
+        try:
+            return self.targets()
+        except Unanswered:
+            return last
+
+    def _count(self, address: str) -> None:
+        good = self._request(address)
+        self._done.append((time.monotonic(), good))
+
+    def _request(self, address: str) -> bool:
+        try:
+            self.fetch(address)
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
+
+
+def measure(done: Iterable[tuple[float, bool]]) -> Measured:
+    """(time, success) of every request -> the numbers. A gap still open at the end counts."""
+    every = sorted(done)
+    good = [at for at, success in every if success]
+    ends = [*good, every[-1][0]] if every else []
+    gap = max((later - earlier for earlier, later in pairwise(ends)), default=0.0)
+    return Measured(len(every), len(every) - len(good), gap)
+
+
+def http_get(port: int) -> Callable[[str], None]:
+    """Sends GET / to a port. Raises OSError or HTTPException for everything but 200."""
+
+    def fetch(address: str) -> None:
+        connection = http.client.HTTPConnection(address, port, timeout=TIMEOUT)
+        try:
+            connection.request("GET", "/")
+            if (status := connection.getresponse().status) != http.client.OK:
+                raise http.client.HTTPException(status)
+        finally:
+            connection.close()
+
+    return fetch
+
+
+def open_nodes(client: ApiClient) -> tuple[str, ...]:
+    """InternalIPs of the nodes that a load balancer would send requests to: Ready and schedulable."""
+    return addresses(json.loads(get(client, "/api/v1/nodes", timeout=TIMEOUT)))
+
+
+def addresses(nodes: dict[str, Any]) -> tuple[str, ...]:
+    """A NodeList -> the addresses of the nodes that are Ready and schedulable."""
+    return tuple(
+        address["address"]
+        for node in nodes["items"]
+        if not node["spec"].get("unschedulable")
+        and any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"]["conditions"])
+        and not any(taint["effect"] == "NoSchedule" for taint in node["spec"].get("taints", []))
+        for address in node["status"]["addresses"]
+        if address["type"] == "InternalIP"
+    )
