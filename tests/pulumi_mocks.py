@@ -112,6 +112,10 @@ def _run(program: Callable[[], Any], mocks: Mocks, preview: bool, stack: str) ->
     except Exception as error:
         return error
     finally:
+        left = asyncio.all_tasks(loop)  # of a failed run
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
     return None
 

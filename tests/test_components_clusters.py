@@ -1,0 +1,316 @@
+"""AnsibleRun, SelfManagedCluster, ManagedCluster and NodeGroup."""
+
+import json
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_eks as eks
+import pytest
+
+from components.ansible_run import AnsibleRun, AnsibleRunArgs, digest
+from components.machine_image import MachineImage
+from components.managed_cluster import ManagedCluster, ManagedClusterArgs
+from components.node_group import NodeGroup, NodeGroupArgs, node_trust
+from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from tests import golden_files
+from tests.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run
+
+SELF_MANAGED: dict[str, Any] = {
+    "vpc_id": "vpc-1",
+    "subnet_ids": ["subnet-1", "subnet-2"],
+    "public": True,
+    "kubernetes_version": "1.36.3",
+    "pod_cidr": IPv4Network("10.244.0.0/16"),
+    "service_cidr": IPv4Network("172.20.0.0/16"),
+    "api_cidrs": ["198.51.100.0/24"],
+    "ssh_cidrs": ["192.0.2.0/24"],
+}
+MANAGED: dict[str, Any] = {
+    "vpc_id": "vpc-1",
+    "private_subnet_ids": ["subnet-1", "subnet-2"],
+    "kubernetes_version": "1.36",
+    "service_cidr": IPv4Network("172.20.0.0/16"),
+    "api_cidrs": ["198.51.100.0/24"],
+}
+
+
+def self_managed(**changes: Any) -> Graph:
+    def program() -> None:
+        made = SelfManagedCluster("c", SelfManagedClusterArgs(**{**SELF_MANAGED, **changes}))
+        pulumi.export("endpoint", made.endpoint)
+        pulumi.export("kubeconfig", made.kubeconfig)
+        pulumi.export("machines", made.machines)
+
+    return run(program)
+
+
+def managed(**changes: Any) -> Graph:
+    def program() -> None:
+        made = ManagedCluster("c", ManagedClusterArgs(**{**MANAGED, **changes}))
+        pulumi.export("endpoint", made.endpoint)
+        pulumi.export("kubeconfig", made.kubeconfig)
+        pulumi.export("nodeGroupName", made.node_group_name)
+        pulumi.export("nodeReleaseVersion", made.node_release_version)
+
+    return run(program)
+
+
+def request(graph: Graph) -> dict[str, Any]:
+    """What the site playbook was told."""
+    told: dict[str, Any] = json.loads(graph.one("Command", "c-site").inputs["stdin"])
+    return told
+
+
+# AnsibleRun
+
+
+def ansible_run(**changes: Any) -> Graph:
+    args = {
+        "playbook": "site",
+        "machines": [{"name": "worker-1"}],
+        "ssh_user": "admin",
+        "ssh_private_key": f"{SECRET} key",
+        "variables": {"kubernetes_version": "1.36.3"},
+        **changes,
+    }
+
+    def program() -> None:
+        secret = {"ssh_private_key": pulumi.Output.secret(args["ssh_private_key"])}
+        pulumi.export("result", AnsibleRun("r", AnsibleRunArgs(**{**args, **secret})).result)
+
+    return run(program)
+
+
+def test_ansible_runs_the_playbook_and_resets_at_the_end() -> None:
+    inputs = ansible_run(playbook="other").one("Command").inputs
+    assert inputs["interpreter"][1:] == ["-m", "twinplane.ansible"]
+    assert (inputs["create"], inputs["update"], inputs["delete"]) == ("other", "other", "reset")
+
+
+def test_ansible_is_told_through_stdin() -> None:
+    graph = ansible_run(machines=[{"name": "w"}], ssh_user="me", variables={"a": 1})
+    assert json.loads(graph.one("Command").inputs["stdin"]) == {
+        "machines": [{"name": "w"}],
+        "sshUser": "me",
+        "sshPrivateKey": f"{SECRET} key",
+        "variables": {"a": 1},
+    }
+    changed = ansible_run(ssh_private_key="another")
+    assert '"sshPrivateKey": "another"' in changed.one("Command").inputs["stdin"]
+
+
+def test_ansible_secrets_are_only_in_stdin_and_the_result() -> None:
+    graph = ansible_run()
+    command = graph.one("Command")
+    assert contains_secret(command.raw["stdin"])
+    assert command.inputs["logging"] == "stderr"
+    assert command.inputs["addPreviousOutputInEnv"] is False
+    assert contains_secret(graph.raw_exports["result"])
+    assert not list(leaks(command.raw)) + list(leaks(graph.raw_exports))
+
+
+def test_ansible_runs_again_when_a_playbook_changes(tmp_path: Path) -> None:
+    task = tmp_path / "roles" / "node" / "main.yml"
+    task.parent.mkdir(parents=True)
+    task.write_text("a")
+    before = digest(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "x.pyc").write_text("compiled")
+    (tmp_path / ".hidden").write_text("an editor's")
+    assert digest(tmp_path) == before
+    task.write_text("b")
+    changed = digest(tmp_path)
+    task.rename(task.with_name("other.yml"))
+    assert len({before, changed, digest(tmp_path)}) == 3
+    [trigger] = ansible_run().one("Command").inputs["triggers"]
+    assert len(trigger) == 64
+
+
+# SelfManagedCluster
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "variable", "told"),
+    [
+        ("kubernetes_version", "1.35.4", "kubernetes_version", "1.35.4"),
+        ("pod_cidr", IPv4Network("10.1.0.0/16"), "kubernetes_pod_cidr", "10.1.0.0/16"),
+        ("service_cidr", IPv4Network("10.2.0.0/16"), "kubernetes_service_cidr", "10.2.0.0/16"),
+        ("variables", {"kubelet_cgroup_driver": "cgroupfs"}, "kubelet_cgroup_driver", "cgroupfs"),
+        ("variables", {"kubernetes_cluster_name": "mine"}, "kubernetes_cluster_name", "mine"),
+    ],
+)
+def test_self_managed_arguments_that_ansible_is_told(argument: str, value: Any, variable: str, told: Any) -> None:
+    assert request(self_managed(**{argument: value}))["variables"][variable] == told
+    assert request(self_managed())["variables"].get(variable) != told
+
+
+def test_self_managed_machines() -> None:
+    graph = self_managed(control_planes=3, workers=1, instance_type="m7i.large")
+    machines = request(graph)["machines"]
+    assert [each["name"] for each in machines] == ["control-plane-1", "control-plane-2", "control-plane-3", "worker-1"]
+    assert machines == graph.exports["machines"]
+    assert {each.inputs["instanceType"] for each in graph.all("Instance")} == {"m7i.large"}
+    assert len(self_managed().all("Instance")) == 3
+    assert {each.inputs["instanceType"] for each in self_managed().all("Instance")} == {"t3.medium"}
+
+
+def test_self_managed_machines_take_the_subnets_in_turn() -> None:
+    graph = self_managed(control_planes=3, subnet_ids=["subnet-8", "subnet-9"])
+    subnets = {each.name: each.inputs["subnetId"] for each in graph.all("Instance")}
+    assert subnets == {
+        "c-control-plane-1": "subnet-8",
+        "c-control-plane-2": "subnet-9",
+        "c-control-plane-3": "subnet-8",
+        "c-worker-1": "subnet-8",
+        "c-worker-2": "subnet-9",
+    }
+
+
+def test_self_managed_only_control_planes_are_in_the_control_planes_group() -> None:
+    graph = self_managed()
+    assert graph.one("Instance", "c-control-plane-1").inputs["vpcSecurityGroupIds"] == [
+        "c-machine-id",
+        "c-control-plane-id",
+    ]
+    assert graph.one("Instance", "c-worker-1").inputs["vpcSecurityGroupIds"] == ["c-machine-id"]
+
+
+def test_self_managed_network_arguments() -> None:
+    graph = self_managed(vpc_id="vpc-9", api_cidrs=["192.0.2.1/32"], ssh_cidrs=["192.0.2.2/32"])
+    assert {group.inputs["vpcId"] for group in graph.all("SecurityGroup")} == {"vpc-9"}
+    assert "c-api-from-192.0.2.1-32" in graph
+    assert "c-ssh-from-192.0.2.2-32" in graph
+
+
+def test_self_managed_image() -> None:
+    graph = self_managed(image=MachineImage("42", "mine-*"))
+    assert {each.inputs["ami"] for each in graph.all("Instance")} == {"ami-of-42-mine-*"}
+    assert {each.inputs["ami"] for each in self_managed().all("Instance")} == {"ami-of-136693071363-debian-12-amd64-*"}
+
+
+def test_self_managed_endpoint_is_where_people_reach_it() -> None:
+    public, private = self_managed(), self_managed(public=False)
+    assert public.exports["endpoint"].startswith("https://203.0.113.")
+    assert private.exports["endpoint"].startswith("https://10.20.0.")
+    assert private.exports["endpoint"].endswith(":6443")
+
+
+def test_self_managed_login_key_opens_every_machine() -> None:
+    graph = self_managed()
+    assert graph.one("KeyPair").inputs["publicKey"] == "ssh-ed25519 AAAAc-login c"
+    assert {each.inputs["keyName"] for each in graph.all("Instance")} == {"c-login-0123abc"}
+    assert request(graph)["sshPrivateKey"] == f"{SECRET} c-login"
+    assert request(graph)["sshUser"] == "admin"
+
+
+def test_self_managed_kubeconfig_is_ansibles_and_secret() -> None:
+    graph = self_managed()
+    assert graph.exports["kubeconfig"] == f"{SECRET} kubeconfig of c-site"
+    assert graph.one("pulumi:providers:kubernetes").inputs["kubeconfig"] == f"{SECRET} kubeconfig of c-site"
+    assert not [leak for each in graph.resources for leak in leaks(each.raw)]
+    assert not list(leaks(graph.raw_exports))
+
+
+# ManagedCluster and NodeGroup
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "wire_name", "sent"),
+    [
+        ("vpc_id", "vpc-2", "vpcId", "vpc-2"),
+        ("private_subnet_ids", ["subnet-8", "subnet-9"], "privateSubnetIds", ["subnet-8", "subnet-9"]),
+        ("kubernetes_version", "1.35", "version", "1.35"),
+        ("service_cidr", IPv4Network("10.2.0.0/16"), "kubernetesServiceIpAddressRange", "10.2.0.0/16"),
+        ("api_cidrs", ["192.0.2.1/32"], "publicAccessCidrs", ["192.0.2.1/32"]),
+    ],
+)
+def test_managed_arguments(argument: str, value: Any, wire_name: str, sent: Any) -> None:
+    assert managed(**{argument: value}).one("eks:index:Cluster").inputs[wire_name] == sent
+    assert managed().one("eks:index:Cluster").inputs[wire_name] != sent
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "wire_name", "sent"),
+    [
+        ("private_subnet_ids", ["subnet-8", "subnet-9"], "subnetIds", ["subnet-8", "subnet-9"]),
+        ("nodes", 5, "scalingConfig", {"desiredSize": 5, "minSize": 5, "maxSize": 5}),
+        ("instance_type", "m7i.large", "instanceTypes", ["m7i.large"]),
+        ("node_release_version", "1.36.3-20260901", "releaseVersion", "1.36.3-20260901"),
+    ],
+)
+def test_managed_arguments_of_the_nodes(argument: str, value: Any, wire_name: str, sent: Any) -> None:
+    assert managed(**{argument: value}).one("ManagedNodeGroup").inputs[wire_name] == sent
+    assert managed().one("ManagedNodeGroup").inputs.get(wire_name) != sent
+
+
+def test_managed_admins_get_an_access_entry_each() -> None:
+    arn = "arn:aws:iam::123456789012:role/platform"
+    assert managed().one("eks:index:Cluster").inputs["accessEntries"] == {}
+    assert managed(admin_arns=[arn]).one("eks:index:Cluster").inputs["accessEntries"] == {
+        arn: {
+            "principalArn": arn,
+            "accessPolicies": {
+                "admin": {
+                    "policyArn": "arn:aws-test:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+                    "accessScope": {"type": "cluster"},
+                }
+            },
+        }
+    }
+
+
+def test_managed_cluster_is_as_a_platform_team_wants_it() -> None:
+    inputs = managed().one("eks:index:Cluster").inputs
+    assert inputs["name"] == "c"
+    assert inputs["authenticationMode"] == "API"
+    assert inputs["upgradePolicy"] == {"supportType": "STANDARD"}
+    assert inputs["skipDefaultNodeGroup"] is True
+    assert (inputs["endpointPrivateAccess"], inputs["endpointPublicAccess"]) == (True, True)
+    assert set(inputs["enabledClusterLogTypes"]) == {"api", "audit", "authenticator", "controllerManager", "scheduler"}
+
+
+def test_managed_outputs() -> None:
+    graph = managed(node_release_version="1.36.3-20260901")
+    assert graph.exports == {
+        "endpoint": "https://c.eks.test",
+        "kubeconfig": f"{SECRET} kubeconfig of c",
+        "nodeGroupName": "c-nodes-0123abc",
+        "nodeReleaseVersion": "1.36.3-20260901",
+    }
+    assert contains_secret(graph.raw_exports["kubeconfig"])
+    assert not list(leaks(graph.raw_exports))
+
+
+def test_node_group_by_itself() -> None:
+    def program() -> None:
+        cluster = eks.Cluster("other")
+        group = NodeGroup("g", NodeGroupArgs(cluster, ["subnet-5"], 4, "m7i.large", None))
+        pulumi.export("release", group.release_version)
+
+    graph = run(program)
+    inputs = graph.one("ManagedNodeGroup").inputs
+    assert "::other" in json.dumps(inputs["cluster"])
+    assert inputs["operatingSystem"] == "AL2023"
+    assert "releaseVersion" not in inputs
+    assert graph.exports["release"] == "newest"
+
+
+def test_nodes_wait_for_their_permissions() -> None:
+    graph = managed()
+    attachments = graph.all("RolePolicyAttachment")
+    assert {each.inputs["policyArn"] for each in attachments} == {
+        "arn:aws-test:iam::aws:policy/AmazonEKSWorkerNodePolicy",
+        "arn:aws-test:iam::aws:policy/AmazonEKS_CNI_Policy",
+        "arn:aws-test:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly",
+    }
+    assert {each.inputs["role"] for each in attachments} == {"c-nodes-0123abc"}
+    group = graph.one("ManagedNodeGroup")
+    assert group.inputs["nodeRoleArn"] == "arn:test:iam::1:role/c-nodes"
+    assert {each.urn for each in attachments} <= group.dependencies
+
+
+def test_nodes_role_is_for_ec2_of_the_partition() -> None:
+    assert json.loads(managed().one("Role").inputs["assumeRolePolicy"]) == json.loads(node_trust("test.example"))
+    golden_files.check("node_trust.json", json.dumps(json.loads(node_trust("amazonaws.com")), indent=1) + "\n")

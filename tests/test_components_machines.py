@@ -1,0 +1,185 @@
+"""SshKey, Machine, MachineImage and SecurityGroups."""
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.machine import Machine, MachineArgs, user_data
+from components.machine_image import DEBIAN_12, MachineImage
+from components.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.ssh_key import SshKey, SshKeyArgs
+from tests import golden_files
+from tests.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run
+
+MACHINE: dict[str, Any] = {
+    "role": "worker",
+    "hostname": "worker-1",
+    "image_id": "ami-1",
+    "instance_type": "t3.medium",
+    "subnet_id": "subnet-1",
+    "public": False,
+    "security_group_ids": ["sg-1"],
+    "key_name": "login",
+}
+
+
+def machine(**changes: Any) -> Graph:
+    def program() -> None:
+        made = Machine("m", MachineArgs(**{**MACHINE, **changes}))
+        pulumi.export("machine", made.exported)
+
+    return run(program)
+
+
+def groups(**changes: Any) -> Graph:
+    args = {"vpc_id": "vpc-1", "api_cidrs": ["198.51.100.0/24"], "ssh_cidrs": ["192.0.2.0/24"], **changes}
+
+    def program() -> None:
+        made = SecurityGroups("g", SecurityGroupsArgs(**args))
+        pulumi.export("ids", [made.machine_id, made.control_plane_id])
+
+    return run(program)
+
+
+def reach(graph: Graph) -> set[tuple[str, str, str, int, int]]:
+    """Who reaches what: (group, source, protocol, first port, last port)."""
+    return {
+        (
+            rule.inputs["securityGroupId"],
+            rule.inputs.get("cidrIpv4") or rule.inputs["referencedSecurityGroupId"],
+            rule.inputs["ipProtocol"],
+            int(rule.inputs["fromPort"]),
+            int(rule.inputs["toPort"]),
+        )
+        for rule in graph.all("SecurityGroupIngressRule")
+    }
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "wire_name"),
+    [
+        ("image_id", "ami-2", "ami"),
+        ("instance_type", "m7i.large", "instanceType"),
+        ("subnet_id", "subnet-2", "subnetId"),
+        ("public", True, "associatePublicIpAddress"),
+        ("security_group_ids", ["sg-1", "sg-2"], "vpcSecurityGroupIds"),
+        ("key_name", "other", "keyName"),
+    ],
+)
+def test_machine_arguments(argument: str, value: Any, wire_name: str) -> None:
+    assert machine(**{argument: value}).one("Instance").inputs[wire_name] == value
+    assert machine().one("Instance").inputs[wire_name] != value
+
+
+def test_machine_role_hostname_and_size() -> None:
+    graph = machine(role="control-plane", hostname="control-plane-1", root_volume_size=55)
+    instance = graph.one("Instance")
+    assert instance.inputs["tags"]["Role"] == "control-plane"
+    assert '"hostname": "control-plane-1"' in instance.inputs["userData"]
+    assert instance.inputs["rootBlockDevice"]["volumeSize"] == 55
+    assert graph.exports["machine"]["role"] == "control-plane"
+    assert graph.exports["machine"]["name"] == "control-plane-1"
+
+
+def test_machine_is_guarded() -> None:
+    inputs = machine().one("Instance").inputs
+    assert inputs["metadataOptions"] == {
+        "httpEndpoint": "enabled",
+        "httpTokens": "required",
+        "httpPutResponseHopLimit": 1,
+    }
+    assert inputs["rootBlockDevice"]["encrypted"] is True
+    assert inputs["sourceDestCheck"] is False
+
+
+def test_a_newer_image_replaces_no_machine() -> None:
+    assert machine().one("Instance").ignore_changes == ["ami"]
+
+
+def test_ssh_goes_to_the_public_address_where_there_is_one() -> None:
+    private, public = machine().exports["machine"], machine(public=True).exports["machine"]
+    assert private["sshAddress"] == private["privateIp"]
+    assert public["sshAddress"].startswith("203.0.113.")
+
+
+def test_host_key_is_pinned_and_its_private_half_secret() -> None:
+    graph = machine()
+    assert graph.exports["machine"]["hostKey"] == "ssh-ed25519 AAAAm-host-key"
+    instance = graph.one("Instance")
+    assert SECRET in instance.inputs["userData"]
+    assert contains_secret(instance.raw["userData"])
+    assert not list(leaks(graph.raw_exports))
+
+
+def test_user_data() -> None:
+    golden_files.check(
+        "user_data.txt", user_data("worker-1", private="PRIVATE\nKEY\n", public="ssh-ed25519 AAAA worker-1")
+    )
+
+
+def test_ssh_key_is_made_once_and_never_logged() -> None:
+    def program() -> None:
+        key = SshKey("k", SshKeyArgs("someone"))
+        pulumi.export("private", key.private)
+        pulumi.export("public", key.public)
+
+    graph = run(program)
+    command = graph.one("Command")
+    assert command.inputs["interpreter"][1:] == ["-m", "twinplane.keys"]
+    assert command.inputs["create"] == "someone"
+    assert command.inputs["logging"] == "none"
+    assert set(command.ignore_changes) == {"interpreter", "create"}
+    assert graph.exports["public"] == "ssh-ed25519 AAAAk someone"
+    assert contains_secret(graph.raw_exports["private"])
+    assert not contains_secret(graph.raw_exports["public"])
+
+
+def test_image_is_the_newest_of_its_owner() -> None:
+    asked = {"owner": "42", "name": "mine-*"}
+
+    def program() -> None:
+        pulumi.export("id", MachineImage(**asked).find(pulumi.InvokeOptions()))
+
+    graph = run(program)
+    assert graph.exports["id"] == "ami-of-42-mine-*"
+    [(_, args)] = graph.calls
+    assert args == {"mostRecent": True, "owners": ["42"], "filters": [{"name": "name", "values": ["mine-*"]}]}
+    assert DEBIAN_12.owner == "136693071363"
+
+
+def test_ports_are_open_by_role() -> None:
+    assert reach(groups()) == {
+        ("g-machine-id", "192.0.2.0/24", "tcp", 22, 22),
+        ("g-machine-id", "g-control-plane-id", "tcp", 10250, 10250),
+        ("g-machine-id", "g-machine-id", "udp", 4789, 4789),
+        ("g-machine-id", "g-machine-id", "tcp", 30000, 32767),
+        ("g-control-plane-id", "198.51.100.0/24", "tcp", 6443, 6443),
+        ("g-control-plane-id", "g-machine-id", "tcp", 6443, 6443),
+        ("g-control-plane-id", "g-control-plane-id", "tcp", 2379, 2380),
+    }
+
+
+def test_security_group_arguments() -> None:
+    graph = groups(vpc_id="vpc-2", api_cidrs=["198.51.100.0/24", "192.0.2.7/32"], ssh_cidrs=["203.0.113.0/24"])
+    assert {group.inputs["vpcId"] for group in graph.all("SecurityGroup")} == {"vpc-2"}
+    people = {(source, first) for _, source, _, first, _ in reach(graph) if "/" in source}
+    assert people == {("198.51.100.0/24", 6443), ("192.0.2.7/32", 6443), ("203.0.113.0/24", 22)}
+
+
+def test_a_group_id_waits_for_its_rules() -> None:
+    def program() -> None:
+        made = SecurityGroups("g", SecurityGroupsArgs("vpc-1", ["198.51.100.0/24"], ["192.0.2.0/24"]))
+        pulumi.ComponentResource("twinplane:test:User", "user", {"group": made.machine_id})
+
+    graph = run(program)
+    needed = graph.one("User").dependencies
+    assert {rule.urn for rule in graph.all("SecurityGroupIngressRule")} <= needed
+    assert graph.one("SecurityGroupEgressRule").urn in needed
+
+
+def test_user_data_is_cloud_config_in_json() -> None:
+    head, body = user_data("h", private="p", public="q").split("\n", 1)
+    assert head == "#cloud-config"
+    assert json.loads(body)["ssh_keys"] == {"ed25519_private": "p", "ed25519_public": "q"}

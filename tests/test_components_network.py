@@ -1,0 +1,139 @@
+"""Network: what each argument does, and subnets of any block."""
+
+from ipaddress import IPv4Network
+from typing import Any
+
+import pulumi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.network import Network, NetworkArgs, subnet_blocks
+from tests.pulumi_mocks import Graph, run
+
+CIDR = IPv4Network("10.20.0.0/16")
+
+
+def network(name: str = "net", **changes: Any) -> Graph:
+    def program() -> Network:
+        made = Network(name, NetworkArgs(**{"cidr": CIDR, **changes}))
+        pulumi.export("vpc", made.vpc_id)
+        pulumi.export("public", made.public_subnet_ids)
+        pulumi.export("private", made.private_subnet_ids)
+        return made
+
+    return run(program)
+
+
+def test_cidr_is_the_vpcs_and_its_eighths_are_the_subnets() -> None:
+    graph = network(cidr=IPv4Network("10.99.0.0/20"))
+    assert graph.one("Vpc").inputs["cidrBlock"] == "10.99.0.0/20"
+    assert {each.name: each.inputs["cidrBlock"] for each in graph.all("Subnet")} == {
+        "net-public-1": "10.99.0.0/23",
+        "net-public-2": "10.99.2.0/23",
+        "net-private-1": "10.99.8.0/23",
+        "net-private-2": "10.99.10.0/23",
+    }
+
+
+def test_zones_are_the_first_by_name() -> None:
+    graph = network(zones=3)
+    zones = {each.name: each.inputs["availabilityZone"] for each in graph.all("Subnet")}
+    assert zones == {
+        f"net-{side}-{number}": f"us-east-1{letter}"
+        for side in ("public", "private")
+        for number, letter in ((1, "a"), (2, "b"), (3, "c"))
+    }
+
+
+def test_more_zones_than_the_region_has_is_one_line() -> None:
+    with pytest.raises(pulumi.RunError, match=r"availabilityZones: 5 asked for, the region has 4: us-east-1c, "):
+        network(zones=5)
+
+
+def test_only_zones_that_need_no_opt_in_and_serve_eks_are_asked_for() -> None:
+    [asked] = [args for token, args in network().calls if token.endswith("getAvailabilityZones")]
+    assert asked["filters"] == [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
+    assert asked["excludeZoneIds"] == ["use1-az3"]
+
+
+def test_without_nat_private_subnets_have_no_way_out() -> None:
+    graph = network()
+    assert not graph.all("NatGateway")
+    assert [route.inputs for route in graph.all("Route")] == [
+        {
+            "routeTableId": "net-public-id",
+            "destinationCidrBlock": "0.0.0.0/0",
+            "gatewayId": "net-internet-id",
+        }
+    ]
+
+
+def test_single_nat_is_in_the_first_zone_and_serves_every_private_subnet() -> None:
+    graph = network(nat="single")
+    gateway = graph.one("NatGateway")
+    assert gateway.inputs["subnetId"] == "net-public-1-id"
+    assert gateway.inputs["allocationId"] == "net-nat-1-id"
+    assert graph.one("Eip").inputs["domain"] == "vpc"
+    ways = {
+        route.inputs["routeTableId"]: route.inputs["natGatewayId"]
+        for route in graph.all("Route")
+        if "private" in route.name
+    }
+    assert ways == {"net-private-1-id": "net-nat-1-id", "net-private-2-id": "net-nat-1-id"}
+
+
+def test_each_subnet_is_tied_to_its_side() -> None:
+    ties = {tie.inputs["subnetId"]: tie.inputs["routeTableId"] for tie in network().all("RouteTableAssociation")}
+    assert ties == {
+        "net-public-1-id": "net-public-id",
+        "net-public-2-id": "net-public-id",
+        "net-private-1-id": "net-private-1-id",
+        "net-private-2-id": "net-private-2-id",
+    }
+
+
+def test_subnets_hand_out_no_public_addresses_by_themselves() -> None:
+    assert {each.inputs["mapPublicIpOnLaunch"] for each in network().all("Subnet")} == {False}
+
+
+def test_outputs_are_ids_in_the_order_of_the_zones() -> None:
+    assert network().exports == {
+        "vpc": "net-id",
+        "public": ["net-public-1-id", "net-public-2-id"],
+        "private": ["net-private-1-id", "net-private-2-id"],
+    }
+
+
+def test_a_subnet_id_waits_for_its_way_out() -> None:
+    def program() -> None:
+        made = Network("net", NetworkArgs(CIDR, nat="single"))
+        for number, subnet in enumerate([made.public_subnet_ids[0], made.private_subnet_ids[0]]):
+            pulumi.ComponentResource("twinplane:test:User", f"user-{number}", {"subnet": subnet})
+
+    graph = run(program)
+    urns = {each.urn: f"{each.type.split(':')[-1]} {each.name}" for each in graph.resources}
+    public, private = ({urns[urn] for urn in graph.one("User", f"user-{n}").dependencies} for n in (0, 1))
+    assert {"Route net-public-out", "RouteTableAssociation net-public-1"} <= public
+    assert {"Route net-private-1-out", "RouteTableAssociation net-private-1"} <= private
+
+
+@given(
+    prefix=st.integers(16, 25),
+    position=st.integers(0, 2**32 - 1),
+    zones=st.integers(1, 4),
+)
+def test_subnets_of_any_block_fit_and_do_not_overlap(prefix: int, position: int, zones: int) -> None:
+    cidr = IPv4Network((position >> (32 - prefix) << (32 - prefix), prefix))
+    blocks = subnet_blocks(cidr, zones)
+    everything = blocks.public + blocks.private
+    assert len(blocks.public) == len(blocks.private) == zones
+    assert all(block.subnet_of(cidr) and block.prefixlen == prefix + 3 for block in everything)
+    assert not any(a.overlaps(b) for i, a in enumerate(everything) for b in everything[:i])
+
+
+@given(zones=st.integers(1, 3))
+def test_one_more_zone_moves_no_subnet(zones: int) -> None:
+    fewer, more = subnet_blocks(CIDR, zones), subnet_blocks(CIDR, zones + 1)
+    assert more.public[:zones] == fewer.public
+    assert more.private[:zones] == fewer.private
