@@ -1,0 +1,79 @@
+"""The lab's own EKS: the real API's shapes and rules, with real control planes and nodes on hosts of the lab.
+
+`app`, `start` and `access_entry` are what `lab.aws.api` mounts. The way of a request: app.py -> the noun it is about
+(cluster.py, nodegroup.py, addon.py, access.py) -> state.py; from there keeper.py makes it real.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+
+from lab.aws import ec2
+from lab.aws.eks import access, node
+from lab.aws.eks.app import App
+from lab.aws.eks.keeper import Keeper
+from lab.aws.eks.state import Store
+from lab.constants import STATE
+
+_keepers: dict[str, Keeper] = {}
+_lock = threading.Lock()
+
+
+@cache
+def store() -> Store:
+    """-> the state of this daemon's EKS."""
+    return Store(STATE / "aws" / "eks.json")
+
+
+def start() -> None:
+    """Goes on with every cluster; returns at once. To be called when EC2 answers."""
+    known = {
+        node.token for each in store().read().values() for group in each.nodegroups.values() for node in group.nodes
+    }
+    for machine in ec2.machines():
+        # A daemon that died between the last look at a node and its end.
+        if "eks:nodegroup-name" in machine.tags and machine.token not in known and machine.wanted != "terminated":
+            ec2.terminate(machine.id)
+    changed()
+
+
+def changed() -> None:
+    """Wakes the keepers, and gives every cluster one."""
+    with _lock:
+        for cluster in store().read().values():
+            keeper = _keepers.get(cluster.id)
+            if keeper is None or not keeper.is_alive():
+                keeper = _keepers[cluster.id] = Keeper(store(), cluster)
+                keeper.start()
+            keeper.wake.set()
+
+
+def access_entry(cluster: str, arn: str) -> tuple[str, tuple[str, ...]] | None:
+    """-> the Kubernetes user name and groups of an IAM principal in a cluster; None for a stranger."""
+    found = store().read().get(cluster)
+    identity = access.identify(found, arn) if found else None
+    return (identity[0], tuple(identity[1])) if identity else None
+
+
+def bootstrap(machine: ec2.Machine) -> ec2.Bootstrap | None:
+    """-> what makes an instance a node, if it is one of ours."""
+    for cluster in store().read().values() if machine.token else ():
+        for group in cluster.nodegroups.values():
+            for each in group.nodes:
+                if each.token == machine.token:
+                    return node.bootstrap(cluster, group, each, machine)
+    return None
+
+
+def app(environ: object, start_response: object) -> list[bytes]:
+    """WSGI."""
+    return _app()(environ, start_response)  # type: ignore[arg-type]
+
+
+@cache
+def _app() -> App:
+    return App(store(), changed)
+
+
+ec2.bootstraps.append(bootstrap)

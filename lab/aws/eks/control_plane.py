@@ -1,0 +1,215 @@
+"""A cluster's control plane: etcd and three Kubernetes components as systemd units of one host that no API shows.
+
+EKS runs at least two API servers and three etcd members; the lab runs one of each.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+
+from lab import toolchain
+from lab.aws.eks.kube import Kube
+from lab.aws.eks.model import Json
+from lab.aws.eks.pki import Pki
+from lab.aws.eks.state import Cluster
+from lab.constants import AUTHENTICATOR_PORT, BASE_RELEASE, FABRIC, STATE
+
+PKI = "/etc/kubernetes/pki"
+BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+#: Of the host image: nobody logs in, the smallest does.
+RELEASE = BASE_RELEASE
+
+
+def service_address(cidr: str, number: int) -> str:
+    """-> the number-th address of the service range: 1 is `kubernetes`, 10 is `kube-dns`, as everywhere."""
+    return str(IPv4Network(cidr)[number])
+
+
+def kubeconfig(server: str, user: Mapping[str, str], *, ca: str = f"{PKI}/ca.crt") -> bytes:
+    """-> a kubeconfig with file paths. `user` are the members of its user."""
+    return _json(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "eks", "cluster": {"server": server, "certificate-authority": ca}}],
+            "users": [{"name": "eks", "user": dict(user)}],
+            "contexts": [{"name": "eks", "context": {"cluster": "eks", "user": "eks"}}],
+            "current-context": "eks",
+        }
+    )
+
+
+def unit(description: str, argv: list[str], *, kind: str, after: str, more: tuple[str, ...] = ()) -> bytes:
+    """-> a systemd service that is started again for ever. `more` are further lines of its [Service]."""
+    command = " \\\n  ".join(argv)
+    further = "".join(line + "\n" for line in more)
+    return f"""[Unit]
+Description={description}
+After={after}
+StartLimitIntervalSec=0
+
+[Service]
+Type={kind}
+ExecStart={command}
+Restart=always
+RestartSec=1
+LimitNOFILE=65536
+{further}""".encode()
+
+
+def files(cluster: Cluster, *, authenticator: bytes) -> dict[str, tuple[bytes, int]]:
+    """-> path to contents and mode of what the host needs beside binaries and certificates.
+
+    `authenticator` is the PEM certificate of the authority of the token authenticator.
+    """
+    # A target's drop-in enables the units without links.
+    units = [f"{name}.service" for name in BINARIES]
+    made = {
+        "/etc/systemd/system/multi-user.target.d/eks.conf": f"[Unit]\nWants={' '.join(units)}\n".encode(),
+        "/etc/kubernetes/authenticator.json": _authenticator(cluster.name, authenticator),
+        "/etc/systemd/system/etcd.service": unit("etcd", _etcd(), kind="notify", after="network.target"),
+        "/etc/systemd/system/kube-apiserver.service": unit(
+            "Kubernetes API server", _api_server(cluster), kind="notify", after="network.target etcd.service"
+        ),
+    }
+    for name in ("controller-manager", "scheduler"):
+        user = {"client-certificate": f"{PKI}/{name}.crt", "client-key": f"{PKI}/{name}.key"}
+        made[f"/etc/kubernetes/{name}.json"] = kubeconfig(cluster.endpoint, user)
+        made[f"/etc/systemd/system/kube-{name}.service"] = unit(
+            f"Kubernetes {name.replace('-', ' ')}", _client(name), kind="exec", after="kube-apiserver.service"
+        )
+    return {path: (content, 0o644) for path, content in made.items()}
+
+
+def _etcd() -> list[str]:
+    # On the loopback of a host that nobody can log in to; EKS does not show how it talks to its own etcd either.
+    return [
+        "/usr/local/bin/etcd",
+        "--name=eks",
+        "--data-dir=/var/lib/etcd/data",
+        "--listen-client-urls=http://127.0.0.1:2379",
+        "--advertise-client-urls=http://127.0.0.1:2379",
+        "--listen-peer-urls=http://127.0.0.1:2380",
+        "--initial-advertise-peer-urls=http://127.0.0.1:2380",
+        "--initial-cluster=eks=http://127.0.0.1:2380",
+    ]
+
+
+def _api_server(cluster: Cluster) -> list[str]:
+    return [
+        "/usr/local/bin/kube-apiserver",
+        f"--advertise-address={cluster.address}",
+        f"--bind-address={cluster.address}",
+        "--secure-port=443",
+        "--etcd-servers=http://127.0.0.1:2379",
+        f"--service-cluster-ip-range={cluster.api['kubernetesNetworkConfig']['serviceIpv4Cidr']}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged=true",
+        "--profiling=false",
+        f"--client-ca-file={PKI}/ca.crt",
+        f"--tls-cert-file={PKI}/apiserver.crt",
+        f"--tls-private-key-file={PKI}/apiserver.key",
+        f"--kubelet-certificate-authority={PKI}/ca.crt",
+        f"--kubelet-client-certificate={PKI}/apiserver-kubelet-client.crt",
+        f"--kubelet-client-key={PKI}/apiserver-kubelet-client.key",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--authentication-token-webhook-config-file=/etc/kubernetes/authenticator.json",
+        "--authentication-token-webhook-version=v1",
+        # Short, so that a changed access entry counts soon; the default is 2 minutes.
+        "--authentication-token-webhook-cache-ttl=10s",
+        f"--service-account-issuer={cluster.api['identity']['oidc']['issuer']}",
+        "--api-audiences=https://kubernetes.default.svc",
+        f"--service-account-key-file={PKI}/service-account.crt",
+        f"--service-account-signing-key-file={PKI}/service-account.key",
+        # Pods are routed, Services are not: aggregated APIs are called at their endpoints.
+        "--enable-aggregator-routing=true",
+        f"--requestheader-client-ca-file={PKI}/front-proxy-ca.crt",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={PKI}/front-proxy-client.crt",
+        f"--proxy-client-key-file={PKI}/front-proxy-client.key",
+    ]
+
+
+def _client(name: str) -> list[str]:
+    config = f"/etc/kubernetes/{name}.json"
+    argv = [f"/usr/local/bin/kube-{name}", f"--kubeconfig={config}", "--bind-address=127.0.0.1", "--profiling=false"]
+    if name == "controller-manager":
+        argv += [
+            # The VPC's stand-in gives nodes their pod addresses, as the VPC gives them on EKS.
+            "--allocate-node-cidrs=false",
+            "--use-service-account-credentials=true",
+            f"--root-ca-file={PKI}/ca.crt",
+            f"--service-account-private-key-file={PKI}/service-account.key",
+            f"--cluster-signing-cert-file={PKI}/ca.crt",
+            f"--cluster-signing-key-file={PKI}/ca.key",
+        ]
+    return argv
+
+
+def _authenticator(cluster: str, authority: bytes) -> bytes:
+    server = f"https://{FABRIC}:{AUTHENTICATOR_PORT}/authenticate/{cluster}"
+    data = base64.b64encode(authority).decode()
+    return _json(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "iam", "cluster": {"server": server, "certificate-authority-data": data}}],
+            "users": [{"name": "apiserver", "user": {}}],
+            "contexts": [{"name": "iam", "context": {"cluster": "iam", "user": "apiserver"}}],
+            "current-context": "iam",
+        }
+    )
+
+
+def _json(value: Json) -> bytes:
+    return json.dumps(value, indent=1).encode() + b"\n"
+
+
+class ControlPlane:
+    """The host of one cluster's control plane, and the folder of its certificates."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.host = f"eks-{cluster.id}"
+        self.folder = STATE / "aws" / "eks" / cluster.id
+        self.pki = Pki(self.folder / "pki")
+        self.services = str(cluster.api["kubernetesNetworkConfig"]["serviceIpv4Cidr"])
+
+    def ensure(self) -> None:
+        """Makes and starts what is missing; returns before it is up. Raises twinplane.errors."""
+        from lab.aws import authenticator
+        from lab.hosts.host import Host
+
+        self.pki.ensure(address=self.cluster.address, service_address=service_address(self.services, 1))
+        binds = {str(toolchain.tool(name).resolve()): f"/usr/local/bin/{name}" for name in BINARIES}
+        host = Host(self.host)
+        if not host.exists:
+            Host.create(
+                self.host,
+                address=self.cluster.address,
+                image=RELEASE,
+                hostname=self.host,
+                ssh=False,
+                files=files(self.cluster, authenticator=authenticator.authority()),
+                binds=binds | {str(self.pki.folder): PKI},
+            )
+        host.start()
+
+    def delete(self) -> None:
+        """Removes the host and the certificates; what is gone already is fine."""
+        from lab.hosts.host import Host
+
+        Host(self.host).delete()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def kube(self) -> Kube:
+        """-> the API server, called as administrator."""
+        return Kube(self.cluster.address, self.pki)

@@ -1,0 +1,108 @@
+"""The EKS API by botocore's own service model: which operation a request means, and whether its input is valid."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import botocore.session
+from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.validate import ParamValidator
+
+Json = dict[str, Any]
+
+
+class EksError(Exception):
+    """An error of the API: `code` is the exception's name in the model, `fields` its other members."""
+
+    def __init__(self, code: str, message: str, **fields: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.fields = fields
+
+    @property
+    def status(self) -> int:
+        """-> the HTTP status that the model gives this exception; 404 for what no operation knows."""
+        shape = service().shape_for(self.code) if self.code in service().shape_names else None
+        return int(shape.metadata["error"]["httpStatusCode"]) if shape else 404
+
+
+@cache
+def service() -> ServiceModel:
+    """-> the service model, read once."""
+    return ServiceModel(botocore.session.get_session().get_service_data("eks"), "eks")
+
+
+_routes: list[tuple[str, re.Pattern[str], str]] = []
+
+
+def parse(method: str, path: str, query: str, body: Json) -> tuple[OperationModel, Json]:
+    """-> the operation and its input. `path` and `query` are still percent-encoded.
+
+    Raises EksError for an unknown route, an unknown or missing member, a wrong type or an unknown enum value.
+    """
+    if not _routes:
+        for name in service().operation_names:
+            http = service().operation_model(name).http
+            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", http["requestUri"])
+            _routes.append((http["method"], re.compile(pattern), name))
+    for verb, route, name in _routes:
+        found = route.fullmatch(path)
+        if found and verb == method:
+            operation = service().operation_model(name)
+            members = {key: unquote(value) for key, value in found.groupdict().items()}
+            given = _located(operation, members, parse_qs(query, keep_blank_values=True)) | body
+            check(operation, given)
+            return operation, given
+    raise EksError("UnknownOperationException", f"{method} {path} is no operation of Amazon EKS")
+
+
+def check(operation: OperationModel, given: Json) -> None:
+    """Raises EksError(InvalidParameterException) that names every member that is wrong."""
+    if operation.input_shape is None:
+        return
+    report = ParamValidator().validate(given, operation.input_shape)
+    if report.has_errors():
+        raise EksError("InvalidParameterException", report.generate_report())
+    wrong = _enums(given, operation.input_shape, "")
+    if wrong:
+        raise EksError("InvalidParameterException", "; ".join(wrong))
+
+
+def _enums(value: Any, shape: Shape, name: str) -> list[str]:
+    if shape.type_name == "structure":
+        members: Any = shape.members  # type: ignore[attr-defined]
+        return [
+            error for key, each in value.items() for error in _enums(each, members[key], f"{name}.{key}".lstrip("."))
+        ]
+    if shape.type_name == "list":
+        return [error for each in value for error in _enums(each, shape.member, name)]  # type: ignore[attr-defined]
+    allowed = getattr(shape, "enum", None)
+    if allowed and value not in allowed:
+        return [f"{name}: {value!r} is none of {', '.join(allowed)}"]
+    return []
+
+
+def _located(operation: OperationModel, uri: Json, query: dict[str, list[str]]) -> Json:
+    """The members that are not in the body, under their names in the model."""
+    found: Json = {}
+    for name, shape in operation.input_shape.members.items() if operation.input_shape else ():
+        wire = shape.serialization.get("name", name)
+        place = shape.serialization.get("location")
+        if place == "uri":
+            found[name] = uri[wire]
+        elif place == "querystring" and wire in query:
+            values = query[wire]
+            found[name] = values if shape.type_name == "list" else _scalar(values[0], shape.type_name)
+    return found
+
+
+def _scalar(text: str, kind: str) -> Any:
+    if kind == "boolean":
+        return text == "true"
+    if kind in {"integer", "long"}:
+        return int(text) if text.lstrip("-").isdigit() else text
+    return text

@@ -1,0 +1,214 @@
+"""The nodes of one node group made real, one small step at a time: launched, routed, watched, drained, ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from ipaddress import IPv4Network
+
+from lab.aws import ec2
+from lab.aws.eks import update
+from lab.aws.eks.kube import Kube
+from lab.aws.eks.model import Json
+from lab.aws.eks.node import BLOCK
+from lab.aws.eks.rolling import Seen, plan
+from lab.aws.eks.state import Cluster, Node, Nodegroup, Store
+
+log = logging.getLogger(__name__)
+
+#: As EKS: a drain that takes longer fails the update unless it was forced, seconds.
+DRAIN = 15 * 60
+#: A node that has not joined by then makes the creation fail, seconds; EKS waits about as long.
+JOIN = 15 * 60
+
+
+class Nodes:
+    """One group of one cluster. Lives as long as the daemon; everything that must last is in the store."""
+
+    def __init__(self, store: Store, cluster: str, group: str) -> None:
+        self.store, self.cluster, self.group = store, cluster, group
+        self._routed: set[str] = set()
+
+    def step(self, kube: Kube) -> bool:
+        """Does what can be done now. -> whether there is more to come soon. Raises KubeError, ClientError, Failed."""
+        cluster = self.store.cluster(self.cluster)
+        group = cluster.nodegroups[self.group]
+        machines = {machine.id: machine for machine in ec2.machines()}
+        objects = {node["metadata"]["name"]: node for node in kube.get("/api/v1/nodes")["items"]}
+        seen: list[Seen] = []
+        for node in group.nodes:
+            if not node.instance:
+                self._launch(cluster, group, node)
+                machines = {machine.id: machine for machine in ec2.machines()}
+            machine = machines.get(node.instance)
+            if machine is None or (node.instance and machine.state == "terminated"):
+                self._forget(kube, node, machine)
+                continue
+            if machine.wanted != "running" and node.phase != "leaving":
+                self._phase(node, "leaving")  # somebody ended it: another one takes its place
+            known = objects.get(machine.hostname)
+            ready = bool(known) and is_ready(known or {})
+            if node.phase == "leaving" or group.api["status"] == "DELETING":
+                if machine.wanted != "terminated":
+                    ec2.terminate(node.instance)
+            elif node.phase == "draining":
+                self._drain(kube, group, node, machine.hostname)
+            else:
+                self._route(node, machine)
+                if ready and node.phase == "joining":
+                    self._phase(node, "ready")
+            seen.append(Seen(node.token, node.phase, ready, machine.release == _release(group)))
+        return self._decide(group, seen)
+
+    def _decide(self, group: Nodegroup, seen: list[Seen]) -> bool:
+        api = group.api
+        with self.store.change() as clusters:
+            cluster = clusters[self.cluster]
+            present = cluster.nodegroups[self.group]
+            if present.api["status"] == "DELETING":
+                if not present.nodes:
+                    del cluster.nodegroups[self.group]
+                return True
+            if present.api != api:
+                return True  # asked for something else meanwhile
+            next_ = plan(seen, api["scalingConfig"]["desiredSize"], at_once(api))
+            for token in next_.drain:
+                node = next(node for node in present.nodes if node.token == token)
+                node.phase, node.since = "draining", time.time()
+            for _ in range(next_.launch):
+                _add(cluster, present)
+            if next_.done:
+                self._done(cluster, present)
+            elif api["status"] == "CREATING" and time.time() - api["createdAt"] > JOIN:
+                message = "Instances failed to join the kubernetes cluster"
+                ids = [node.instance for node in present.nodes if node.phase == "joining"]
+                api_issue = {"code": "NodeCreationFailure", "message": message, "resourceIds": ids}
+                present.api |= {"status": "CREATE_FAILED", "health": {"issues": [api_issue]}}
+            return not next_.done
+
+    def _done(self, cluster: Cluster, group: Nodegroup) -> None:
+        if group.api["status"] != "ACTIVE":
+            group.api |= {"status": "ACTIVE", "modifiedAt": time.time(), "health": {"issues": []}}
+        for each in update.running(cluster):
+            if each["of"]["nodegroup"] == self.group:
+                update.end(cluster, each["api"]["id"])
+        group.update = ""
+
+    def _launch(self, cluster: Cluster, group: Nodegroup, node: Node) -> None:
+        tags = {
+            "eks:cluster-name": cluster.name,
+            "eks:nodegroup-name": self.group,
+            f"kubernetes.io/cluster/{cluster.name}": "owned",
+        }
+        instance = ec2.launch(
+            release=node.release,
+            subnet_id=node.subnet,
+            instance_type=group.api["instanceTypes"][0],
+            tags=tags,
+            token=node.token,
+        )
+        node.instance = instance
+        self._record(node.token, instance=instance)
+
+    def _phase(self, node: Node, phase: str) -> None:
+        node.phase = phase
+        self._record(node.token, phase=phase, since=time.time())
+
+    def _record(self, token: str, **values: object) -> None:
+        with self.store.change() as clusters:
+            for node in clusters[self.cluster].nodegroups[self.group].nodes:
+                if node.token == token:
+                    for name, value in values.items():
+                        setattr(node, name, value)
+
+    def _route(self, node: Node, machine: ec2.Machine) -> None:
+        if node.token in self._routed or (machine.state == "pending" and machine.wanted != "running"):
+            return
+        from lab.hosts import network
+
+        network.route(node.block, machine.address)
+        self._routed.add(node.token)
+
+    def _forget(self, kube: Kube, node: Node, machine: ec2.Machine | None) -> None:
+        """As EKS's cloud controller: the Node of an instance that is gone goes too."""
+        from lab.hosts import network
+
+        if machine:
+            kube.delete(f"/api/v1/nodes/{machine.hostname}")
+        network.unroute(node.block)
+        with self.store.change() as clusters:
+            group = clusters[self.cluster].nodegroups[self.group]
+            group.nodes = [each for each in group.nodes if each.token != node.token]
+
+    def _drain(self, kube: Kube, group: Nodegroup, node: Node, name: str) -> None:
+        kube.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
+        pods = kube.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")["items"]
+        left = [pod["metadata"] for pod in pods if must_move(pod)]
+        for pod in left:
+            if "deletionTimestamp" not in pod:
+                kube.evict(pod["namespace"], pod["name"])
+        late = time.time() - node.since > DRAIN
+        if not left or (late and (group.force or not group.update)):
+            self._phase(node, "leaving")
+        elif late:
+            kube.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": None}})
+            self._fail(group, [f"{pod['namespace']}/{pod['name']}" for pod in left])
+
+    def _fail(self, group: Nodegroup, pods: list[str]) -> None:
+        """The nodes that still are stay, as they are; the next update takes up where this one ended."""
+        message = f"Reached max retries while trying to evict pods from nodes in node group {self.group}"
+        error = {"errorCode": "PodEvictionFailure", "errorMessage": message, "resourceIds": pods}
+        with self.store.change() as clusters:
+            cluster = clusters[self.cluster]
+            present = cluster.nodegroups[self.group]
+            update.end(cluster, group.update, [error])
+            for node in present.nodes:
+                if node.phase == "draining":
+                    node.phase = "ready"
+            old = next((node.release for node in present.nodes if node.release != _release(group)), None)
+            version = group.api["releaseVersion"].rpartition("-")[0]
+            present.api |= {"status": "ACTIVE", "releaseVersion": f"{version}-{old}"}
+            present.update = ""
+
+
+def at_once(api: Json) -> int:
+    """-> how many nodes an update may take at a time."""
+    config = api["updateConfig"]
+    share = config.get("maxUnavailablePercentage", 0) * api["scalingConfig"]["desiredSize"] // 100
+    return max(1, int(config.get("maxUnavailable", 0)), int(share))
+
+
+def is_ready(node: Json) -> bool:
+    """-> whether a Node object is Ready."""
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def must_move(pod: Json) -> bool:
+    """-> whether a drain waits for this pod: not for those of DaemonSets, of files, or at their end."""
+    metadata = pod["metadata"]
+    owners = metadata.get("ownerReferences", [])
+    return (
+        not any(owner["kind"] == "DaemonSet" and owner.get("controller") for owner in owners)
+        and "kubernetes.io/config.mirror" not in metadata.get("annotations", {})
+        and pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
+    )
+
+
+def _release(group: Nodegroup) -> str:
+    return str(group.api["releaseVersion"]).rpartition("-")[2]
+
+
+def _add(cluster: Cluster, group: Nodegroup) -> None:
+    taken = {node.block for each in cluster.nodegroups.values() for node in each.nodes}
+    blocks = (str(net) for net in IPv4Network(cluster.pods).subnets(new_prefix=BLOCK))
+    block = next((each for each in blocks if each not in taken), None)
+    if block is None:
+        log.warning("%s: no pod addresses left for another node", cluster.name)
+        return
+    # Zones are kept even: the subnet with the fewest nodes is next.
+    used = [node.subnet for node in group.nodes]
+    subnet = min(group.api["subnets"], key=used.count)
+    token = f"{cluster.id}-{group.api['nodegroupArn'][-12:]}-{group.launched}"
+    group.launched += 1
+    group.nodes.append(Node(token, _release(group), block, subnet))
