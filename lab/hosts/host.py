@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from lab import supervisor
 from lab.constants import RANGE, STATE
 from lab.hosts import image as images
-from lab.hosts import network
+from lab.hosts import network, resolver
 from lab.hosts.cgroup import Cgroup
 from lab.hosts.disk import Disk
 from twinplane.errors import Failed, UsageError
@@ -156,6 +156,7 @@ class Host:
         """Boots the host and returns at once; from now on it also comes back after a reboot or a crash. Idempotent."""
         _ = self.spec
         network.up()
+        resolver.up()
         supervisor.start(self.unit, [sys.executable, "-m", "lab.hosts.boot", self.name])
 
     def stop(self, grace: float = 30.0) -> None:

@@ -29,23 +29,24 @@ INCLUDE = (
     "runc", "containernetworking-plugins", "iproute2", "iptables", "nftables", "ethtool", "socat", "conntrack",
     "ca-certificates", "sudo", "kmod", "procps", "iputils-ping", "curl", "gnupg",
 )  # fmt: skip
-#: Units that have nothing to do here, would change the machine (udev, random seed), or would race with a playbook (apt).
+#: Units with nothing to do here, that would change the machine (udev, random seed), or race with a playbook (apt).
 MASK = (
-    "systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket", "systemd-udev-trigger.service",
-    "systemd-hwdb-update.service", "systemd-random-seed.service", "systemd-binfmt.service", "systemd-remount-fs.service",
-    "systemd-pstore.service", "systemd-networkd.service", "systemd-networkd.socket", "systemd-timesyncd.service",
-    "systemd-modules-load.service", "console-getty.service", "getty@.service", "getty.target", "remote-fs.target",
-    "cloud-init-local.service", "cloud-init-hotplugd.socket", "cloud-init-hotplugd.service", "networking.service",
-    "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service",
-    "fstrim.timer", "logrotate.timer", "systemd-journal-catalog-update.service", "dev-hugepages.mount",
-    "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "proc-sys-fs-binfmt_misc.automount",
+    "apt-daily-upgrade.timer", "apt-daily.timer", "cloud-config.service", "cloud-init-hotplugd.service",
+    "cloud-init-hotplugd.socket", "cloud-init-local.service", "console-getty.service", "dev-hugepages.mount",
+    "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "getty.target",
+    "getty@.service", "logrotate.timer", "modprobe@.service", "networking.service",
+    "proc-sys-fs-binfmt_misc.automount", "remote-fs.target", "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "systemd-binfmt.service",
+    "systemd-hwdb-update.service", "systemd-journal-catalog-update.service", "systemd-modules-load.service",
+    "systemd-networkd.service", "systemd-networkd.socket", "systemd-pstore.service", "systemd-random-seed.service",
+    "systemd-remount-fs.service", "systemd-timesyncd.service", "systemd-udev-trigger.service",
+    "systemd-udevd-control.socket", "systemd-udevd-kernel.socket", "systemd-udevd.service",
 )  # fmt: skip
 ENABLE = ("lab-cgroups.service", "lab-ready.service")
 #: Kernel settings of the distribution that are the machine's, not a host's.
 SYSCTL = ("50-default.conf", "50-pid-max.conf", "99-protect-links.conf")
 
-#: Nothing answers there: a name that /etc/hosts lacks is refused at once, without a timeout.
-RESOLV_CONF = f"nameserver {FABRIC}\n"
+RESOLV_CONF = f"search ec2.internal\nnameserver {FABRIC}\n"
 SOURCES = f"""\
 deb {apt_proxy.URL}/debian bookworm main
 deb {apt_proxy.URL}/debian bookworm-updates main

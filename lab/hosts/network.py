@@ -28,6 +28,8 @@ def up() -> None:
     settings = Path(f"/proc/sys/net/ipv4/conf/{BRIDGE}")
     (settings / "forwarding").write_text("1")
     (settings / "send_redirects").write_text("0")  # In and out are the same interface, and meant to be.
+    if (ipv6 := Path(f"/proc/sys/net/ipv6/conf/{BRIDGE}/disable_ipv6")).exists():
+        ipv6.write_text("1")  # A link-local address would show hosts what the machine serves on ::.
     ip("link", "set", BRIDGE, "up")
     ip("route", "replace", *FALLBACK)
 
