@@ -32,6 +32,11 @@ class ApiError(Exception):
         super().__init__(self.message)
 
     @property
+    def invalid(self) -> bool:
+        """Whether the object itself is at fault (a field that does not exist is answered with code 500)."""
+        return self.code in (400, 409, 422) or "failed to create typed patch object" in self.message
+
+    @property
     def passing(self) -> bool:
         """Whether trying again soon makes sense."""
         text = self.message

@@ -71,7 +71,7 @@ def identity(obj: Object) -> str:
 
 def title(obj: Object) -> str:
     """How messages name the object: `Deployment default/web`."""
-    return f"{obj['kind']} {identity(obj)}"
+    return f"{obj['kind']} {identity(obj)}" if obj["metadata"].get("name") else str(obj["kind"])
 
 
 def type_of(token: str) -> tuple[str, str, bool]:

@@ -1,12 +1,14 @@
 """Kubernetes objects as Pulumi resources: any apiVersion and kind, by server-side apply."""
 
-import threading
-from typing import Any, NoReturn
+from collections.abc import Callable
 
 from lab.plugins.kubernetes import objects
-from lab.plugins.kubernetes.changes import compare, drifted, immutable, merge_patch
-from lab.plugins.kubernetes.client import ApiError, Client, NoKind, Object, settle
-from lab.plugins.kubernetes.kubeconfig import Connection, Unreachable, load
+from lab.plugins.kubernetes.changes import compare, drifted, immutable
+from lab.plugins.kubernetes.client import ApiError, NoKind, Object, settle
+from lab.plugins.kubernetes.cluster import Cluster
+from lab.plugins.kubernetes.kubeconfig import Unreachable
+from lab.plugins.kubernetes.manifest import decode, placed
+from lab.plugins.kubernetes.operation import Operation, Told
 from lab.plugins.kubernetes.settings import Settings, problems
 from lab.plugins.kubernetes.wait_for import rule as custom_rule
 from lab.plugins.kubernetes.waiting import NotReady, Waiter
@@ -16,7 +18,7 @@ from lab.plugins.values import Secret, Values, known, reveal
 from twinplane.errors import UsageError
 
 _GONE_HINT = "if the cluster was deleted, set PULUMI_K8S_DELETE_UNREACHABLE=true and run this again"
-#: How long the first contact is tried when something must be made: a new control plane may still be starting.
+#: Seconds that the first contact is tried for when something must be made: a new control plane may still be starting.
 _PATIENCE = 20.0
 
 
@@ -28,12 +30,7 @@ class Kubernetes(Provider):
 
     def __init__(self, log: Log) -> None:
         super().__init__(log)
-        self.settings = Settings()
-        self._lock = threading.Lock()
-        self._client: Client | None = None
-        self._unreachable: tuple[Unreachable, float] | None = None
-
-    # Configuration
+        self.configure({})
 
     def check_config(self, config: Values) -> Values:
         """Raises Invalid for unknown inputs and for text that is no kubeconfig."""
@@ -44,48 +41,24 @@ class Kubernetes(Provider):
     def configure(self, config: Values) -> None:
         """Keeps the settings; the cluster is asked when something needs it."""
         self.settings = Settings.of(config)
-
-    def client(self, patience: float = 0) -> Client:
-        """The cluster's client, made once. Raises Unreachable, at once when an earlier call found it so."""
-        with self._lock:
-            if self._client:
-                return self._client
-            if self._unreachable and self._unreachable[1] >= patience:
-                raise self._unreachable[0]
-            try:
-                self._client = settle(self._connect, self.cancelled.is_set, patience)
-            except Unreachable as error:
-                self._unreachable = (error, patience)
-                raise
-            return self._client
-
-    def _connect(self) -> Client:
-        settings = self.settings
-        try:
-            client = Client(Connection.open(load(settings.kubeconfig), settings.context, settings.cluster))
-        except (UsageError, OSError, ValueError) as error:
-            raise ProviderError(f"kubeconfig: {error}") from None
-        client.request("GET", "/version")
-        return client
-
-    # Check and diff
+        self.cluster = Cluster(self.settings, self.cancelled.is_set)
 
     def check(self, resource: Resource, old: Values, new: Values, seed: bytes) -> Values:
         """The inputs with apiVersion, kind, name and namespace filled in."""
         api_version, kind, _ = _type(resource)
+        meta = new.get("metadata") or {}
         inputs = {"apiVersion": api_version, "kind": kind, **new}
+        inputs["metadata"] = meta.value if isinstance(meta, Secret) else meta
         if reveal(inputs["kind"]) != kind:
             raise Invalid([("kind", f"is {reveal(inputs['kind'])}, but the resource is a {kind}")])
-        meta = inputs.get("metadata") or {}
-        inputs["metadata"] = meta.value if isinstance(meta, Secret) else meta
         if not isinstance(inputs["metadata"], dict):
             return inputs
         inputs = objects.named(inputs, reveal(old), resource.name, seed)
         meta = inputs["metadata"]
-        if not self._namespaced(inputs["apiVersion"], kind):
+        if not self.cluster.namespaced(inputs["apiVersion"], kind):
             meta.pop("namespace", None)
         elif not meta.get("namespace"):
-            meta["namespace"] = self._default_namespace()
+            meta["namespace"] = self.cluster.namespace()
         try:
             if isinstance(text := objects.annotations(inputs).get(objects.WAIT_FOR), str):
                 custom_rule(text)
@@ -93,24 +66,10 @@ class Kubernetes(Provider):
             raise Invalid([(f"metadata.annotations.{objects.WAIT_FOR}", str(error))]) from None
         return inputs
 
-    def _namespaced(self, api_version: str, kind: str) -> bool:
-        if objects.group(api_version) in objects.BUILT_IN:
-            return kind not in objects.CLUSTER_SCOPED
-        try:
-            return self.client().resource(api_version, kind).namespaced
-        except (Unreachable, NoKind, ApiError):
-            return True  # Its definition is still to come; create puts it right.
-
-    def _default_namespace(self) -> str:
-        if self.settings.namespace:
-            return self.settings.namespace
-        with self._lock:
-            return self._client.connection.namespace if self._client else _context_namespace(self.settings)
-
     def diff(self, change: Change) -> Diff:
         """Old inputs against new ones: what drifted in the cluster is in the old ones after a refresh."""
         old, new = reveal(change.old_inputs), reveal(change.inputs)
-        if not self._namespaced(new["apiVersion"], new["kind"]):
+        if not self.cluster.namespaced(new["apiVersion"], new["kind"]):
             old["metadata"].pop("namespace", None)
         patch = _type(change.resource)[2]
         fixed = immutable("", "") if patch else immutable(new["apiVersion"], new["kind"], mutable=self.settings.mutable)
@@ -124,43 +83,29 @@ class Kubernetes(Provider):
             delete_first=bool(replaces) and same_place and not objects.flag(new, objects.AUTONAMED),
         )
 
-    # Create, update, read, delete
-
     def create(self, change: Change) -> tuple[str, Values]:
         """Applies the object and waits until it is ready."""
-        manager = self._manager(change)
         if change.preview:
-            return "", self._previewed(change, manager)
-        body = reveal(change.inputs)
-        with _Told(body):
-            client = self.client(_PATIENCE)
-            live = settle(lambda: self._make(client, change, body, manager), self.cancelled.is_set)
-        return objects.identity(live), self._when_ready(change, live, manager)
+            return "", self._previewed(change)
+        live, outputs = self._done(change, Operation.make)
+        return objects.identity(live), outputs
 
     def update(self, change: Change) -> Values:
         """Applies the new inputs and waits until the object is ready."""
-        manager = self._manager(change)
-        if change.preview:
-            return self._previewed(change, manager)
-        body = reveal(change.inputs)
-        with _Told(body):
-            client = self.client(_PATIENCE)
-            live = settle(lambda: self._change(client, change, body, manager), self.cancelled.is_set)
-        return self._when_ready(change, live, manager)
+        return self._previewed(change) if change.preview else self._done(change, Operation.alter)[1]
 
     def read(self, change: Change) -> tuple[Values, Values] | None:
         """The live object, and the inputs with whatever drifted."""
-        api_version, kind, _ = _type(change.resource)
         old, before = reveal(change.old_inputs), reveal(change.state)
-        place = _placed(change.id, old.get("apiVersion") or before.get("apiVersion") or api_version, kind)
+        place = _placed(change, old.get("apiVersion") or before.get("apiVersion"))
         try:
-            client = self.client()
-            live = client.get(client.locate(place))
+            operation = self._operation(change)
+            live = operation.client.get(operation.client.locate(place))
         except NoKind:
             return None
         except Unreachable as error:
             if self.settings.delete_unreachable:
-                self.log(change.resource.urn, f"cluster unreachable, leaving the state: {error}", "WARNING")
+                self.log(change.resource.urn, f"cluster unreachable, forgetting the resource: {error}", "WARNING")
                 return None
             if self.settings.skip_update_unreachable:
                 return change.old_inputs, change.state
@@ -169,170 +114,86 @@ class Kubernetes(Provider):
             raise ProviderError(f"{objects.title(place)}: {error}") from None
         if live is None:
             return None
-        outputs = self._outputs(live, change.old_inputs, before.get("__fieldManager") or self._manager(change))
+        outputs = operation.outputs(live)
         if not old:
             return objects.concealed(objects.without_read_only(live)), outputs
         moved = drifted(old, objects.with_string_data(before), objects.with_string_data(live)) if before else old
         inputs = objects.concealed(objects.conceal(moved, change.old_inputs))
-        verdict = self._waiter(client, change).check(live)
-        if not verdict.ready:
+        verdict = operation.waiter.check(live)
+        if not verdict.ready and not operation.patch:
             raise PartialFailure(change.id, outputs, f"{objects.title(live)}: {verdict.reason}", inputs)
         return inputs, outputs
 
     def delete(self, change: Change) -> None:
         """Deletes the object and waits until it is absent; a patch resource only gives its fields up."""
         state = reveal(change.state)
-        api_version, kind, patch = _type(change.resource)
-        place = _placed(change.id, state.get("apiVersion") or api_version, kind)
+        place = _placed(change, state.get("apiVersion"))
         try:
-            client = self.client()
+            operation = self._operation(change)
         except Unreachable as error:
             if not self.settings.delete_unreachable:
                 raise ProviderError(f"{objects.title(place)}: cluster unreachable: {error}; {_GONE_HINT}") from None
             self.log(change.resource.urn, f"cluster unreachable, forgetting the resource: {error}", "WARNING")
             return
-        with _Told(place):
+        with Told(place):
             try:
-                live = client.get(client.locate(place))
+                live = operation.client.get(operation.client.locate(place))
             except NoKind:
                 return
             if live is None:
                 return
-            if patch:
-                client.apply(place, manager=self._manager(change))
+            if operation.patch:
+                operation.apply(place)
                 return
-            policy = objects.annotations(state).get(objects.PROPAGATION, "Foreground").capitalize()
-            settle(lambda: _remove(client, live, policy), self.cancelled.is_set)
-            if objects.flag(state, objects.SKIP_AWAIT):
-                return
-            try:
-                self._waiter(client, change).gone(live, change.timeout)
-            except NotReady as error:
-                raise ProviderError(f"{objects.title(place)}: {error}") from None
+            settle(lambda: operation.remove(live), self.cancelled.is_set)
+            if not objects.flag(state, objects.SKIP_AWAIT):
+                operation.waiter.gone(live, change.timeout)
 
-    # Their parts
+    def invoke(self, token: str, args: Values) -> Values:
+        """`kubernetes:yaml:decode` {text, defaultNamespace} -> {result: [objects]}."""
+        if token != "kubernetes:yaml:decode":
+            raise Invalid([("", f"{token}: the lab's kubernetes plugin does not have it")])
+        try:
+            found = decode(reveal(args)["text"], "yaml:decode")
+        except UsageError as error:
+            raise Invalid([("text", str(error))]) from None
+        return {"result": [placed(obj, reveal(args).get("defaultNamespace") or "default") for obj in found]}
 
-    def _manager(self, change: Change) -> str:
-        asked = objects.annotations(reveal(change.inputs)).get(objects.FIELD_MANAGER)
+    def _operation(self, change: Change, patience: float = 0) -> Operation:
+        """Raises Unreachable."""
+        urn, asked = change.resource.urn, objects.annotations(reveal(change.inputs)).get(objects.FIELD_MANAGER)
+        manager = asked or change.state.get("__fieldManager") or objects.field_manager(urn)
         if not self.settings.enable_server_side_apply:
-            return "pulumi-kubernetes"
-        return str(asked or change.state.get("__fieldManager") or objects.field_manager(change.resource.urn))
+            manager = "pulumi-kubernetes"
+        client = self.cluster.client(patience)
+        waiter = Waiter(client, lambda text: self.log(urn, text, ephemeral=True), self.cancelled.is_set)
+        return Operation(self.settings, change, waiter, str(manager), _type(change.resource)[2])
 
-    def _force(self, body: Object) -> bool:
-        if objects.PATCH_FORCE in objects.annotations(body):
-            return objects.flag(body, objects.PATCH_FORCE)
-        return self.settings.enable_patch_force
-
-    def _make(self, client: Client, change: Change, body: Object, manager: str) -> Object:
-        body = _fitting(client, body)
-        if not body["metadata"].get("name"):
-            path = client.resource(body["apiVersion"], body["kind"]).path(body["metadata"].get("namespace"))
-            return dict(
-                client.request("POST", path, body, query={"fieldManager": manager, "fieldValidation": "Strict"})
-            )
-        patch = _type(change.resource)[2]
-        there = client.get(client.locate(body))
-        if there and "deletionTimestamp" in there["metadata"] and not patch:
-            self._waiter(client, change).gone(there, change.timeout)
-            there = None
-        if patch and not there:
-            raise ProviderError(f"{objects.title(body)} does not exist, so there is nothing to patch")
-        ours = there and objects.managed_by(there, manager)
-        if there and not (ours or patch or self.settings.upsert_existing_objects):
-            raise ProviderError(
-                f"{objects.title(body)} already exists: import it (`pulumi import`), delete it, "
-                "or set upsertExistingObjects on the provider to take it over"
-            )
-        if not self.settings.enable_server_side_apply and not there:
-            path = client.locate(body).rpartition("/")[0]
-            return dict(
-                client.request("POST", path, body, query={"fieldManager": manager, "fieldValidation": "Strict"})
-            )
-        return client.apply(body, manager=manager, force=self._force(body))
-
-    def _change(self, client: Client, change: Change, body: Object, manager: str) -> Object:
-        body = _fitting(client, body)
-        if self.settings.enable_server_side_apply:
-            return client.apply(body, manager=manager, force=self._force(body))
-        patch = merge_patch(_fitting(client, reveal(change.old_inputs)), body)
-        path = client.locate(body)
-        return dict(client.request("PATCH", path, patch, content_type="application/merge-patch+json"))
-
-    def _previewed(self, change: Change, manager: str) -> Values:
-        """What the API server would make of the inputs, by a dry run; the inputs as they are where it cannot say."""
+    def _previewed(self, change: Change) -> Values:
+        """The API server's answer to a dry run, or the inputs as they are where it cannot say."""
         body = reveal(change.inputs)
         if not known(body) or not body["metadata"].get("name") or not self.settings.enable_server_side_apply:
             return change.inputs
         try:
-            client = self.client()
-            body = _fitting(client, body)
-            if not change.state and client.get(client.locate(body)):
-                return change.inputs  # Its predecessor of the same name is to go first.
-            live = client.apply(body, manager=manager, force=self._force(body) or not change.state, dry_run=True)
-        except (Unreachable, NoKind):
+            operation = self._operation(change)
+        except Unreachable:
             return change.inputs
-        except ApiError as error:
-            if error.code not in (400, 409, 422) or "dry run" in str(error):
-                return change.inputs
-            _refused(body, error)
-        if not change.state:
-            live = objects.without_read_only(live)
-        return self._outputs(live, change.inputs, manager)
+        live = operation.preview()
+        return change.inputs if live is None else operation.outputs(live)
 
-    def _waiter(self, client: Client, change: Change) -> Waiter:
-        urn = change.resource.urn
-        return Waiter(client, lambda text: self.log(urn, text, ephemeral=True), self.cancelled.is_set)
-
-    def _when_ready(self, change: Change, live: Object, manager: str) -> Values:
-        """The outputs of the object once it is ready. Raises PartialFailure: it exists, but is not ready."""
-        client = self.client()
+    def _done(self, change: Change, act: Callable[[Operation], Object]) -> tuple[Object, Values]:
+        """The live object once it is ready, and the outputs. Raises PartialFailure: it exists, but is not ready."""
+        with Told(reveal(change.inputs)):
+            operation = self._operation(change, _PATIENCE)
+            live = settle(lambda: act(operation), self.cancelled.is_set)
         try:
-            if not _type(change.resource)[2]:
-                live = self._waiter(client, change).ready(live, change.timeout)
-        except NotReady as error:
+            if not operation.patch:
+                live = operation.waiter.ready(live, change.timeout)
+        except (NotReady, ApiError, Unreachable) as error:
+            seen = error.live if isinstance(error, NotReady) else live
             reason = f"{objects.title(live)}: {error}"
-            outputs = self._outputs(error.live, change.inputs, manager)
-            raise PartialFailure(objects.identity(live), outputs, reason, change.inputs) from None
-        except (ApiError, Unreachable) as error:
-            outputs = self._outputs(live, change.inputs, manager)
-            reason = f"{objects.title(live)}: {error}"
-            raise PartialFailure(objects.identity(live), outputs, reason, change.inputs) from None
-        return self._outputs(live, change.inputs, manager)
-
-    def _outputs(self, live: Object, inputs: Values, manager: str) -> Values:
-        state = {**live, "__fieldManager": manager, "__initialApiVersion": live["apiVersion"]}
-        state["metadata"] = {key: value for key, value in live["metadata"].items() if key != "managedFields"}
-        if "stringData" in inputs and live["kind"] == "Secret":
-            state["stringData"] = inputs["stringData"]
-        return objects.concealed(dict(objects.conceal(state, inputs)))
-
-
-class _Told:
-    """Turns what the cluster answers about one object into one line that names it."""
-
-    def __init__(self, obj: Object) -> None:
-        self.obj = obj
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        if isinstance(error, ApiError):
-            _refused(self.obj, error)
-        if isinstance(error, Unreachable):
-            raise ProviderError(f"{_title(self.obj)}: cluster unreachable: {error}") from None
-        if isinstance(error, NoKind | NotReady):
-            raise ProviderError(f"{_title(self.obj)}: {error}") from None
-
-
-def _title(obj: Object) -> str:
-    return objects.title(obj) if obj["metadata"].get("name") else str(obj["kind"])
-
-
-def _refused(obj: Object, error: ApiError) -> NoReturn:
-    hint = ""
-    if error.code == 409 and "conflict" in str(error):
-        hint = f'; to take the fields over, set the annotation {objects.PATCH_FORCE}: "true"'
-    raise ProviderError(f"{_title(obj)}: {error}{hint}") from None
+            raise PartialFailure(objects.identity(live), operation.outputs(seen), reason, change.inputs) from None
+        return live, operation.outputs(live)
 
 
 def _type(resource: Resource) -> tuple[str, str, bool]:
@@ -342,35 +203,9 @@ def _type(resource: Resource) -> tuple[str, str, bool]:
     return api_version, kind, patch
 
 
-def _placed(identity: str, api_version: str, kind: str) -> Object:
-    namespace, _, name = identity.rpartition("/")
+def _placed(change: Change, api_version: str | None) -> Object:
+    """The bare object that the resource's id and type stand for."""
+    declared, kind, _ = _type(change.resource)
+    namespace, _, name = change.id.rpartition("/")
     meta = {"name": name, "namespace": namespace} if namespace else {"name": name}
-    return {"apiVersion": api_version, "kind": kind, "metadata": meta}
-
-
-def _fitting(client: Client, body: Object) -> Object:
-    """The body as the API server takes it: no read-only metadata, no namespace on what lives outside of them."""
-    body = objects.without_read_only(body)
-    if not client.resource(body["apiVersion"], body["kind"]).namespaced:
-        body["metadata"].pop("namespace", None)
-    return body
-
-
-def _remove(client: Client, live: Object, policy: str) -> None:
-    options = {"propagationPolicy": policy, "preconditions": {"uid": live["metadata"]["uid"]}}
-    try:
-        client.request("DELETE", client.locate(live), {"kind": "DeleteOptions", "apiVersion": "v1", **options})
-    except ApiError as error:
-        # Gone already, or a successor has its name: 409 is the uid that does not match.
-        if error.code not in (404, 409):
-            raise
-
-
-def _context_namespace(settings: Settings) -> str:
-    from lab.plugins.kubernetes.kubeconfig import active
-
-    try:
-        context = active(load(settings.kubeconfig), settings.context, settings.cluster)["context"]
-    except (UsageError, Unreachable):
-        return "default"
-    return str(context.get("namespace") or "default")
+    return {"apiVersion": api_version or declared, "kind": kind, "metadata": meta}

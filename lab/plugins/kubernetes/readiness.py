@@ -198,8 +198,8 @@ def trouble(obj: Object) -> str:
     """What keeps a pod from running: unschedulable, a container that waits or crashed. Empty if nothing is wrong."""
     status = obj.get("status") or {}
     scheduled = condition(obj, "PodScheduled")
-    if scheduled.get("status") == "False":
-        return _why(scheduled)
+    if scheduled.get("status") == "False" or not (obj.get("spec") or {}).get("nodeName"):
+        return _why(scheduled) or "not scheduled yet"
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         state = container.get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
