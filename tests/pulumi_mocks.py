@@ -103,6 +103,7 @@ def _run(program: Callable[[], Any], mocks: Mocks, preview: bool, stack: str) ->
     pulumi.runtime.configure(settings)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    loop.set_exception_handler(lambda _loop, _context: None)  # futures left unread after a failure are not news
 
     def body() -> None:
         mocks.graph.value = program()

@@ -20,5 +20,6 @@ def key_pair(comment: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m twinplane.keys COMMENT")
+        print("usage: python -m twinplane.keys COMMENT", file=sys.stderr)
+        sys.exit(2)
     print(json.dumps(key_pair(sys.argv[1])))

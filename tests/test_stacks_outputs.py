@@ -1,0 +1,64 @@
+"""The export contract."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from stacks.outputs import Machine, StackOutputs, Workload
+from twinplane.errors import UsageError
+
+COMMON: dict[str, Any] = {
+    "clusterName": "twinplane-test",
+    "region": "us-east-1",
+    "kubernetesVersion": "1.36",
+    "apiEndpoint": "https://api:443",
+    "kubeconfig": "{}",
+    "workload": {"namespace": "n", "deployment": "d", "service": "s", "nodePort": 30080.0},
+}
+MACHINE = {
+    "name": "worker-1",
+    "role": "worker",
+    "instanceId": "i-1",
+    "privateIp": "10.0.0.1",
+    "sshAddress": "192.0.2.1",
+    "hostKey": "ssh-ed25519 AAAA",
+}
+MANAGED = {**COMMON, "kind": "managed", "nodeGroupName": "g", "nodeReleaseVersion": "1.36.3-20260901"}
+SELF_MANAGED = {**COMMON, "kind": "self-managed", "machines": [MACHINE], "sshUser": "admin", "sshPrivateKey": "k"}
+
+
+def test_managed() -> None:
+    outputs = StackOutputs.from_exports(MANAGED)
+    assert (outputs.kind, outputs.node_group_name, outputs.node_release_version) == ("managed", "g", "1.36.3-20260901")
+    assert (outputs.machines, outputs.ssh_user, outputs.ssh_private_key) == ((), None, None)
+    assert outputs.workload == Workload("n", "d", "s", 30080)
+
+
+def test_self_managed() -> None:
+    outputs = StackOutputs.from_exports(SELF_MANAGED)
+    assert outputs.machines == (Machine("worker-1", "worker", "i-1", "10.0.0.1", "192.0.2.1", "ssh-ed25519 AAAA"),)
+    assert outputs.machines[0].export() == MACHINE
+    assert (outputs.ssh_user, outputs.ssh_private_key, outputs.node_group_name) == ("admin", "k", None)
+
+
+@pytest.mark.parametrize(
+    ("exports", "missing"),
+    [(exports, key) for exports in (MANAGED, SELF_MANAGED) for key in exports],
+)
+def test_a_missing_output_is_named(exports: dict[str, Any], missing: str) -> None:
+    with pytest.raises(UsageError, match=f"output {missing}: missing"):
+        StackOutputs.from_exports({key: value for key, value in exports.items() if key != missing})
+
+
+def test_unknown_kind_and_role_are_named() -> None:
+    with pytest.raises(UsageError, match="output kind: 'eks' is none of managed, self-managed"):
+        StackOutputs.from_exports({**MANAGED, "kind": "eks"})
+    with pytest.raises(UsageError, match="role 'boss' is none of control-plane, worker"):
+        Machine.from_export({**MACHINE, "role": "boss"})
+
+
+def test_reading_needs_no_pulumi() -> None:
+    code = "import sys, stacks.outputs; sys.exit('pulumi' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

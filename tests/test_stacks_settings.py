@@ -1,0 +1,199 @@
+"""The config reader: values, defaults, and every error of a reading at once."""
+
+import contextlib
+import json
+from ipaddress import IPv4Network
+from typing import Any
+
+import pulumi
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.machine_image import DEBIAN_12, MachineImage
+from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
+
+BLOCK = '["198.51.100.0/24"]'
+MANAGED = {"kind": "managed", "apiCidrs": BLOCK, "appImage": "sample-app:v1.0.0"}
+SELF_MANAGED = {**MANAGED, "kind": "self-managed", "sshCidrs": '["192.0.2.0/24"]'}
+
+
+def settings(config: dict[str, str], **changes: str) -> Any:
+    return read({**config, **changes}, project="twinplane", stack="test")
+
+
+def errors(config: dict[str, str], stack: str = "test", **changes: str) -> list[str]:
+    with pytest.raises(ConfigErrors) as caught:
+        read({**config, **changes}, project="twinplane", stack=stack)
+    assert str(caught.value) == "\n".join(caught.value.lines)
+    return caught.value.lines
+
+
+def test_defaults() -> None:
+    managed, self_managed = settings(MANAGED), settings(SELF_MANAGED)
+    assert isinstance(managed, ManagedSettings)
+    assert isinstance(self_managed, SelfManagedSettings)
+    assert managed.name == "twinplane-test"
+    assert (managed.nat, self_managed.nat) == ("single", "none")
+    assert (managed.workers, managed.availability_zones, managed.kubernetes_version) == (2, 2, "1.36.3")
+    assert managed.node_release_version is None
+    assert (self_managed.control_planes, self_managed.machine_image) == (1, DEBIAN_12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "text", "field", "value"),
+    [
+        (MANAGED, "kubernetesVersion", "1.35.4", "kubernetes_version", "1.35.4"),
+        (MANAGED, "vpcCidr", "10.9.0.0/22", "vpc_cidr", IPv4Network("10.9.0.0/22")),
+        (MANAGED, "serviceCidr", "10.9.0.0/24", "service_cidr", IPv4Network("10.9.0.0/24")),
+        (MANAGED, "availabilityZones", "3", "availability_zones", 3),
+        (MANAGED, "nat", "none", "nat", "none"),
+        (MANAGED, "workers", "7", "workers", 7),
+        (MANAGED, "instanceType", "m7i-flex.large", "instance_type", "m7i-flex.large"),
+        (MANAGED, "apiCidrs", '["192.0.2.1/32", "192.0.2.1/32"]', "api_cidrs", ("192.0.2.1/32",)),
+        (MANAGED, "appImage", "198.19.255.254:5000/a/b:v2", "app_image", "198.19.255.254:5000/a/b:v2"),
+        (MANAGED, "nodeReleaseVersion", "1.36.3-20260901", "node_release_version", "1.36.3-20260901"),
+        (
+            MANAGED,
+            "adminArns",
+            '["arn:aws:iam::123456789012:role/a"]',
+            "admin_arns",
+            ("arn:aws:iam::123456789012:role/a",),
+        ),
+        (SELF_MANAGED, "podCidr", "10.9.0.0/20", "pod_cidr", IPv4Network("10.9.0.0/20")),
+        (SELF_MANAGED, "controlPlanes", "3", "control_planes", 3),
+        (SELF_MANAGED, "machineSubnets", "private", "machine_subnets", "private"),
+        (SELF_MANAGED, "sshCidrs", '["10.0.0.0/8"]', "ssh_cidrs", ("10.0.0.0/8",)),
+        (SELF_MANAGED, "machineImage", '{"owner": "1", "name": "n*"}', "machine_image", MachineImage("1", "n*")),
+        (SELF_MANAGED, "playbookVars", '{"a": [1]}', "playbook_vars", {"a": [1]}),
+    ],
+)
+def test_values(kind: dict[str, str], key: str, text: str, field: str, value: Any) -> None:
+    assert getattr(settings(kind, **{key: text}), field) == value
+    assert getattr(settings(kind), field) != value
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "text", "line"),
+    [
+        (MANAGED, "kind", "eks", "'eks' is none of managed, self-managed"),
+        (MANAGED, "kubernetesVersion", "1.36", "'1.36' is not an exact release such as 1.36.3"),
+        (MANAGED, "kubernetesVersion", "1.33.1", "1.33.1 is not supported; minors that are: 1.34, 1.35, 1.36"),
+        (MANAGED, "vpcCidr", "10.0.0.0/23", "10.0.0.0/23 is too small: /22 or larger is needed"),
+        (MANAGED, "vpcCidr", "10.0.0.0/8", "10.0.0.0/8 is too large: /16 or smaller is needed"),
+        (MANAGED, "vpcCidr", "10.0.0.1/16", "'10.0.0.1/16' is not an IPv4 block: 10.0.0.1/16 has host bits set"),
+        (MANAGED, "vpcCidr", "fd00::/64", "'fd00::/64' is not an IPv4 block: "),
+        (MANAGED, "serviceCidr", "10.20.128.0/20", "10.20.128.0/20 overlaps vpcCidr 10.20.0.0/16"),
+        (SELF_MANAGED, "podCidr", "10.20.0.0/16", "10.20.0.0/16 overlaps vpcCidr 10.20.0.0/16"),
+        (SELF_MANAGED, "podCidr", "172.16.0.0/12", "172.20.0.0/16 overlaps podCidr 172.16.0.0/12"),
+        (SELF_MANAGED, "podCidr", "10.9.0.0/23", "10.9.0.0/23 is too small: each of 3 machines takes a /24 of it"),
+        (MANAGED, "availabilityZones", "1", "'1' is not a whole number from 2 to 3"),
+        (MANAGED, "workers", "0", "'0' is not a whole number from 1 to 100"),
+        (MANAGED, "workers", "two", "'two' is not a whole number from 1 to 100"),
+        (MANAGED, "nat", "yes", "'yes' is none of none, single"),
+        (SELF_MANAGED, "nat", "single", "a gateway that no machine would use: machineSubnets is public"),
+        (MANAGED, "instanceType", "large", "'large' is not an instance type such as t3.medium"),
+        (MANAGED, "apiCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
+        (MANAGED, "apiCidrs", '["0.0.0.0/1", "128.0.0.0/1"]', "0.0.0.0/1 opens it to the Internet; "),
+        (SELF_MANAGED, "sshCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
+        (SELF_MANAGED, "sshCidrs", "[]", "empty: at least one block is needed"),
+        (SELF_MANAGED, "sshCidrs", "192.0.2.0/24", "'192.0.2.0/24' is not JSON such as "),
+        (SELF_MANAGED, "sshCidrs", '"192.0.2.0/24"', "is not a list such as "),
+        (SELF_MANAGED, "controlPlanes", "2", "2 is even: etcd needs a majority"),
+        (SELF_MANAGED, "controlPlanes", "5", "'5' is neither 1 nor 3"),
+        (SELF_MANAGED, "machineSubnets", "dmz", "'dmz' is none of public, private"),
+        (SELF_MANAGED, "machineImage", '{"owner": "1"}', "must have owner and name, nothing else"),
+        (SELF_MANAGED, "playbookVars", "[]", "is not an object of Ansible variables"),
+        (MANAGED, "appImage", "sample-app", "'sample-app' names no release"),
+        (MANAGED, "appImage", "sample-app:latest", "'sample-app:latest' names no release"),
+        (MANAGED, "nodeReleaseVersion", "1.36.3", "'1.36.3' is not a release of the EKS node image"),
+        (MANAGED, "nodeReleaseVersion", "1.35.4-20260901", "1.35.4-20260901 is not of Kubernetes 1.36"),
+        (MANAGED, "adminArns", '["root"]', "'root' is not the ARN of an IAM role or user"),
+        (MANAGED, "sshCidrs", BLOCK, "only for kind self-managed"),
+        (SELF_MANAGED, "nodeReleaseVersion", "1.36.3-20260901", "only for kind managed"),
+        (MANAGED, "worker", "3", "unknown key; did you mean workers?"),
+        (MANAGED, "zzz", "3", "unknown key; known: kind, kubernetesVersion, "),
+    ],
+)
+def test_one_error_is_one_line(kind: dict[str, str], key: str, text: str, line: str) -> None:
+    [found] = errors(kind, **{key: text})
+    assert line in found
+    assert found.startswith("config twinplane:")
+    assert "\n" not in found
+
+
+def test_all_errors_are_reported_together() -> None:
+    lines = errors(
+        {"kind": "self-managed", "apiCidrs": '["0.0.0.0/0"]'},
+        vpcCidr="10.0.0.0/28",
+        controlPlanes="4",
+        kubernetesVersion="1.20.0",
+        sshCidr=BLOCK,
+    )
+    assert [line.split(":")[1] for line in lines] == [
+        "sshCidr",
+        "kubernetesVersion",
+        "vpcCidr",
+        "apiCidrs",
+        "appImage",
+        "controlPlanes",
+        "sshCidrs",
+    ]
+
+
+def test_missing_says_how_to_set_it() -> None:
+    assert errors({}) == [
+        "config twinplane:kind: missing: pulumi config set twinplane:kind VALUE",
+        "config twinplane:apiCidrs: missing: pulumi config set --path 'twinplane:apiCidrs[0]' 198.51.100.0/24",
+        "config twinplane:appImage: missing: pulumi config set twinplane:appImage VALUE",
+    ]
+
+
+@pytest.mark.parametrize("stack", ["a" * 33, "with.dot", "9lives"])
+def test_a_stack_name_that_aws_would_refuse(stack: str) -> None:
+    assert errors(MANAGED, stack=stack) == [f"stack {stack}: its name must be letters, digits and hyphens, at most 32"]
+
+
+def test_load_reads_the_running_stacks_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pulumi.get_project", lambda: "twinplane")
+    monkeypatch.setattr("pulumi.get_stack", lambda: "mine")
+    pulumi.runtime.set_all_config({"aws:region": "us-east-1", **{f"twinplane:{k}": v for k, v in MANAGED.items()}})
+    try:
+        assert load().name == "twinplane-mine"
+        assert load().app_image == "sample-app:v1.0.0"
+    finally:
+        pulumi.runtime.set_all_config({})
+
+
+@given(st.dictionaries(st.sampled_from([*KEYS, "other"]), st.text(max_size=12) | st.sampled_from([BLOCK, "{}", "[0]"])))
+def test_no_text_makes_a_traceback(config: dict[str, str]) -> None:
+    for kind in ({}, {"kind": "managed"}, {"kind": "self-managed"}):
+        with contextlib.suppress(ConfigErrors):
+            read({**config, **kind}, project="twinplane", stack="test")
+
+
+@given(
+    vpc=st.integers(16, 22),
+    pods=st.integers(12, 22),
+    services=st.integers(12, 24),
+    places=st.tuples(*[st.integers(0, 2**24 - 1)] * 3),
+)
+def test_overlap_is_found_exactly_where_there_is_one(
+    vpc: int, pods: int, services: int, places: tuple[int, int, int]
+) -> None:
+    blocks = [
+        IPv4Network(((10 << 24 | place) >> (32 - length) << (32 - length), length))
+        for place, length in zip(places, (vpc, pods, services), strict=True)
+    ]
+    overlap = any(a.overlaps(b) for i, a in enumerate(blocks) for b in blocks[:i])
+    texts = dict(zip(("vpcCidr", "podCidr", "serviceCidr"), map(str, blocks), strict=True))
+    if overlap:
+        assert all("overlaps" in line for line in errors(SELF_MANAGED, **texts))
+    else:
+        assert settings(SELF_MANAGED, **texts).pod_cidr == blocks[1]
+
+
+def test_every_key_has_a_field() -> None:
+    fields = set(ManagedSettings.__dataclass_fields__) | set(SelfManagedSettings.__dataclass_fields__)
+    snake = json.loads(json.dumps(list(KEYS)))
+    assert {"".join(f"_{c.lower()}" if c.isupper() else c for c in key) for key in snake} == fields - {"name"}
