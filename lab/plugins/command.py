@@ -115,7 +115,7 @@ class Commands(Provider):
         return {**change.inputs, **_marked(outputs, change.inputs)}
 
     def _run(self, change: Change, line: str, inputs: Values, previous: Values) -> dict[str, str]:
-        before = {name: reveal(previous[name]) for name in ("stdout", "stderr") if name in previous}
+        before: Values = {name: reveal(previous[name]) for name in ("stdout", "stderr") if name in previous}
         shell = Shell(line, reveal(inputs), before)
         streams = STREAMS[shell.inputs.get("logging", "stdoutAndStderr")]
         process = self._start(shell)

@@ -1,0 +1,166 @@
+"""Functions: what a program asks AWS for without making anything."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.plugins.aws.session import Session
+from lab.plugins.aws.shapes import plain
+from lab.plugins.aws.types import Inputs
+from lab.plugins.provider import ProviderError
+from lab.plugins.values import Secret, Values
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function by its arguments and what gives its result."""
+
+    inputs: Inputs
+    call: Callable[[Session, Values], Values]
+
+
+FILTER = {"filters": Inputs(required="name values")}
+
+
+def partition(session: Session, args: Values) -> Values:
+    region = args.get("region") or session.region
+    name = session.botocore.get_partition_for_region(region)
+    suffix = "amazonaws.com.cn" if name == "aws-cn" else "amazonaws.com"
+    return {
+        "id": name,
+        "partition": name,
+        "dnsSuffix": suffix,
+        "reverseDnsPrefix": ".".join(reversed(suffix.split("."))),
+        "region": region,
+    }
+
+
+def identity(session: Session, _: Values) -> Values:
+    who = session.identity
+    return {"id": who["Account"], "accountId": who["Account"], "arn": who["Arn"], "userId": who["UserId"]}
+
+
+def region(session: Session, args: Values) -> Values:
+    name = args.get("region") or args.get("name") or session.region
+    if not name:
+        raise ProviderError("no region is configured: set aws:region or AWS_REGION")
+    return {"id": name, "name": name, "region": name, "endpoint": f"ec2.{name}.amazonaws.com", "description": name}
+
+
+def filters(args: Values) -> list[dict[str, Any]]:
+    return [{"Name": item["name"], "Values": item["values"]} for item in args.get("filters", [])]
+
+
+def availability_zones(session: Session, args: Values) -> Values:
+    wanted = filters(args)
+    if "state" in args:
+        wanted.append({"Name": "state", "Values": [args["state"]]})
+    answer = session.client("ec2", args.get("region")).describe_availability_zones(
+        Filters=wanted, AllAvailabilityZones=bool(args.get("allAvailabilityZones"))
+    )
+    zones = [
+        zone
+        for zone in sorted(answer["AvailabilityZones"], key=lambda zone: zone["ZoneName"])
+        if zone["ZoneName"] not in args.get("excludeNames", []) and zone["ZoneId"] not in args.get("excludeZoneIds", [])
+    ]
+    return {
+        **args,
+        "id": args.get("region") or session.region,
+        "region": args.get("region") or session.region,
+        "names": [zone["ZoneName"] for zone in zones],
+        "zoneIds": [zone["ZoneId"] for zone in zones],
+        "groupNames": sorted({zone["GroupName"] for zone in zones if zone.get("GroupName")}),
+    }
+
+
+def ami(session: Session, args: Values) -> Values:
+    """One image; of several, the newest with mostRecent, and an error without."""
+    sent = {"Filters": filters(args), "Owners": args.get("owners", [])}
+    if args.get("executableUsers"):
+        sent["ExecutableUsers"] = args["executableUsers"]
+    answer = session.client("ec2", args.get("region")).describe_images(
+        **{name: value for name, value in sent.items() if value}
+    )
+    pattern = re.compile(args.get("nameRegex", ""))
+    found = [image for image in answer["Images"] if pattern.search(image.get("Name", ""))]
+    if not found:
+        raise ProviderError("no image matches: check `owners`, `filters` and the region")
+    if len(found) > 1 and not args.get("mostRecent"):
+        raise ProviderError(f"{len(found)} images match: narrow `filters`, or set `mostRecent`")
+    image = max(found, key=lambda image: str(image.get("CreationDate", "")))
+    mappings = [
+        {
+            "deviceName": mapping.get("DeviceName", ""),
+            "ebs": {name: str(value).lower() for name, value in plain(mapping.get("Ebs", {})).items()},
+            "noDevice": "",
+            "virtualName": mapping.get("VirtualName", ""),
+        }
+        for mapping in image.get("BlockDeviceMappings", [])
+    ]
+    tags = {tag["Key"]: tag["Value"] for tag in image.get("Tags", [])}
+    shown = {name: value for name, value in plain(image).items() if not isinstance(value, list | dict)}
+    return {
+        **args,
+        **shown,
+        "id": image["ImageId"],
+        "arn": f"arn:{session.partition}:ec2:{args.get('region') or session.region}::image/{image['ImageId']}",
+        "region": args.get("region") or session.region,
+        "blockDeviceMappings": mappings,
+        "productCodes": [],
+        "stateReason": {"code": "UNSET", "message": "UNSET"},
+        "tags": tags,
+    }
+
+
+def parameter(session: Session, args: Values) -> Values:
+    decrypt = args.get("withDecryption", True)
+    answer = session.client("ssm", args.get("region")).get_parameter(Name=args["name"], WithDecryption=decrypt)
+    found = answer["Parameter"]
+    return {
+        **args,
+        "id": found["Name"],
+        "name": found["Name"],
+        "arn": found["ARN"],
+        "type": found["Type"],
+        "version": found["Version"],
+        "value": Secret(found["Value"]),
+        "insecureValue": found["Value"] if found["Type"] != "SecureString" else "",
+        "withDecryption": decrypt,
+        "region": args.get("region") or session.region,
+    }
+
+
+def addon_version(session: Session, args: Values) -> Values:
+    """The default version of an add-on for a Kubernetes version; with mostRecent, the newest."""
+    client = session.client("eks", args.get("region"))
+    answer = client.describe_addon_versions(addonName=args["addonName"], kubernetesVersion=args["kubernetesVersion"])
+    versions = [version for addon in answer["addons"] for version in addon["addonVersions"]]
+
+    def fits(version: Mapping[str, Any]) -> bool:
+        fitting = [c for c in version["compatibilities"] if c["clusterVersion"] == args["kubernetesVersion"]]
+        return bool(args.get("mostRecent")) or any(c.get("defaultVersion") for c in fitting)
+
+    found = next(filter(fits, versions), None)
+    if found is None:
+        raise ProviderError(f"no version of {args['addonName']} for Kubernetes {args['kubernetesVersion']}")
+    return {**args, "id": args["addonName"], "version": found["addonVersion"], "region": session.region}
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "aws:index/getPartition:getPartition": Function(Inputs(optional="id region"), partition),
+    "aws:index/getCallerIdentity:getCallerIdentity": Function(Inputs(optional="id"), identity),
+    "aws:index/getRegion:getRegion": Function(Inputs(optional="endpoint id name region"), region),
+    "aws:index/getAvailabilityZones:getAvailabilityZones": Function(
+        Inputs(optional="allAvailabilityZones excludeNames excludeZoneIds id region state", blocks=FILTER),
+        availability_zones,
+    ),
+    "aws:ec2/getAmi:getAmi": Function(
+        Inputs(optional="executableUsers id mostRecent nameRegex owners region tags includeDeprecated", blocks=FILTER),
+        ami,
+    ),
+    "aws:ssm/getParameter:getParameter": Function(Inputs(required="name", optional="region withDecryption"), parameter),
+    "aws:eks/getAddonVersion:getAddonVersion": Function(
+        Inputs(required="addonName kubernetesVersion", optional="id mostRecent region"), addon_version
+    ),
+}

@@ -1,0 +1,343 @@
+"""The engine's calls on the tables of resource types and functions."""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from lab.plugins.aws import ec2, eks, iam, invokes, network, security_groups
+from lab.plugins.aws.compare import project, same, settle
+from lab.plugins.aws.session import Session
+from lab.plugins.aws.shapes import pick, pick_paths
+from lab.plugins.aws.types import Call, Inputs, Type, at
+from lab.plugins.provider import Change, Diff, Invalid, PartialFailure, Provider, ProviderError, Resource
+from lab.plugins.serving import Log
+from lab.plugins.values import UNKNOWN, Secret, Values
+
+TYPES: Mapping[str, Type] = {
+    **network.TYPES,
+    **security_groups.TYPES,
+    **ec2.TYPES,
+    **iam.TYPES,
+    **eks.TYPES,
+}
+
+ENDPOINTS = Inputs(optional="ec2 eks iam sts ssm ecr elbv2 kms s3 logs cloudwatchlogs")
+CONFIG = Inputs(
+    optional="region profile accessKey secretKey token maxRetries s3UsePathStyle skipCredentialsValidation "
+    "skipMetadataApiCheck skipRegionValidation skipRequestingAccountId version",
+    blocks={"endpoints": ENDPOINTS, "defaultTags": Inputs(optional="tags")},
+)
+GONE = ("NotFound", "NotFoundException", "ResourceNotFoundException", "NoSuchEntity")
+
+
+class Aws(Provider):
+    """AWS resources of the types in TYPES, functions of invokes.FUNCTIONS."""
+
+    version = "7.51.1"
+    session = Session({})
+    default_tags: Mapping[str, str] = {}
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        #: Resources that the state has already: creating one of them again is a replacement.
+        self.existing: set[str] = set()
+
+    def check_config(self, config: Values) -> Values:
+        failures = list(CONFIG.failures(_decoded(config)))
+        if failures:
+            raise Invalid([(f"aws:{name}", reason) for name, reason in failures])
+        return config
+
+    def configure(self, config: Values) -> None:
+        settings = _decoded(config)
+        self.session = Session(settings)
+        self.default_tags = settings.get("defaultTags", {}).get("tags", {})
+        # Most stacks make networks: the largest service model loads while the program still runs.
+        threading.Thread(target=_quietly, args=(lambda: self.session.client("ec2"),), daemon=True).start()
+
+    def check(self, resource: Resource, old: Values, new: Values, seed: bytes) -> Values:
+        kind = self._type(resource)
+        if old:
+            self.existing.add(resource.urn)
+        inputs = {name: value for name, value in new.items() if name != "__defaults"}
+        failures = list(kind.inputs.failures(inputs))
+        if failures:
+            raise Invalid(failures)
+        filled = [name for name, value in kind.inputs.defaults.items() if name not in inputs and value is not None]
+        inputs.update({name: kind.inputs.defaults[name] for name in filled})
+        name = kind.inputs.auto
+        if name and name not in inputs:
+            inputs[name] = self._automatic(resource, kind, old, inputs, seed)
+            filled.append(name)
+        return {**inputs, "__defaults": sorted(filled)} if filled else inputs
+
+    def diff(self, change: Change) -> Diff:
+        kind = self._type(change.resource)
+        changed = self._changed(kind, change)
+        covered = {name for update in kind.update for name in update.names.split()}
+        covered |= {"tags", "tagsAll", *kind.local.split()}
+        covered -= kind.replace_also(change.inputs)
+        replaces = [name for name in changed if name not in covered]
+        own_name = bool(kind.inputs.auto) and kind.inputs.auto not in change.inputs.get("__defaults", [])
+        return Diff(changed, replaces, delete_first=bool(replaces) and own_name)
+
+    def create(self, change: Change) -> tuple[str, Values]:
+        kind = self._type(change.resource)
+        if change.preview:
+            return "", self._expected(kind, change, kind.unknown)
+        call = self._call(kind, change)
+        with _told("creating", change.resource):
+            new = self._with_id(call, self._create(kind, call))
+        with _kept(new.id, self._expected(kind, change, set()), "creating", change.resource):
+            for update in kind.update:
+                if update.on_create and any(name in new.inputs for name in update.names.split()):
+                    update.apply(new)
+            if kind.ready:
+                kind.ready(new)
+            outputs = self._outputs(kind, new)
+            if outputs is None:
+                raise ProviderError("gone right after it was made")
+        return new.id, outputs
+
+    def read(self, change: Change) -> tuple[Values, Values] | None:
+        kind = self._type(change.resource)
+        call = self._call(kind, change, inputs=change.old_inputs)
+        with _told("reading", change.resource):
+            outputs = self._outputs(kind, call)
+        if outputs is None:
+            return None
+        inputs = {}
+        # An import has no inputs yet: then all that AWS tells.
+        for name in change.old_inputs or {name: None for name in kind.inputs.names if outputs.get(name) is not None}:
+            before, live = change.old_inputs.get(name), outputs.get(name)
+            inputs[name] = before if name == "__defaults" else settle(project(live, before), before)
+        return inputs, outputs
+
+    def update(self, change: Change) -> Values:
+        kind = self._type(change.resource)
+        changed = self._changed(kind, change)
+        if change.preview:
+            return {**change.state, **self._expected(kind, change, set(kind.volatile.split()))}
+        call = self._call(kind, change)
+        with _kept(change.id, change.state, "updating", change.resource):
+            if kind.tagging and {"tags", "tagsAll"} & set(changed):
+                before = change.state.get("tagsAll", {})
+                stale = [key for key in before if key not in call.tags]
+                fresh = {key: value for key, value in call.tags.items() if before.get(key) != value}
+                _ = stale and kind.tagging.remove(call, stale)
+                _ = fresh and kind.tagging.add(call, fresh)
+            for update in kind.update:
+                if any(name in changed for name in update.names.split()):
+                    update.apply(call)
+            if kind.ready:
+                kind.ready(call)
+            outputs = self._outputs(kind, call)
+            if outputs is None:
+                raise ProviderError("it is gone: run `pulumi refresh`")
+        return outputs
+
+    def delete(self, change: Change) -> None:
+        kind = self._type(change.resource)
+        call = self._call(kind, change, inputs=change.old_inputs or change.state)
+
+        def attempt() -> bool:
+            try:
+                if callable(kind.delete):
+                    kind.delete(call)
+                else:
+                    getattr(call.api, kind.delete)(**{kind.id_parameter: change.id})
+            except Exception as error:
+                code = _code(error)
+                if code in kind.busy:
+                    return False
+                if not _is_gone(code, kind):
+                    raise
+            return True
+
+        with _told("deleting", change.resource):
+            call.until(attempt, "something still uses it")
+
+    def invoke(self, token: str, args: Values) -> Values:
+        function = invokes.FUNCTIONS.get(token)
+        if function is None:
+            return super().invoke(token, args)
+        failures = list(function.inputs.failures(args))
+        if failures:
+            raise Invalid([(name, f"{name} {reason}") for name, reason in failures])
+        with _told("calling", Resource("", token, "")):
+            return function.call(self.session, args)
+
+    def _type(self, resource: Resource) -> Type:
+        kind = TYPES.get(resource.type)
+        if kind is None:
+            raise Invalid([("", f"{resource.type} is no resource type that the lab's aws plugin knows")])
+        return kind
+
+    def _call(self, kind: Type, change: Change, inputs: Values | None = None) -> Call:
+        values = {**(change.inputs if inputs is None else inputs)}
+        values.pop("__defaults", None)
+        deadline = time.monotonic() + (change.timeout or kind.timeout)
+        tags = {**self.default_tags, **values.get("tags", {})}
+        return Call(
+            self.session,
+            kind,
+            change.resource,
+            self.cancelled,
+            deadline,
+            values,
+            change.id,
+            change.old_inputs,
+            change.state,
+            tags,
+            change.resource.urn in self.existing,
+        )
+
+    def _with_id(self, call: Call, resource_id: str) -> Call:
+        return Call(**{**vars(call), "id": resource_id})
+
+    def _create(self, kind: Type, call: Call) -> str:
+        try:
+            if callable(kind.create):
+                return str(kind.create(call))
+            tags = kind.tagging.create(kind.tag_kind, call.tags) if kind.tagging and call.tags else {}
+            return str(at(call.send(kind.create, **tags), kind.result))
+        except Exception as error:
+            if kind.adopt and not call.replacement and _code(error) and (found := kind.adopt(call)):
+                return str(found)
+            raise
+
+    def _outputs(self, kind: Type, call: Call) -> Values | None:
+        """The live outputs in the order and layout of the last ones; None when the resource is gone."""
+        try:
+            answer = kind.read(call)
+        except Exception as error:
+            if _is_gone(_code(error), kind):
+                return None
+            raise
+        if answer is None:
+            return None
+        live = pick(answer, kind.names, kind.rename)
+        live |= pick_paths(answer, kind.paths)
+        if kind.arn:
+            live.setdefault("arn", call.arn(kind.arn.format(id=call.id)))
+        live |= {name: compute(call, answer) for name, compute in kind.computed.items()}
+        if kind.tagging:
+            all_tags = {key: value for key, value in kind.tagging.read(answer).items() if not key.startswith("aws:")}
+            own = call.inputs.get("tags", {})
+            live["tagsAll"] = all_tags
+            live["tags"] = {k: v for k, v in all_tags.items() if k in own or self.default_tags.get(k) != v}
+        if kind.service != "iam":
+            live["region"] = call.region
+        before = {**call.state, **call.inputs}
+        live = {name: settle(value, before.get(name)) for name, value in live.items() if value is not None}
+        told_once = {name: value for name, value in call.state.items() if name not in kind.inputs.names}
+        outputs = {**told_once, **call.inputs, **live}
+        return {name: Secret(value) if name in kind.secret.split() else value for name, value in outputs.items()}
+
+    def _expected(self, kind: Type, change: Change, unknown: set[str]) -> Values:
+        inputs = {name: value for name, value in change.inputs.items() if name != "__defaults"}
+        expected = dict.fromkeys(unknown, UNKNOWN) | inputs
+        if kind.tagging:
+            tags = inputs.get("tags", {})
+            expected["tagsAll"] = UNKNOWN if tags is UNKNOWN else {**self.default_tags, **tags}
+        if kind.service != "iam":
+            expected.setdefault("region", self.session.region)
+        return expected
+
+    def _changed(self, kind: Type, change: Change) -> list[str]:
+        changed = []
+        for name in sorted(kind.inputs.names | {"region"}):
+            before, after = change.old_inputs.get(name), change.inputs.get(name)
+            if after is None and (before is None or name in kind.outputs.split()):
+                continue  # what AWS chooses when it is not given stays as it is
+            if before is None and name in change.state:
+                before = project(change.state[name], after)
+            if name == "region" and after is None:
+                after = self.session.region if before else None
+            if not same(before, after):
+                changed.append(name)
+        if kind.tagging and "tags" not in changed and "tagsAll" in change.state:
+            wanted = {**self.default_tags, **change.inputs.get("tags", {})}
+            changed += [] if same(wanted, change.state["tagsAll"]) else ["tagsAll"]
+        return changed
+
+    def _automatic(self, resource: Resource, kind: Type, old: Values, new: Values, seed: bytes) -> str:
+        prefix_input = kind.inputs.auto + "Prefix"
+        prefix = new.get(prefix_input)
+        if kind.inputs.auto in old.get("__defaults", []) and old.get(prefix_input) == prefix:
+            return str(old[kind.inputs.auto])
+        digits = hashlib.sha256(seed + resource.urn.encode()).hexdigest()[:7]
+        return f"{(prefix or resource.name + '-')[: kind.inputs.auto_length - 7]}{digits}"
+
+
+def _decoded(config: Mapping[str, Any]) -> Values:
+    """Nested configuration comes as JSON text."""
+
+    def decode(value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) and value[:1] in ("{", "[") else value
+        except ValueError:
+            return value
+
+    settings = {name: decode(value) for name, value in config.items() if value is not None}
+    if isinstance(settings.get("endpoints"), dict):
+        settings["endpoints"] = [settings["endpoints"]]
+    return settings
+
+
+def _code(error: Exception) -> str:
+    """The AWS error code of `error`; empty for any other error."""
+    answer = getattr(error, "response", None)
+    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
+
+
+def _is_gone(code: str, kind: Type) -> bool:
+    return bool(code) and (code in kind.gone or code in GONE or code.endswith(".NotFound"))
+
+
+@contextmanager
+def _told(doing: str, resource: Resource) -> Iterator[None]:
+    """Tells what AWS answered beside what was being done; faults of ours pass through."""
+    try:
+        yield
+    except Exception as error:
+        if reason := _reason(error):
+            raise ProviderError(
+                " ".join(filter(None, (doing, resource.type, resource.name))) + f": {reason}"
+            ) from error
+        raise
+
+
+@contextmanager
+def _kept(resource_id: str, state: Values, doing: str, resource: Resource) -> Iterator[None]:
+    """As `_told`, for a resource that is there and must stay in the state."""
+    try:
+        with _told(doing, resource):
+            yield
+    except ProviderError as error:
+        raise PartialFailure(resource_id, state, str(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ProviderError):
+        return str(error)
+    if code := _code(error):
+        answer = error.response["Error"]  # type: ignore[attr-defined]
+        operation = getattr(error, "operation_name", "")
+        return f"{code}: {answer.get('Message', '')} ({operation})"
+    if type(error).__name__ == "NoRegionError":
+        return "no region is configured: set aws:region or AWS_REGION"
+    if type(error).__module__.startswith("botocore"):
+        return str(error)
+    return ""
+
+
+def _quietly(act: Callable[[], Any]) -> None:
+    try:
+        act()
+    except Exception:
+        return  # the first call that needs it meets the same error, with a resource to show it beside
