@@ -199,7 +199,7 @@ def test_an_unmocked_call_or_resource_fails() -> None:
     with pytest.raises(AssertionError, match="aws:ec2/getVpc:getVpc is not mocked"):
         run(lambda: aws.ec2.get_vpc_output(id="vpc-1"))
     with pytest.raises(AssertionError, match="aws:ec2/placementGroup:PlacementGroup p is not mocked"):
-        run(lambda: aws.ec2.PlacementGroup("p"))
+        run(lambda: aws.ec2.PlacementGroup("p", strategy="spread"))
 
 
 def test_project_file_declares_defaults_that_the_reader_has() -> None:
