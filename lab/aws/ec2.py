@@ -60,6 +60,8 @@ bootstraps: list[Callable[[Machine], Bootstrap | None]] = []
 changed = threading.Event()
 #: Instances that were asked to reboot and were not yet.
 reboots: set[str] = set()
+#: Tells what an instance has printed to its console. The reconciler knows.
+console: Callable[[str], str] = str
 
 
 class State:
@@ -168,9 +170,21 @@ def fail(instance_id: str, reason: str) -> None:
 def prepare() -> None:
     """Readies moto for what this module does: states that are true, and the lab's images."""
     import moto.ec2.models.instances
+    from moto.ec2.responses.general import General
 
     moto.ec2.models.instances.InstanceState = State  # type: ignore[assignment,misc]
+    General.get_console_output = _console_output  # type: ignore[method-assign]
     images.register(_backend())
+
+
+def _console_output(self: Any) -> Any:
+    from moto.core.responses import ActionResult
+    from moto.core.types import Base64EncodedString
+    from moto.core.utils import utcnow
+
+    instance = _backend().get_instance(self._get_param("InstanceId"))
+    output = Base64EncodedString.from_raw_string(console(instance.id))
+    return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
 
 
 def correct(action: str, body: bytes) -> None:

@@ -37,7 +37,7 @@ class Front:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.moto = DomainDispatcherApplication(create_backend_app)
-        self._replayed_time: float | None = None
+        self._time: float | None = None
         self._set_clock()
         # What an account has from the start is made anew each time, from the same seed.
         mock_random.seed(constants.ACCOUNT)
@@ -46,11 +46,9 @@ class Front:
         _register_user()
         started = time.monotonic()
         for entry in journal.entries():
-            self._replayed_time = entry.time
             status, _, _ = self._answer(entry)
             if status != entry.status:
                 log.warning("replay of %s %s: %s, first time %s", entry.sequence, _action(entry), status, entry.status)
-        self._replayed_time = None
         log.info("replayed %d requests in %.1f s", journal.sequence, time.monotonic() - started)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -134,18 +132,20 @@ class Front:
             if name not in {"Content-Type", "Content-Length", "Transfer-Encoding"}:
                 environ["HTTP_" + name.upper().replace("-", "_")] = value
         mock_random.seed(entry.seed)
+        self._time = entry.time
         answer = wsgi.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
+        self._time = None
         ec2.correct(_action(entry), entry.body)
         return answer
 
     def _set_clock(self) -> None:
-        """What is replayed keeps the time at which it happened."""
+        """A request happens at the time of its entry, also when it is replayed."""
         original = moto.core.utils.utcnow
 
         def utcnow() -> datetime:
-            if self._replayed_time is None:
+            if self._time is None:
                 return original()
-            return datetime.fromtimestamp(self._replayed_time, UTC).replace(tzinfo=None)
+            return datetime.fromtimestamp(self._time, UTC).replace(tzinfo=None)
 
         for module in list(sys.modules.values()):
             if getattr(module, "utcnow", None) is original:

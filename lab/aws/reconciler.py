@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Protocol
 
 from lab.aws import ec2
@@ -20,6 +21,8 @@ SOON, LATER = 0.3, 3.0
 TRIES = 3
 #: Hosts worked on at the same time; a boot is mostly waiting.
 WORKERS = 6
+#: Bytes of console output that EC2 keeps, the last ones.
+CONSOLE = 64 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ class Host(Protocol):
 
     @property
     def state(self) -> str: ...
+    @property
+    def console(self) -> Path: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def reboot(self) -> None: ...
@@ -40,6 +45,7 @@ class Host(Protocol):
 class Hosts(Protocol):
     """All hosts of the machine."""
 
+    def __call__(self, name: str) -> Host: ...
     def all(self) -> Iterable[Host]: ...
     def create(
         self,
@@ -70,6 +76,7 @@ class Reconciler:
     def start(self) -> None:
         """Begins with one look, so that what runs is said to run; then works in the background."""
         ec2.observe({host.name: host.state for host in self.hosts.all()})
+        ec2.console = self._console
         self._thread.start()
 
     def stop(self) -> None:
@@ -106,6 +113,10 @@ class Reconciler:
             settled = False
         return settled
 
+    def _console(self, name: str) -> str:
+        path = self.hosts(name).console
+        return path.read_bytes()[-CONSOLE:].decode(errors="replace") if path.exists() else ""
+
     def _next(self, machine: Machine, host: Host | None, state: str) -> Callable[[], None] | None:
         """-> what has to be done with the host of a machine, if anything."""
         if machine.wanted == "terminated":
@@ -114,12 +125,12 @@ class Reconciler:
             return host.stop if host and state != "stopped" else None
         if machine.id in ec2.reboots and host and state == "running":
             return lambda: self._reboot(host)
-        if host is None or state == "stopped":
-            # Also where it had run before and died: create completes what was interrupted.
-            return lambda: self._boot(machine)
-        return None
+        if host is None:
+            return lambda: self._create(machine)
+        # Also where it ran before and died, or was shut down from inside.
+        return host.start if state == "stopped" else None
 
-    def _boot(self, machine: Machine) -> None:
+    def _create(self, machine: Machine) -> None:
         if not machine.release:
             raise ValueError("the lab cannot boot this image: it has only its own")
         extra = next((answer for ask in ec2.bootstraps if (answer := ask(machine))), Bootstrap({}, {}, ssh=True))

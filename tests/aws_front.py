@@ -1,0 +1,30 @@
+"""The lab's AWS API in this process, fresh for one test, without any host."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import moto.ec2.models.instances
+import pytest
+from moto.ec2.responses.general import General
+from moto.moto_api._internal.models import moto_api_backend
+
+from lab import constants
+from lab.aws import api, ec2
+from lab.aws.front import Front
+from lab.aws.journal import Journal
+
+
+@contextmanager
+def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    """-> a front with its state below `state`; moto is as it was before when it ends."""
+    moto_api_backend.reset()
+    monkeypatch.setattr(constants, "STATE", state)
+    monkeypatch.setattr(moto.ec2.models.instances, "InstanceState", moto.ec2.models.instances.InstanceState)
+    monkeypatch.setattr(General, "get_console_output", General.get_console_output)
+    for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
+        monkeypatch.setattr(ec2, name, empty)
+    front = Front(Journal(api.directory() / "journal.jsonl"))
+    monkeypatch.setattr(api, "front", front)
+    yield front
+    moto_api_backend.reset()

@@ -1,0 +1,252 @@
+"""The AWS API in another process, killed and started again."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+PROJECT = Path(__file__).parents[1]
+#: The front alone on a free port; what a daemon is without hosts, mirror and EKS.
+SERVER = """
+import sys
+from pathlib import Path
+from lab import constants
+constants.STATE = Path(sys.argv[1])
+from werkzeug.serving import make_server
+from lab.aws import api
+from lab.aws.front import Front
+from lab.aws.journal import Journal
+front = Front(Journal(api.directory() / "journal.jsonl"))
+server = make_server("127.0.0.1", 0, front, threaded=True)
+server.daemon_threads = True
+print(server.port, flush=True)
+server.serve_forever()
+"""
+
+
+class Server:
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, str(self.state)],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=(self.state / "log").open("ab"),
+            text=True,
+        )
+        assert self.process.stdout
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+    def client(self, service: str, secret: str = "", region: str = "us-east-1") -> Any:
+        keys = json.loads((self.state / "aws" / "credentials.json").read_text())
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=self.url,
+            region_name=region,
+            aws_access_key_id=keys["access_key"],
+            aws_secret_access_key=secret or keys["secret_key"],
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("state"))
+    yield made
+    made.kill()
+
+
+def network(ec2: Any, cidr: str) -> str:
+    vpc = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
+    return str(ec2.create_subnet(VpcId=vpc, CidrBlock=cidr)["Subnet"]["SubnetId"])
+
+
+def debian(ec2: Any) -> str:
+    images = ec2.describe_images(Owners=["136693071363"], Filters=[{"Name": "name", "Values": ["debian-12-amd64-*"]}])[
+        "Images"
+    ]
+    assert len(images) == 1
+    return str(images[0]["ImageId"])
+
+
+def run(ec2: Any, subnet: str, **more: Any) -> dict[str, Any]:
+    made: dict[str, Any] = ec2.run_instances(
+        ImageId=debian(ec2), InstanceType="t3.medium", SubnetId=subnet, MinCount=1, MaxCount=1, **more
+    )["Instances"][0]
+    return made
+
+
+def everything(server: Server) -> dict[str, Any]:
+    """What callers can see, all with its ids and times."""
+    ec2, iam = server.client("ec2"), server.client("iam")
+    seen: dict[str, Callable[[], Any]] = {
+        "Reservations": ec2.describe_instances,
+        "Vpcs": ec2.describe_vpcs,
+        "Subnets": ec2.describe_subnets,
+        "NetworkInterfaces": ec2.describe_network_interfaces,
+        "SecurityGroups": ec2.describe_security_groups,
+        "SecurityGroupRules": ec2.describe_security_group_rules,
+        "KeyPairs": ec2.describe_key_pairs,
+        "Volumes": ec2.describe_volumes,
+        "Tags": ec2.describe_tags,
+        "Roles": iam.list_roles,
+    }
+    return {name: ask()[name] for name, ask in seen.items()}
+
+
+def test_survives_kill_9_with_the_same_ids(server: Server) -> None:
+    ec2, iam = server.client("ec2"), server.client("iam")
+    subnet = network(ec2, "198.18.0.0/20")
+    ec2.import_key_pair(
+        KeyName="mine",
+        PublicKeyMaterial=b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfYtFx0ZOOWPLs8sWQ0bbM0x3UGCzCxqC0RTz5jFhbK",
+    )
+    group = ec2.create_security_group(
+        GroupName="nodes", Description="x", VpcId=ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    )
+    ec2.authorize_security_group_ingress(
+        GroupId=group["GroupId"],
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.18.0.0/20"}]}],
+    )
+    first = run(ec2, subnet, KeyName="mine", UserData="#cloud-config\n", SecurityGroupIds=[group["GroupId"]])
+    run(ec2, subnet)
+    with pytest.raises(ClientError):
+        run(ec2, "subnet-0123456789abcdef0")
+    ec2.terminate_instances(InstanceIds=[first["InstanceId"]])
+    third = run(ec2, subnet)
+    assert third["PrivateIpAddress"] != first["PrivateIpAddress"], "an address is not reused while its host may live"
+    iam.create_role(RoleName="node", AssumeRolePolicyDocument="{}")
+    threads = [
+        threading.Thread(target=lambda: (ec2.create_volume(AvailabilityZone="us-east-1a", Size=1), ec2.describe_vpcs()))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    before = everything(server)
+    assert len(before["Reservations"]) == 3
+
+    server.kill()
+    with (server.state / "aws" / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"sequence": 99, "cut')
+    server.start()
+    assert everything(server) == before
+    # And what is made after differs from what was made before.
+    assert run(server.client("ec2"), subnet)["PrivateIpAddress"] not in {
+        first["PrivateIpAddress"],
+        third["PrivateIpAddress"],
+    }
+
+
+def test_a_generated_key_pair_survives_without_its_private_half(server: Server) -> None:
+    ec2 = server.client("ec2")
+    made = ec2.create_key_pair(KeyName="generated", KeyType="ed25519")
+    assert made["KeyMaterial"].splitlines()[1] not in (server.state / "aws" / "journal.jsonl").read_text()
+
+    def public() -> Any:
+        return server.client("ec2").describe_key_pairs(KeyNames=["generated"], IncludePublicKey=True)["KeyPairs"][0]
+
+    before = public()
+    server.kill()
+    server.start()
+    after = public()
+    assert (after["PublicKey"].split()[:2], after["KeyPairId"]) == (
+        before["PublicKey"].split()[:2],
+        before["KeyPairId"],
+    )
+
+
+def test_the_interface_of_an_instance_goes_with_it(server: Server) -> None:
+    ec2 = server.client("ec2")
+    subnet = network(ec2, "198.18.32.0/20")
+    made = run(ec2, subnet)
+    ec2.terminate_instances(InstanceIds=[made["InstanceId"]])
+    assert (
+        ec2.describe_network_interfaces(Filters=[{"Name": "subnet-id", "Values": [subnet]}])["NetworkInterfaces"] == []
+    )
+
+
+def test_an_instance_is_pending_until_its_host_runs(server: Server) -> None:
+    ec2 = server.client("ec2")
+    assert run(ec2, network(ec2, "198.18.48.0/20"))["State"] == {"Name": "pending", "Code": 0}
+
+
+def test_what_terminated_cannot_be_started(server: Server) -> None:
+    ec2 = server.client("ec2")
+    made = run(ec2, network(ec2, "198.18.64.0/20"))["InstanceId"]
+    ec2.terminate_instances(InstanceIds=[made])
+    with pytest.raises(ClientError, match="IncorrectInstanceState"):
+        ec2.start_instances(InstanceIds=[made])
+
+
+def test_refuses_an_unknown_image_and_type(server: Server) -> None:
+    ec2 = server.client("ec2")
+    with pytest.raises(ClientError, match=r"InvalidAMIID\.NotFound"):
+        ec2.run_instances(ImageId="ami-0123456789abcdef0", InstanceType="t3.medium", MinCount=1, MaxCount=1)
+    with pytest.raises(ClientError, match="InvalidInstanceType"):
+        ec2.run_instances(ImageId=debian(ec2), InstanceType="t3.imaginary", MinCount=1, MaxCount=1)
+
+
+def test_public_parameters(server: Server) -> None:
+    ssm = server.client("ssm")
+    prefix = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended"
+
+    def value(name: str) -> str:
+        return str(ssm.get_parameter(Name=f"{prefix}/{name}")["Parameter"]["Value"])
+
+    assert value("release_version") == "1.36.3-20261101"
+    image = server.client("ec2").describe_images(ImageIds=[value("image_id")])["Images"][0]
+    assert image["OwnerId"] == "602401143452"
+    assert "al2023-x86_64-standard-1.36-v20261101" in image["Name"]
+
+
+def test_the_caller_is_a_user(server: Server) -> None:
+    assert server.client("sts").get_caller_identity()["Arn"] == "arn:aws:iam::123456789012:user/twinplane"
+
+
+@pytest.mark.parametrize("service", ["ec2", "iam", "sts", "ssm"])
+def test_refuses_a_wrong_secret_in_the_shape_of_the_service(server: Server, service: str) -> None:
+    call = {"ec2": "describe_vpcs", "iam": "list_roles", "sts": "get_caller_identity", "ssm": "describe_parameters"}[
+        service
+    ]
+    with pytest.raises(ClientError) as caught:
+        getattr(server.client(service, secret="wrong"), call)()
+    assert caught.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_has_one_region(server: Server) -> None:
+    with pytest.raises(ClientError, match="The lab has one region: us-east-1, not eu-central-1"):
+        server.client("ec2", region="eu-central-1").describe_vpcs()
+
+
+def test_keys_that_the_api_makes_are_good(server: Server) -> None:
+    iam = server.client("iam")
+    iam.create_user(UserName="someone")
+    key = iam.create_access_key(UserName="someone")["AccessKey"]
+    other = boto3.session.Session().client(
+        "sts",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    assert other.get_caller_identity()["Arn"].endswith(":user/someone")
