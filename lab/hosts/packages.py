@@ -16,6 +16,10 @@ COMMANDS = {
     "apt-cacher-ng": "apt-cacher-ng",
     "ip": "iproute2",
     "nsenter": "util-linux",
+    # Contents of container images: lab/images.py.
+    "catatonit": "catatonit",
+    "nft": "nftables",
+    "xtables-nft-multi": "iptables",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
 }
