@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,7 +76,7 @@ def _compare(managed: Stack, self_managed: Stack, as_json: bool, html: Path | No
     with working(f"comparing {managed.name} and {self_managed.name}") as tell:
         comparison = run(managed, self_managed, tell)
     if html:
-        html.write_text(report.html(comparison))
+        html.write_text(report.html(comparison, datetime.now(UTC)))
         err.print(f"wrote {html}", markup=False)
     if as_json:
         _json(comparison.export())
@@ -90,8 +91,9 @@ def patch(stack: Name, as_json: Json = False) -> None:
     """Install pending updates on all nodes, one at a time, under a light load."""
     from twinplane.operate.patch import patch as run
 
+    found = _stack(stack)
     with working(f"patching {stack}") as tell:
-        patched = run(_stack(stack), tell)
+        patched = run(found, tell)
     if as_json:
         _json(patched.export())
         return
@@ -216,7 +218,7 @@ def lab_demo(as_json: Json = False) -> None:
     for stack in stacks:
         if not stack.exists():
             stack.create()
-            if stack.name == MANAGED:  # An earlier lab's patch has raised it: a new one starts with updates pending.
+            if stack.name == MANAGED:  # A patch in an earlier lab has raised it: a new lab has updates pending.
                 stack.set_config(RELEASE_KEY, f"{KUBERNETES}-{BASE_RELEASE}")
         with working(f"pulumi up -s {stack.name}") as tell:
             stack.up(tell)

@@ -59,7 +59,15 @@ class Stack:
         raise self._error(done.stderr)
 
     def create(self) -> None:
-        """Makes the stack in the backend, empty, with its config file as it is."""
+        """Makes the stack in the backend, empty. A salt in its config file belongs to another backend's passphrase.
+
+        Raises UsageError where the file has values encrypted with that passphrase.
+        """
+        lines = self.file.read_text().splitlines(keepends=True)
+        if any("secure:" in line for line in lines):
+            raise UsageError(f"{self.file}: has secrets of another backend; set them anew after `pulumi stack init`")
+        if kept := [line for line in lines if not line.startswith("encryptionsalt:")]:
+            self.file.write_text("".join(kept))
         done = self._pulumi("stack", "init", self.name, "--no-select", stack=False)
         if done.returncode:
             raise self._error(done.stderr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -86,7 +86,7 @@ def _text(cell: Cell) -> Text:
     return Text(cell.value, style=COLOURS[cell.state])
 
 
-def html(comparison: Comparison) -> str:
+def html(comparison: Comparison, time: datetime) -> str:
     """One page that needs nothing else: styles and drawing inside, evidence behind every cell."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -100,5 +100,5 @@ def html(comparison: Comparison) -> str:
         components=list(comparison.managed.components),
         aspects=(*OPERATION, *OWNERSHIP),
         sides=(comparison.managed, comparison.self_managed),
-        time=datetime.now(UTC).isoformat(sep=" ", timespec="minutes").replace("+00:00", " UTC"),
+        time=time.isoformat(sep=" ", timespec="minutes").replace("+00:00", " UTC"),
     )

@@ -13,6 +13,11 @@ from twinplane.compare.questions import Access, Question, Unanswered
 Fact = TypeVar("Fact")
 
 
+def now() -> datetime:
+    """The time that evidence carries."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Probe(Generic[Fact]):
     """`process` gets the answer as JSON data."""
@@ -27,7 +32,7 @@ class Probe(Generic[Fact]):
             fact, error = self.process(access.answer(self.question)), ""
         except Unanswered as reason:
             fact, error = None, str(reason)
-        return Seen(self.name, str(self.question), fact, error, datetime.now(UTC).isoformat(timespec="seconds"))
+        return Seen(self.name, str(self.question), fact, error, now().isoformat(timespec="seconds"))
 
 
 @dataclass(frozen=True)
