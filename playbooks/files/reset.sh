@@ -1,0 +1,18 @@
+#!/bin/sh
+# Takes back what site.yml made after the installation. Safe to run again, and where nothing was made.
+set -e
+exec 9> /run/kubeadm.lock
+flock 9
+if test ! -e /etc/kubernetes && test ! -e /etc/systemd/system/pods-network.service; then
+  echo nothing
+  exit 0
+fi
+test ! -x /usr/local/bin/kubeadm || kubeadm reset --force < /dev/null
+systemctl disable --now pods-network.service 2> /dev/null || true
+rm -rf /etc/kubernetes /etc/cni/net.d /run/cni-leases /root/.kube \
+  /etc/systemd/system/pods-network.service /usr/local/sbin/pods-network
+systemctl daemon-reload
+ip link delete pods 2> /dev/null || true
+for table in 'ip pods' 'ip kube-proxy' 'ip6 kube-proxy'; do
+  nft delete table $table 2> /dev/null || true
+done

@@ -1,0 +1,209 @@
+"""Runs a playbook on a stack's machines: `python -m twinplane.ansible site|reset|patch|facts`, the request on stdin.
+
+The request is one JSON object: `machines` as exported, `sshUser`, `sshPrivateKey` (OpenSSH), `variables` (Ansible's,
+over those of group_vars). Progress goes to stderr, a line for each host and task. stdout gets one JSON object: Result,
+without what is empty. Exit code 0; 1 when it failed; 2 when nothing was changed.
+
+Secrets are in memory only: the key goes from here to an ssh-agent, what must be a file is one in a private folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+
+from twinplane import ssh
+from twinplane.errors import UsageError
+from twinplane.inventory import inventory, known_hosts
+from twinplane.private_folder import MARK, private_folder
+
+PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
+#: Playbook -> seconds that a machine has until it answers by SSH. A new one boots; an old one answers or is gone.
+WAITS = {"site": 300.0, "patch": 30.0, "reset": 10.0, "facts": 10.0}
+FIELDS = {"machines": list, "sshUser": str, "sshPrivateKey": str, "variables": dict}
+
+
+@dataclass
+class Result:
+    """What a playbook did."""
+
+    playbook: str
+    ok: bool = False
+    #: Host -> how many tasks were ok, changed, unreachable, failures, skipped.
+    stats: dict[str, dict[str, int]] = field(default_factory=dict)
+    #: A line each: host, what, and for an unreachable one what to check.
+    failures: list[str] = field(default_factory=list)
+    #: After site. A secret.
+    kubeconfig: str | None = None
+    #: After facts: host -> what playbooks/library/node_facts.py says of it.
+    facts: dict[str, dict[str, Any]] | None = None
+
+
+def run(
+    playbook: str,
+    request: Mapping[str, Any],
+    progress: Callable[[str], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    check: bool = False,
+) -> Result:
+    """Runs the playbook. `progress` gets lines; `cancelled` is asked twice a second; `check` changes nothing.
+
+    Raises UsageError for a wrong request, and when a machine does not answer; reset and facts go on without it.
+    """
+    if playbook not in WAITS:
+        raise UsageError(f"playbook {playbook!r} is none of {', '.join(WAITS)}")
+    for name, kind in FIELDS.items():
+        if not isinstance(request.get(name), kind):
+            raise UsageError(f"the request's {name} must be a JSON {'string' if kind is str else kind.__name__}")
+    machines = request["machines"]
+    hosts = inventory(machines, request["sshUser"])
+    ssh.check_key(request["sshPrivateKey"])
+
+    silent = ssh.wait(machines, WAITS[playbook], progress, cancelled)
+    result = Result(playbook, facts={} if playbook == "facts" else None)
+    if silent and playbook in {"site", "patch"}:
+        raise UsageError("; ".join(silent.values()))
+    if playbook == "facts":
+        result.failures.extend(silent.values())
+    here = [machine["name"] for machine in machines if machine["name"] not in silent]
+    if not here:
+        result.ok = not result.failures
+        return result
+    watcher = _Watcher(result, machines, request["sshUser"], progress)
+    with private_folder("ansible") as folder:
+        for name in ("inventory", "env", "tmp"):
+            (folder / name).mkdir()
+        (folder / "inventory" / "hosts.yml").write_text(json.dumps(hosts))
+        (folder / "env" / "extravars").write_text(json.dumps(request["variables"]))
+        (folder / "known_hosts").write_text(known_hosts(machines))
+        done = ansible_runner.run(
+            private_data_dir=str(folder),
+            project_dir=str(PLAYBOOKS),
+            playbook=str(PLAYBOOKS / f"{playbook}.yml"),
+            limit=",".join(here),
+            cmdline="--check --diff" if check else None,
+            ssh_key=request["sshPrivateKey"].strip() + "\n",
+            envvars=_environment(folder),
+            settings={"pexpect_timeout": 0.5},
+            event_handler=watcher,
+            cancel_callback=cancelled,
+            quiet=True,
+        )
+    if done.status == "canceled":
+        result.failures.append("interrupted; run it again, it goes on where it was")
+    elif done.rc != 0 and not result.failures:
+        result.failures.append("ansible-playbook: " + (" ".join(watcher.output[-5:]) or f"exit code {done.rc}"))
+    result.ok = done.rc == 0 and not result.failures
+    return result
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    return {
+        MARK: str(folder),
+        # ansible-playbook is where this interpreter is; ansible-runner looks in PATH.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_CONFIG": str(PLAYBOOKS.parent / "ansible.cfg"),
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+        "ANSIBLE_SSH_COMMON_ARGS": f"-o UserKnownHostsFile={folder}/known_hosts -o GlobalKnownHostsFile=/dev/null",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
+class _Watcher:
+    """Reads Ansible's events: progress lines as they come, failures, and what the playbook hands out."""
+
+    STATES: Mapping[str, str] = {
+        "runner_on_ok": "ok",
+        "runner_on_failed": "FAILED",
+        "runner_on_unreachable": "UNREACHABLE",
+    }
+
+    def __init__(self, result: Result, machines: list[dict[str, str]], user: str, progress: Callable[[str], None]):
+        self.result = result
+        self.machines = {machine["name"]: machine for machine in machines}
+        self.user = user
+        self.progress = progress
+        self.began = time.monotonic()
+        #: What ansible-playbook printed outside any task: the reason when nothing ran.
+        self.output: list[str] = []
+
+    def __call__(self, event: Mapping[str, Any]) -> bool:
+        """-> False: no event is written to a file."""
+        kind, data = event.get("event", ""), event.get("event_data") or {}
+        if kind == "playbook_on_play_start":
+            self._say(data.get("name", ""))
+        elif kind == "playbook_on_stats":
+            self._stats(data)
+        elif kind in {"verbose", "error"}:
+            self.output += [line.strip() for line in event.get("stdout", "").splitlines() if line.strip()]
+        elif kind in self.STATES and not data.get("ignore_errors"):
+            self._host(kind, data)
+        return False
+
+    def _say(self, text: str) -> None:
+        self.progress(f"{time.monotonic() - self.began:6.1f}s  {text}")
+
+    def _host(self, kind: str, data: Mapping[str, Any]) -> None:
+        host, answer, task = data["host"], data.get("res") or {}, data.get("task", "")
+        state = "changed" if answer.get("changed") and kind == "runner_on_ok" else self.STATES[kind]
+        self._say(f"{host:<24} {state:<8} {' : '.join(filter(None, (data.get('role'), task)))}")
+        if kind == "runner_on_unreachable":
+            self.result.failures.append(ssh.explain(self.machines[host], self.user, str(answer.get("msg", ""))))
+        elif kind == "runner_on_failed" and "censored" not in answer:
+            reason = " ".join(str(answer.get("stderr") or answer.get("msg") or "no reason given").split())
+            self.result.failures.append(f"{host}: {task}: {reason[-600:]}")
+        elif self.result.facts is not None and "facts" in answer:
+            self.result.facts[host] = answer["facts"]
+
+    def _stats(self, data: Mapping[str, Any]) -> None:
+        names = {"ok": "ok", "changed": "changed", "dark": "unreachable", "failures": "failures", "skipped": "skipped"}
+        for host in data.get("processed", {}):
+            self.result.stats[host] = {name: data.get(key, {}).get(host, 0) for key, name in names.items()}
+        self.result.kubeconfig = (data.get("artifact_data") or {}).get("kubeconfig")
+
+
+def main() -> int:
+    """The command. -> its exit code."""
+    stop, parent = threading.Event(), os.getppid()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+
+    def say(line: str) -> None:
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except OSError:
+            stop.set()  # nobody listens any more
+
+    try:
+        if len(sys.argv) != 2:
+            raise UsageError(f"usage: python -m twinplane.ansible {'|'.join(WAITS)} < request.json")
+        try:
+            request = json.load(sys.stdin)
+        except ValueError as error:
+            raise UsageError(f"the request on stdin is not JSON: {error}") from None
+        if not isinstance(request, dict):
+            raise UsageError("the request on stdin is not a JSON object")
+        result = run(sys.argv[1], request, say, lambda: stop.is_set() or os.getppid() != parent)
+    except UsageError as error:
+        say(f"error: {error}")
+        return 2
+    print(json.dumps({name: value for name, value in asdict(result).items() if value is not None}))
+    for line in result.failures:
+        say(f"error: {line}")
+    return 0 if result.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

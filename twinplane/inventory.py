@@ -1,0 +1,64 @@
+"""Machines of a stack's outputs -> Ansible's inventory and the pinned host keys. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
+from typing import Any
+
+from twinplane.errors import UsageError
+
+#: Role of a machine -> its group.
+GROUPS = {"control-plane": "control_plane", "worker": "workers"}
+FIELDS = ("name", "role", "privateIp", "sshAddress", "hostKey")
+#: A node's name is a DNS label, and stands in a known_hosts file and on command lines.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
+_HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( \S+)?")
+
+
+def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any]:
+    """-> an inventory in Ansible's YAML form: groups control_plane and workers, and kubernetes, which is both.
+
+    `machines` as exported; each host has `node_ip`, its private address. The order of machines is kept.
+    Raises UsageError that names the machine and the field.
+    """
+    _check(machines)
+    hosts: dict[str, dict[str, Any]] = {group: {} for group in GROUPS.values()}
+    for machine in machines:
+        hosts[GROUPS[machine["role"]]][machine["name"]] = {
+            "ansible_host": machine["sshAddress"],
+            "ansible_user": user,
+            "node_ip": machine["privateIp"],
+        }
+    groups = {group: {"hosts": members} for group, members in hosts.items()}
+    return {"all": {"children": {"kubernetes": {"children": groups}}}}
+
+
+def known_hosts(machines: Sequence[Mapping[str, Any]]) -> str:
+    """-> an OpenSSH known_hosts file: each machine's address with the key pinned at its creation."""
+    return "".join(f"{machine['sshAddress']} {machine['hostKey']}\n" for machine in machines)
+
+
+def _check(machines: Sequence[Mapping[str, Any]]) -> None:
+    names: set[str] = set()
+    for number, machine in enumerate(machines):
+        where = f"machine {machine.get('name') or number + 1}"
+        for field in FIELDS:
+            if not isinstance(machine.get(field), str) or not machine[field]:
+                raise UsageError(f"{where}: {field} is missing; give the machines as the stack exports them")
+        if machine["role"] not in GROUPS:
+            raise UsageError(f"{where}: role {machine['role']!r} is none of {', '.join(GROUPS)}")
+        for field, form in (("name", _NAME), ("sshAddress", _ADDRESS), ("hostKey", _HOST_KEY)):
+            if not form.fullmatch(machine[field].strip()):
+                raise UsageError(f"{where}: {field} {machine[field]!r} is not one")
+        try:
+            IPv4Address(machine["privateIp"])
+        except ValueError:
+            raise UsageError(f"{where}: privateIp {machine['privateIp']!r} is not an IPv4 address") from None
+        if machine["name"] in names:
+            raise UsageError(f"{where}: the name is there twice")
+        names.add(machine["name"])
+    if not any(machine["role"] == "control-plane" for machine in machines):
+        raise UsageError("no machine has the role control-plane; a cluster needs one")
