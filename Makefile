@@ -36,7 +36,7 @@ unit: setup ## The fast tests: mocks, pure functions, golden files
 	pytest tests --ignore tests/lab
 
 lab-test: setup ## The lab, end to end
-	twinplane lab prepare
+	twinplane lab up
 	pytest tests/lab
 
 test: lint types unit lab-test ## Everything that proves it
