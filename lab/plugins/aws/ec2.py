@@ -58,7 +58,8 @@ def _device(block: Mapping[str, Any], name: str) -> Values:
 def _extras(call: Call) -> Values:
     """The parameters of RunInstances that are shaped otherwise than the inputs."""
     inputs, extra = call.inputs, dict[str, Any]()
-    kinds = [("instance", call.tags), ("volume", inputs.get("volumeTags") or call.tags)]
+    of_volume = inputs.get("volumeTags") or inputs.get("rootBlockDevice", {}).get("tags") or call.tags
+    kinds = [("instance", call.tags), ("volume", of_volume)]
     if tags := [part for kind, tags in kinds if tags for part in specification(kind, tags)]:
         extra["TagSpecifications"] = tags
     if "userDataBase64" in inputs:
@@ -143,6 +144,8 @@ def root_device(call: Call, answer: Mapping[str, Any]) -> Values | None:
             names = {"volumeSize": "size"}
             live = {name: found.get(names.get(name, name)) for name in VOLUME.split()}
             live |= {"deviceName": mapping["DeviceName"], "volumeId": mapping["Ebs"]["VolumeId"]}
+            if "tags" in call.inputs["rootBlockDevice"]:
+                live["tags"] = EC2.read(volume)
             live["deleteOnTermination"] = mapping["Ebs"].get("DeleteOnTermination", True)
             return {name: value for name, value in live.items() if value is not None}
     return None
@@ -266,7 +269,8 @@ TYPES = {
             "primaryNetworkInterfaceId": "NetworkInterfaces[0].NetworkInterfaceId",
             "availabilityZone": "Placement.AvailabilityZone",
             "tenancy": "Placement.Tenancy",
-            "vpcSecurityGroupIds": "SecurityGroups[].GroupId",
+            # moto knows the groups of an instance with a described interface only there.
+            "vpcSecurityGroupIds": "SecurityGroups[].GroupId || NetworkInterfaces[0].Groups[].GroupId",
             "monitoring": "Monitoring.State == 'enabled'",
         },
         computed={
