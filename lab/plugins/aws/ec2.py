@@ -52,7 +52,7 @@ def _devices(call: Call) -> Values:
 
 def _device(block: Mapping[str, Any], name: str) -> Values:
     ebs = {key[:1].upper() + key[1:]: value for key, value in block.items() if key in VOLUME.split()}
-    return {"DeviceName": name, "Ebs": ebs}
+    return {"DeviceName": name, "Ebs": {"DeleteOnTermination": True, **ebs}}  # the official provider's default
 
 
 def _extras(call: Call) -> Values:
