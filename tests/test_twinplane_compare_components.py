@@ -66,7 +66,10 @@ def test_a_stopped_scheduler_is_seen() -> None:
     assert cell.state == "bad"
     assert cell.value == "stopped: lease given up; no process on cp-1"
     assert list(found.troubles()) == [f"self-managed-lab: kube-scheduler: {cell.value}"]
-    assert found.components["kube-scheduler"]["machine"].value == "none of your 4 EC2 instances"
+    cells = found.components["kube-scheduler"]
+    assert cells["machine"].value == "yours, not running there: cp-1 (i-0a, t3.medium)"
+    assert cells["SSH"].value == "yes: admin@198.18.64.10"
+    assert cells["restarted by"].value == "nobody: not found"
 
 
 def test_a_killed_scheduler_is_seen_before_its_pod_notices() -> None:

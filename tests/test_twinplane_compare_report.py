@@ -14,7 +14,7 @@ from twinplane.compare import report
 from twinplane.compare.differences import Comparison
 
 
-@pytest.fixture()
+@pytest.fixture
 def comparison() -> Comparison:
     return Comparison(cluster("managed"), cluster("self-managed", without_scheduler))
 
@@ -66,6 +66,9 @@ class Page(HTMLParser):
         self.loads += [value or "" for name, value in attrs if name in {"src", "href"}]
         if tag not in self.VOID:
             self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.seen.add(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -214,15 +215,21 @@ def lab_demo(as_json: Json = False) -> None:
     from twinplane.operate.patch import RELEASE_KEY
 
     _up()
-    stacks = [_stack(SELF_MANAGED), _stack(MANAGED)]
-    for stack in stacks:
-        if not stack.exists():
-            stack.create()
-            if stack.name == MANAGED:  # A patch in an earlier lab has raised it: a new lab has updates pending.
-                stack.set_config(RELEASE_KEY, f"{KUBERNETES}-{BASE_RELEASE}")
-        with working(f"pulumi up -s {stack.name}") as tell:
-            stack.up(tell)
-    _compare(stacks[1], stacks[0], as_json)
+    managed, self_managed = _stack(MANAGED), _stack(SELF_MANAGED)
+    if not self_managed.exists():
+        self_managed.create()
+    if not managed.exists():
+        managed.create()
+        # A patch in an earlier lab has raised it: a new lab has updates pending.
+        managed.set_config(RELEASE_KEY, f"{KUBERNETES}-{BASE_RELEASE}")
+    with working("pulumi up of both stacks") as tell, ThreadPoolExecutor() as pool:
+        ups = [
+            pool.submit(stack.up, lambda line, stack=stack: tell(f"{stack.name}: {line}"))
+            for stack in (self_managed, managed)
+        ]
+    for up in ups:  # Both have ended: one that failed does not leave the other half done.
+        up.result()
+    _compare(managed, self_managed, as_json)
 
 
 def _up() -> None:

@@ -57,10 +57,17 @@ class Component:
         return tuple(place for place in places(self.observed) if place.name in nodes or place.address in answering)
 
     @cached_property
+    def homes(self) -> tuple[Place, ...]:
+        """Where it runs, or would: the control-plane machines, when it must exist or has left a lease behind."""
+        if self.hosts or not (self.leases or self.name in (APISERVER, ETCD)):
+            return self.hosts
+        return tuple(place for place in places(self.observed) if place.control_plane)
+
+    @cached_property
     def by_eks(self) -> bool:
         """EKS says that the API endpoint is one of its clusters, and none of our machines runs the component."""
         cluster = self.observed.eks_cluster.fact
-        return not self.hosts and cluster is not None and cluster.endpoint == self.observed.outputs.api_endpoint
+        return not self.homes and cluster is not None and cluster.endpoint == self.observed.outputs.api_endpoint
 
     # Evidence, the part of each answer that is about this component.
 
@@ -78,7 +85,7 @@ class Component:
         return self.observed.eks_cluster.evidence(self.observed.eks_cluster.fact)
 
     def _seen_instances(self) -> tuple[Evidence, ...]:
-        return tuple(instance_evidence(self.observed, host) for host in self.hosts or (None,))
+        return tuple(instance_evidence(self.observed, host) for host in self.homes or (None,))
 
     # The cells.
 
@@ -116,8 +123,8 @@ class Component:
                 good.append(f"process {process.pid} on {place.name}")
             else:
                 bad.append(f"process {process.pid} on {place.name} is in state {process.state}")
-        if self._logged_in_where_expected() and not self.processes:
-            bad.append(f"no process on {', '.join(place.name for place in self._expected())}")
+        if self._must_be_inside() and not self.processes:
+            bad.append(f"no process on {', '.join(place.name for place in self.homes)}")
         bad += [f"pod {pod.name} not ready" for pod in self.pods if not pod.ready]
         if status := (self.observed.component_statuses.fact or {}).get(STATUS_NAMES.get(self.name, "")):
             seen.append(self.observed.component_statuses.evidence(status))
@@ -125,15 +132,9 @@ class Component:
                 bad.append("componentstatus unhealthy")
         return good, bad, tuple(seen)
 
-    def _expected(self) -> tuple[Place, ...]:
-        """Machines where it should be: its own, or the control-plane Nodes when it has left a trace in the API."""
-        if self.hosts or not (self.leases or self.name in (APISERVER, ETCD)):
-            return self.hosts
-        return tuple(place for place in places(self.observed) if place.control_plane)
-
-    def _logged_in_where_expected(self) -> bool:
-        expected = self._expected()
-        return bool(expected) and all(place.reached for place in expected)
+    def _must_be_inside(self) -> bool:
+        """Its machines are ours and open: then its process must be there."""
+        return bool(self.homes) and all(place.reached for place in self.homes)
 
     def visible(self) -> Cell:
         """What of it the Kubernetes API shows."""
@@ -155,25 +156,26 @@ class Component:
     def machine(self) -> Cell:
         """The machine of yours that it runs on."""
         seen = (self._seen_pods(), self._seen_processes(), *self._seen_instances())
-        if self.hosts:
-            lost = [host.name for host in self.hosts if host.instance is None]
+        if self.homes:
+            lost = [host.name for host in self.homes if host.instance is None]
             note = f"; not an EC2 instance of this account: {', '.join(lost)}" if lost else ""
-            return Cell(f"yours: {', '.join(host.title() for host in self.hosts)}{note}", seen)
+            where = "yours" if self.hosts else "yours, not running there"
+            return Cell(f"{where}: {', '.join(host.title() for host in self.homes)}{note}", seen)
         count = len(self.observed.instances.fact or ())
         return Cell(f"none of your {count} EC2 instances" if count else "none seen", seen)
 
     def ssh(self) -> Cell:
         """Can you log in where it runs?"""
-        if not self.hosts:
+        if not self.homes:
             host = self.observed.api_host
             port = self.observed.ssh_ports[host]
             value = f"no: API endpoint {host}, {port.error or 'port 22 answers'}"
             return Cell(value, (port.evidence(port.fact), self._seen_pods()))
-        seen = (*(host.ssh.evidence(host.ssh.fact) for host in self.hosts), self._seen_processes())
-        if all(host.reached for host in self.hosts):
+        seen = (*(host.ssh.evidence(host.ssh.fact) for host in self.homes), self._seen_processes())
+        if all(host.reached for host in self.homes):
             user = self.observed.outputs.ssh_user
-            return Cell(f"yes: {', '.join(f'{user}@{host.address}' for host in self.hosts)}", seen)
-        closed = [f"{host.address} {host.ssh.error or 'answers, no key'}" for host in self.hosts if not host.reached]
+            return Cell(f"yes: {', '.join(f'{user}@{host.address}' for host in self.homes)}", seen)
+        closed = [f"{host.address} {host.ssh.error or 'answers, no key'}" for host in self.homes if not host.reached]
         return Cell(f"no: {', '.join(closed)}", seen)
 
     def version(self) -> Cell:
@@ -205,7 +207,7 @@ class Component:
             return Cell(", ".join(seen), evidence)
         if self.by_eks and self._exists():
             return Cell("AWS (EKS)", evidence)
-        return Cell("nobody: not found", evidence, "bad" if self._expected() else "unknown")
+        return Cell("nobody: not found", evidence, "bad" if self.homes else "unknown")
 
     def _exists(self) -> bool:
         """The API shows a trace of it, or could not work without it."""
@@ -226,16 +228,16 @@ class Component:
 
     def executes(self) -> Cell:
         """Who carries the change out."""
-        yours = "you, over SSH" if any(host.reached for host in self.hosts) else "you"
+        yours = "you, over SSH" if any(host.reached for host in self.homes) else "you"
         return self._owned(yours, "AWS", (self._seen_processes(), self._seen_eks()))
 
     def pays(self) -> Cell:
         """Who pays for what it runs on."""
-        yours = f"you: EC2 {', '.join(host.instance.type for host in self.hosts if host.instance) or 'not seen'}"
+        yours = f"you: EC2 {', '.join(host.instance.type for host in self.homes if host.instance) or 'not seen'}"
         return self._owned(yours, "you: EKS, per cluster and hour", (*self._seen_instances(), self._seen_eks()))
 
     def _owned(self, yours: str, theirs: str, evidence: tuple[Evidence, ...], known: bool = True) -> Cell:
-        if self.hosts and known:
+        if self.homes and known:
             return Cell(yours, evidence)
         cluster = self.observed.eks_cluster.fact
         if self.by_eks and cluster and self._exists():

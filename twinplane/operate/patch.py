@@ -82,7 +82,8 @@ def _self_managed(outputs: StackOutputs, cluster: Cluster, client: ApiClient, te
     with _load(outputs, client) as load:
         result = ansible.run("patch", login(outputs), tell)
     if not result.ok:
-        raise Failed(f"patch: the playbook failed; it continues when run again ({load.measured()})")
+        reason = (result.failures or ["the playbook failed"])[0]
+        raise Failed(f"patch: {reason}; run it again, it goes on ({load.measured()})")
     return load.measured()
 
 

@@ -1,0 +1,160 @@
+"""The pulumi command, wrapped: what it is asked, and what its answers become."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from twinplane import stack as module
+from twinplane.errors import Failed, UsageError
+from twinplane.stack import Stack
+
+OUTPUTS = {
+    "kind": "managed",
+    "clusterName": "c",
+    "region": "us-east-1",
+    "kubernetesVersion": "1.36",
+    "apiEndpoint": "https://198.19.240.2",
+    "kubeconfig": "{}",
+    "workload": {"namespace": "n", "deployment": "d", "service": "s", "nodePort": 30080},
+    "nodeGroupName": "workers",
+    "nodeReleaseVersion": "1.36.3-20260901",
+}
+
+
+class Fake:
+    """A `pulumi` that writes down what it was asked, and answers as told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.answer()
+
+    def answer(self, stdout: str = "", stderr: str = "", code: int = 0) -> None:
+        (self.folder / "stdout").write_text(stdout)
+        (self.folder / "stderr").write_text(stderr)
+        script = self.folder / "pulumi"
+        script.write_text(
+            f'#!/bin/sh\ncd {self.folder}\necho "$PWD_OF_CALLER $@" >> asked\ncat stdout\ncat stderr >&2\nexit {code}\n'
+        )
+        script.chmod(0o755)
+
+    @property
+    def asked(self) -> list[str]:
+        return [line.strip() for line in (self.folder / "asked").read_text().splitlines()]
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path) -> Fake:
+    return Fake(tmp_path)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, pulumi: Fake, monkeypatch: pytest.MonkeyPatch) -> Stack:  # noqa: ARG001
+    (tmp_path / "stacks").mkdir()
+    monkeypatch.setattr(module, "PROJECT", tmp_path)
+    return Stack("dev", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+
+
+def test_outputs_are_read_with_secrets(stack: Stack, pulumi: Fake) -> None:
+    pulumi.answer(json.dumps(OUTPUTS))
+    assert stack.outputs().node_group_name == "workers"
+    assert pulumi.asked == [
+        "stack output --json --show-secrets --stack dev --non-interactive --color=never",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        ({"code": 6, "stderr": "error: no stack named 'dev' found\n"}, "stack dev: unknown"),
+        (
+            {"code": 1, "stderr": "error: getting secrets manager: passphrase must be set with PULUMI_CONFIG\n"},
+            "stack dev: set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE",
+        ),
+        (
+            {"code": 1, "stderr": "error: PULUMI_ACCESS_TOKEN must be set for login\n"},
+            "stack dev: log in with `pulumi login`, or set PULUMI_BACKEND_URL",
+        ),
+        ({"code": 1, "stderr": "note\nerror: the sky fell\nmore\n"}, "stack dev: the sky fell"),
+        ({"stdout": "{}"}, "stack dev: has no outputs; bring it up with `pulumi up -s dev`"),
+        ({"stdout": '{"kind": "managed"}'}, "stack dev: output clusterName: missing"),
+        ({"stdout": '{"kind": "pet"}'}, "stack dev: output kind: 'pet' is none of managed, self-managed"),
+    ],
+)
+def test_each_failure_is_one_line_that_says_what_to_do(
+    stack: Stack, pulumi: Fake, answer: dict[str, Any], line: str
+) -> None:
+    pulumi.answer(**answer)
+    with pytest.raises(UsageError) as caught:
+        stack.outputs()
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_pulumi_it_says_how_to_get_it() -> None:
+    with pytest.raises(UsageError, match="pulumi: not on PATH; `twinplane doctor`"):
+        Stack("dev", {"PATH": "/nowhere"}).outputs()
+
+
+def test_exists(stack: Stack, pulumi: Fake) -> None:
+    pulumi.answer("{}")
+    assert stack.exists()
+    pulumi.answer(code=6, stderr="error: no stack named 'dev' found")
+    assert not stack.exists()
+    pulumi.answer(code=1, stderr="error: unable to open state directory")
+    with pytest.raises(UsageError, match="unable to open state directory"):
+        stack.exists()
+
+
+def test_updates_ask_nothing_and_tell_every_line(stack: Stack, pulumi: Fake) -> None:
+    pulumi.answer("Updating (dev):\n\nwarning: using pulumi-resource-aws from $PATH at /x\n + created\n")
+    told: list[str] = []
+    stack.up(told.append)
+    stack.refresh(told.append)
+    stack.destroy(told.append)
+    tail = "--yes --skip-preview --suppress-outputs --stack dev --non-interactive --color=never"
+    assert pulumi.asked == [f"up {tail}", f"refresh {tail}", f"destroy {tail}"]
+    assert told == ["  Updating (dev):", "   + created"] * 3
+
+
+def test_a_failed_update_repeats_its_first_error(stack: Stack, pulumi: Fake) -> None:
+    pulumi.answer("Updating\nerror: aws:ec2/vpc: boom\nerror: update failed\n", code=1)
+    with pytest.raises(Failed, match=r"^pulumi up -s dev: aws:ec2/vpc: boom$"):
+        stack.up(lambda _: None)
+
+
+def test_an_update_of_an_unknown_stack_is_wrong_use(stack: Stack, pulumi: Fake) -> None:
+    pulumi.answer("error: no stack named 'dev' found\n", code=6)
+    with pytest.raises(UsageError, match="stack dev: unknown"):
+        stack.up(lambda _: None)
+
+
+def test_config_is_set_in_the_stacks_file(stack: Stack, pulumi: Fake) -> None:
+    stack.set_config("twinplane:nodeReleaseVersion", "1.36.3-20261101")
+    assert pulumi.asked[0].startswith("config set twinplane:nodeReleaseVersion 1.36.3-20261101 --stack dev")
+    pulumi.answer(code=1, stderr="error: incorrect passphrase")
+    with pytest.raises(UsageError, match="is not the one that this stack was made with"):
+        stack.set_config("a", "b")
+
+
+def test_a_new_stack_drops_the_salt_of_another_backend(stack: Stack, pulumi: Fake) -> None:
+    stack.file.write_text("encryptionsalt: v1:old\nconfig:\n  twinplane:kind: managed # why\n")
+    stack.create()
+    assert stack.file.read_text() == "config:\n  twinplane:kind: managed # why\n"
+    assert pulumi.asked == ["stack init dev --no-select --non-interactive --color=never"]
+    stack.file.write_text("config:\n  twinplane:x:\n    secure: v1:abc\n")
+    with pytest.raises(UsageError, match="has secrets of another backend"):
+        stack.create()
+
+
+def test_a_stack_with_endpoints_of_its_own_is_known_by_its_file(stack: Stack) -> None:
+    assert not stack.endpoints
+    stack.file.write_text("config:\n  aws:region: us-east-1\n")
+    assert not stack.endpoints
+    stack.file.write_text("config:\n  aws:endpoints:\n    - ec2: http://127.0.0.1:4515\n")
+    assert stack.endpoints
+
+
+def test_no_environment_is_in_its_representation(stack: Stack) -> None:
+    assert "PATH" not in repr(stack)
