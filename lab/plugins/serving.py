@@ -27,7 +27,7 @@ def serve(register: Callable[[grpc.Server], None], end: Callable[[], None], thre
     leave = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: leave.set())
-    threading.Thread(target=_engine_gone, args=(leave,), name="engine", daemon=True).start()
+    threading.Thread(target=engine_gone, args=(leave,), name="engine", daemon=True).start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     leave.wait()
@@ -37,7 +37,7 @@ def serve(register: Callable[[grpc.Server], None], end: Callable[[], None], thre
     os._exit(0)  # threads that wait for a cloud or a command would hold the process
 
 
-def _engine_gone(leave: threading.Event) -> None:
+def engine_gone(leave: threading.Event) -> None:
     """Sets `leave` once the engine is dead. The engine holds the other side of standard input and never writes to it,
     so reading it ends when the engine does, killed or not."""
     parent = os.getppid()

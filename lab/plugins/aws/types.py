@@ -53,7 +53,8 @@ class Inputs:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        return frozenset([*self.required.split(), *self.optional.split(), *self.defaults, *self.blocks])
+        auto = [self.auto] if self.auto else []
+        return frozenset([*self.required.split(), *self.optional.split(), *self.defaults, *self.blocks, *auto])
 
     def failures(self, values: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
         """(path, reason) for each unknown, missing or misshapen input."""
