@@ -126,19 +126,11 @@ def _inside(request: Any, **_: Any) -> Any:
         return None
     from botocore.awsrequest import AWSResponse
     from botocore.compat import HTTPHeaders
-    from werkzeug.test import create_environ
 
-    path, _, query = request.url.removeprefix(constants.API_URL).partition("?")
     body = request.body or b""
-    environ = create_environ(
-        path=path or "/",
-        base_url=constants.API_URL,
-        query_string=query,
-        method=request.method,
-        headers=[(key, value if isinstance(value, str) else value.decode()) for key, value in request.headers.items()],
-        data=body.encode() if isinstance(body, str) else body,
-    )
-    environ["RAW_URI"] = request.url.removeprefix(constants.API_URL)
+    headers = {key: value if isinstance(value, str) else value.decode() for key, value in request.headers.items()}
+    target = request.url.removeprefix(constants.API_URL)
+    environ = wsgi.environ(request.method, target, headers, body.encode() if isinstance(body, str) else body)
     status, headers, chunks = wsgi.respond(front, environ)
     return AWSResponse(request.url, status, HTTPHeaders.from_dict(headers), _Raw(b"".join(chunks)))
 

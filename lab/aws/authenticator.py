@@ -66,7 +66,7 @@ def identify(token: str, cluster: str) -> str:
         raise Refused("InvalidToken", f"not a token of the form {PREFIX}...")
     text = token.removeprefix(PREFIX)
     try:
-        request = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        request = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
         parts = urlsplit(request)
         parameters = parse_qs(parts.query, keep_blank_values=True, strict_parsing=True)
     except (ValueError, binascii.Error):
@@ -104,14 +104,8 @@ def _endpoints() -> set[str]:
 
 def _replay(query: str, headers: dict[str, str]) -> str:
     """Sends the presigned request to STS. -> the IAM ARN: of an assumed role, the role's."""
-    environ = {
-        "REQUEST_METHOD": "GET",
-        "RAW_URI": f"/?{query}",
-        "wsgi.input_terminated": False,
-        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
-    }
     assert api.front is not None, "the daemon serves the API before the authenticator"
-    status, _, chunks = wsgi.respond(api.front, environ)
+    status, _, chunks = wsgi.respond(api.front, wsgi.environ("GET", f"/?{query}", headers, b""))
     answer = ElementTree.fromstring(b"".join(chunks))
     if status != 200:
         raise Refused("InvalidToken", f"STS refuses the request in the token: {answer.findtext('.//{*}Message')}")
@@ -160,7 +154,7 @@ def serve(
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            prefix, _, cluster = self.path.rpartition("/")
+            prefix, _, cluster = self.path.partition("?")[0].rpartition("/")
             try:
                 if prefix != "/authenticate":
                     raise ValueError(f"nothing is at {self.path}")

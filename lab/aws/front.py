@@ -9,8 +9,8 @@ import secrets
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import moto.core.utils
 from moto.iam.models import iam_backends
@@ -108,29 +108,8 @@ class Front:
         return chunks
 
     def _answer(self, entry: Entry) -> tuple[int, dict[str, str], list[bytes]]:
-        environ: dict[str, Any] = {
-            "REQUEST_METHOD": entry.method,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote(entry.path, "latin-1"),
-            "RAW_URI": f"{entry.path}?{entry.query}" if entry.query else entry.path,
-            "REQUEST_URI": f"{entry.path}?{entry.query}" if entry.query else entry.path,
-            "QUERY_STRING": entry.query,
-            "SERVER_NAME": "127.0.0.1",
-            "SERVER_PORT": str(constants.API_PORT),
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "CONTENT_LENGTH": str(len(entry.body)),
-            "CONTENT_TYPE": entry.headers.get("Content-Type", ""),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.input": io.BytesIO(entry.body),
-            "wsgi.errors": sys.stderr,
-            "wsgi.multithread": True,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
-        }
-        for name, value in entry.headers.items():
-            if name not in {"Content-Type", "Content-Length", "Transfer-Encoding"}:
-                environ["HTTP_" + name.upper().replace("-", "_")] = value
+        target = f"{entry.path}?{entry.query}" if entry.query else entry.path
+        environ = wsgi.environ(entry.method, target, entry.headers, entry.body)
         mock_random.seed(entry.seed)
         self._time = entry.time
         answer = wsgi.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
+from lab import constants
 from lab.aws.signature import Refused
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def environ(method: str, target: str, headers: dict[str, str], body: bytes) -> WSGIEnvironment:
+    """-> what an application is called with. `target` is path and query as sent, still encoded."""
+    path, _, query = target.partition("?")
+    made: WSGIEnvironment = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(path, "latin-1"),
+        "RAW_URI": target,
+        "REQUEST_URI": target,
+        "QUERY_STRING": query,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": str(constants.API_PORT),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_TYPE": "",
+        "HTTP_HOST": f"127.0.0.1:{constants.API_PORT}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in headers.items():
+        key = name.upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            made[key] = value
+        elif key not in {"CONTENT_LENGTH", "TRANSFER_ENCODING"}:
+            made[f"HTTP_{key}"] = value
+    return made
 
 
 def respond(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[int, dict[str, str], list[bytes]]:
