@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from twinplane.errors import Failed, UsageError
-from twinplane.screen import err, out, working
+from twinplane.screen import Tell, err, out, working
 from twinplane.stack import Stack
 
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
@@ -223,13 +223,14 @@ def lab_demo(as_json: Json = False) -> None:
         # A patch in an earlier lab has raised it: a new lab has updates pending.
         managed.set_config(RELEASE_KEY, f"{KUBERNETES}-{BASE_RELEASE}")
     with working("pulumi up of both stacks") as tell, ThreadPoolExecutor() as pool:
-        ups = [
-            pool.submit(stack.up, lambda line, stack=stack: tell(f"{stack.name}: {line}"))
-            for stack in (self_managed, managed)
-        ]
+        ups = [pool.submit(stack.up, _named(stack.name, tell)) for stack in (self_managed, managed)]
     for up in ups:  # Both have ended: one that failed does not leave the other half done.
         up.result()
     _compare(managed, self_managed, as_json)
+
+
+def _named(name: str, tell: Tell) -> Tell:
+    return lambda line: tell(f"{name}: {line}")
 
 
 def _up() -> None:
