@@ -188,7 +188,7 @@ class Component:
         if found := sorted(said or tags):  # the running file knows better than its image's tag
             return Cell(", ".join(found), (self._seen_processes(), self._seen_pods()))
         cluster = self.observed.eks_cluster.fact
-        if self.by_eks and cluster:
+        if self.by_eks and cluster and self._exists():
             value = f"not shown (EKS {cluster.version}, {cluster.platform_version})"
             return Cell(value, (self._seen_pods(), self._seen_eks()), "unknown")
         return Cell("not seen", (self._seen_pods(), self._seen_eks()), "unknown")
