@@ -150,7 +150,7 @@ def test_answers_over_tls_to_who_trusts_its_certificate(monkeypatch: pytest.Monk
     base = f"https://127.0.0.1:{server.server_port}"
     body = json.dumps({"kind": "TokenReview", "spec": {"token": presign()}}).encode()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    with opener.open(urllib.request.Request(f"{base}/authenticate/prod", body), timeout=5) as answer:
+    with opener.open(urllib.request.Request(f"{base}/authenticate/prod?timeout=30s", body), timeout=5) as answer:
         assert json.load(answer)["status"]["authenticated"] is True
     for path, wrong in (("/authenticate/prod", b"{}"), ("/authenticate/prod", b"nonsense"), ("/other/prod", body)):
         with pytest.raises(urllib.error.HTTPError, match="400"):

@@ -154,6 +154,7 @@ def serve(
 
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            # The API server adds ?timeout=30s.
             prefix, _, cluster = self.path.partition("?")[0].rpartition("/")
             try:
                 if prefix != "/authenticate":
