@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ def _console_output(self: Any) -> Any:
 def correct(action: str, body: bytes) -> None:
     """Where moto differs from EC2: corrected after each request, live and replayed."""
     backend = _backend()
-    if action == "RunInstances" and b"DeleteOnTermination" not in body:
+    if action == "RunInstances" and not re.search(rb"NetworkInterface\.\d+\.DeleteOnTermination", body):
         # The interface that comes with an instance goes with it.
         for instance in backend.all_instances():
             for interface in instance.nics.values():
