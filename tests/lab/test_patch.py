@@ -1,0 +1,58 @@
+"""Patch on the two live clusters: updates pending before, none after, and the sample app answers meanwhile."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import MANAGED, SELF_MANAGED, Cluster, Shell
+
+#: Of all requests during a patch: what a client without retries may lose.
+TOLERATED = 0.02
+
+
+def patched(shell: Shell, stack: str) -> Any:
+    """-> `twinplane patch STACK --json` of nodes that have something pending."""
+    result = shell.json("twinplane", "patch", stack, "--json", timeout=1500)
+    if not result["changed"]:
+        pytest.skip(f"the nodes of {stack} are up to date already: `make down` first")
+    return result
+
+
+def answers(result: Any) -> None:
+    """Fails where the client lost too much."""
+    load = result["load"]
+    assert load["requests"] > 100
+    assert load["failed"] <= TOLERATED * load["requests"], json.dumps(load)
+
+
+def test_self_managed_nodes_are_updated_in_place(shell: Shell, self_managed: Cluster) -> None:
+    ids = {node["metadata"]["uid"] for node in self_managed.ready_nodes()}
+    result = patched(shell, SELF_MANAGED)
+    assert any("(0 security)" not in value for value in result["before"].values())
+    assert all(value.endswith("(0 security)") for value in result["after"].values()), result["after"]
+    assert {node["metadata"]["uid"] for node in self_managed.ready_nodes()} == ids
+    answers(result)
+
+
+def test_managed_nodes_are_replaced_by_newer_ones(shell: Shell, managed: Cluster) -> None:
+    ids = {node["metadata"]["uid"] for node in managed.ready_nodes()}
+    result = patched(shell, MANAGED)
+    assert all("newer image" in value for value in result["before"].values())
+    assert all("newest image" in value for value in result["after"].values()), result["after"]
+    assert len(result["after"]) == len(result["before"])
+    assert not ids & {node["metadata"]["uid"] for node in managed.ready_nodes()}
+    answers(result)
+
+
+@pytest.mark.usefixtures("managed", "self_managed")
+@pytest.mark.parametrize("stack", [MANAGED, SELF_MANAGED])
+def test_a_second_patch_has_nothing_to_do(shell: Shell, stack: str) -> None:
+    done = shell.run("twinplane", "patch", stack)
+    assert f"{stack}: nothing to do" in done.stdout
+
+
+@pytest.mark.usefixtures("managed", "self_managed")
+@pytest.mark.parametrize("stack", [MANAGED, SELF_MANAGED])
+def test_the_stacks_state_is_the_truth_afterwards(shell: Shell, stack: str) -> None:
+    shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", stack)
