@@ -7,3 +7,5 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 os.environ["MOTO_ENABLE_AMI_VALIDATION"] = "true"
 os.environ["MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION"] = "true"
 os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+# The policies that AWS keeps, such as AmazonEKSClusterPolicy: roles attach them.
+os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"

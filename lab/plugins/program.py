@@ -40,15 +40,24 @@ def run(request: dict[str, Any]) -> int:
     try:
         loop.run_until_complete(run_in_stack(main))
     except pulumi.RunError as error:
-        pulumi.log.error(str(error))
+        if not engine_left(error):
+            pulumi.log.error(str(error))
         return REPORTED
     except Exception as error:
+        if engine_left(error):
+            return REPORTED
         pulumi.log.error("Program failed with an unhandled exception:\n" + program_traceback(error, program))
         return REPORTED
     finally:
         threads.shutdown(wait=True)
         loop.close()
     return 0
+
+
+def engine_left(error: Exception) -> bool:
+    """Whether `error` only says that the engine stopped listening, which it does after telling of a failure itself."""
+    ends = ("resource monitor shut down", "resource monitor has terminated", "client connection is closing")
+    return any(end in str(error).lower() for end in ends)
 
 
 def program_traceback(error: BaseException, program: str) -> str:

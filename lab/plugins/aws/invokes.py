@@ -23,16 +23,14 @@ class Function:
 FILTER = {"filters": Inputs(required="name values")}
 
 
-def partition(session: Session, args: Values) -> Values:
-    region = args.get("region") or session.region
-    name = session.botocore.get_partition_for_region(region)
+def partition(session: Session, _: Values) -> Values:
+    name = session.partition
     suffix = "amazonaws.com.cn" if name == "aws-cn" else "amazonaws.com"
     return {
         "id": name,
         "partition": name,
         "dnsSuffix": suffix,
         "reverseDnsPrefix": ".".join(reversed(suffix.split("."))),
-        "region": region,
     }
 
 
@@ -148,19 +146,19 @@ def addon_version(session: Session, args: Values) -> Values:
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    "aws:index/getPartition:getPartition": Function(Inputs(optional="id region"), partition),
+    "aws:index/getPartition:getPartition": Function(Inputs(optional="id"), partition),
     "aws:index/getCallerIdentity:getCallerIdentity": Function(Inputs(optional="id"), identity),
     "aws:index/getRegion:getRegion": Function(Inputs(optional="endpoint id name region"), region),
     "aws:index/getAvailabilityZones:getAvailabilityZones": Function(
-        Inputs(optional="allAvailabilityZones excludeNames excludeZoneIds id region state", blocks=FILTER),
+        Inputs(optional="allAvailabilityZones excludeNames excludeZoneIds region state", blocks=FILTER),
         availability_zones,
     ),
     "aws:ec2/getAmi:getAmi": Function(
-        Inputs(optional="executableUsers id mostRecent nameRegex owners region tags includeDeprecated", blocks=FILTER),
+        Inputs(optional="executableUsers mostRecent nameRegex owners region tags includeDeprecated", blocks=FILTER),
         ami,
     ),
     "aws:ssm/getParameter:getParameter": Function(Inputs(required="name", optional="region withDecryption"), parameter),
     "aws:eks/getAddonVersion:getAddonVersion": Function(
-        Inputs(required="addonName kubernetesVersion", optional="id mostRecent region"), addon_version
+        Inputs(required="addonName kubernetesVersion", optional="mostRecent region"), addon_version
     ),
 }
