@@ -54,7 +54,7 @@ def test_no_cloud_controller_is_found_where_none_is() -> None:
 def without_scheduler(answers: dict[str, Any]) -> None:
     """Its manifest moved away: the pod and the process go, the lease is given up."""
     answers[PODS]["items"] = [each for each in answers[PODS]["items"] if "scheduler" not in each["metadata"]["name"]]
-    facts = answers[FACTS]["cp-1"]
+    facts = answers[FACTS]["facts"]["cp-1"]
     facts["processes"] = [each for each in facts["processes"] if each["name"] != "kube-scheduler"]
     lease = next(each for each in answers[LEASES]["items"] if each["metadata"]["name"] == "kube-scheduler")
     lease["spec"]["holderIdentity"] = ""
@@ -74,7 +74,7 @@ def test_a_stopped_scheduler_is_seen() -> None:
 
 def test_a_killed_scheduler_is_seen_before_its_pod_notices() -> None:
     def change(answers: dict[str, Any]) -> None:
-        facts = answers[FACTS]["cp-1"]
+        facts = answers[FACTS]["facts"]["cp-1"]
         facts["processes"] = [each for each in facts["processes"] if each["name"] != "kube-scheduler"]
 
     assert running("self-managed", "kube-scheduler", change) == "stopped: no process on cp-1"
@@ -82,7 +82,9 @@ def test_a_killed_scheduler_is_seen_before_its_pod_notices() -> None:
 
 def test_a_frozen_scheduler_is_seen_by_its_state_and_its_lease() -> None:
     def change(answers: dict[str, Any]) -> None:
-        next(each for each in answers[FACTS]["cp-1"]["processes"] if each["name"] == "kube-scheduler")["state"] = "T"
+        next(each for each in answers[FACTS]["facts"]["cp-1"]["processes"] if each["name"] == "kube-scheduler")[
+            "state"
+        ] = "T"
         for lease in answers[LEASES]["items"]:
             if lease["metadata"]["name"] == "kube-scheduler":
                 lease["spec"]["renewTime"] = "2026-11-24T21:59:00.000000Z"
@@ -115,7 +117,7 @@ def test_an_api_server_that_does_not_answer_is_seen() -> None:
         for question in answers:
             if question.startswith("GET "):
                 answers[question] = {"error": "Connection refused"}
-        facts = answers[FACTS]["cp-1"]
+        facts = answers[FACTS]["facts"]["cp-1"]
         facts["processes"] = [each for each in facts["processes"] if each["name"] != "kube-apiserver"]
         answers['ec2 describe_images {"ImageIds": []}'] = {"error": "no image"}
 

@@ -45,11 +45,11 @@ def test_a_managed_node_of_the_newest_image_has_nothing_pending() -> None:
 
 def test_security_updates_and_a_needed_reboot_are_bad_others_are_not() -> None:
     def change(answers: dict[str, Any]) -> None:
-        answers[FACTS]["w-1"]["updates"] = [
+        answers[FACTS]["facts"]["w-1"]["updates"] = [
             {"package": "tzdata", "installed": "1", "candidate": "2", "security": False}
         ]
-        answers[FACTS]["w-2"]["reboot_required"] = True
-        answers[FACTS]["cp-1"]["unattended_upgrades"] = True
+        answers[FACTS]["facts"]["w-2"]["reboot_required"] = True
+        answers[FACTS]["facts"]["cp-1"]["unattended_upgrades"] = True
 
     nodes = cluster("self-managed", change).nodes
     assert (nodes["w-1"]["pending updates"].value, nodes["w-1"]["pending updates"].state) == ("1 (0 security)", "good")
@@ -81,3 +81,13 @@ def test_where_nobody_tells_the_answer_is_unknown() -> None:
 
 def test_the_control_plane_node_comes_first() -> None:
     assert list(cluster("self-managed").nodes) == ["cp-1", "w-1", "w-2"]
+
+
+def test_a_machine_that_lets_nobody_in_says_why() -> None:
+    def change(answers: dict[str, Any]) -> None:
+        del answers[FACTS]["facts"]["w-1"]
+        answers[FACTS]["failures"] = ["w-1 198.18.64.11: no route"]
+
+    cell = cluster("self-managed", change).nodes["w-1"]["pending updates"]
+    assert cell.value == "unknown"
+    assert cell.evidence[0].answer == {"error": ("w-1 198.18.64.11: no route",)}

@@ -113,7 +113,7 @@ def test_managed_without_an_answer_fails_in_one_line(monkeypatch: pytest.MonkeyP
 
 
 def up_to_date(answers: dict[str, Any]) -> None:
-    for facts in answers[FACTS].values():
+    for facts in answers[FACTS]["facts"].values():
         facts["updates"] = []
 
 

@@ -79,7 +79,8 @@ class Component:
 
     def _seen_processes(self) -> Evidence:
         found = [{"machine": place.name, **vars(process)} for place, process in self.processes]
-        return self.observed.machines.evidence(found)
+        seen = self.observed.machines
+        return seen.evidence({"processes": found, "failures": seen.fact.failures if seen.fact else ()})
 
     def _seen_eks(self) -> Evidence:
         return self.observed.eks_cluster.evidence(self.observed.eks_cluster.fact)

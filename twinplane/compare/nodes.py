@@ -26,7 +26,8 @@ class NodeRow:
         return self.observed.nodes.evidence(self.place.node)
 
     def _seen_inside(self) -> Evidence:
-        return self.observed.machines.evidence(self.place.inside)
+        seen = self.observed.machines
+        return seen.evidence(self.place.inside or {"error": seen.fact.failures if seen.fact else seen.error})
 
     def _of_node(self, field: str) -> Cell:
         if self.place.node is None:

@@ -27,7 +27,7 @@ class Observed:
     nodes: Seen[tuple[probes.Node, ...]]
     eks_cluster: Seen[probes.EksCluster]
     instances: Seen[tuple[probes.Instance, ...]]
-    machines: Seen[dict[str, probes.Machine]]
+    machines: Seen[probes.Logins]
     images: Seen[dict[str, str]]
     #: By name.
     node_groups: dict[str, Seen[probes.NodeGroup]]

@@ -36,7 +36,7 @@ class Place:
 def places(observed: Observed) -> tuple[Place, ...]:
     """Every Node of the cluster and every machine that the stack exports, by name."""
     instances = {each.address: each for each in observed.instances.fact or ()}
-    inside = observed.machines.fact or {}
+    inside = observed.machines.fact.machines if observed.machines.fact else {}
     nodes = {node.address: node for node in observed.nodes.fact or ()}
     exported = {machine.private_ip: machine for machine in observed.outputs.machines}
     found = []

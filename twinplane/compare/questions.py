@@ -200,7 +200,7 @@ class Access:
             result = ansible.run("facts", login(self.outputs), self.tell)
         except (UsageError, Failed) as error:
             raise Unanswered(str(error)) from None
-        return result.facts
+        return {"facts": result.facts or {}, "failures": result.failures}
 
 
 def login(outputs: StackOutputs) -> dict[str, Any]:

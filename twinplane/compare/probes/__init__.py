@@ -24,12 +24,13 @@ from twinplane.compare.probes.kubernetes import (
     pods,
 )
 from twinplane.compare.probes.probe import Probe, Seen
-from twinplane.compare.probes.reach import Machine, Process, machines, ssh_port
+from twinplane.compare.probes.reach import Logins, Machine, Process, machines, ssh_port
 
 __all__ = [
     "EksCluster",
     "Instance",
     "Lease",
+    "Logins",
     "Machine",
     "Node",
     "NodeGroup",

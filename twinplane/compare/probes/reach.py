@@ -52,9 +52,22 @@ class Machine:
     processes: tuple[Process, ...]
 
 
-def machines() -> Probe[dict[str, Machine]]:
-    """Machines that the stack's owner logs in to, by the name that the stack gives them."""
-    return Probe("machines", Login(), lambda answer: {name: _machine(name, facts) for name, facts in answer.items()})
+@dataclass(frozen=True)
+class Logins:
+    """Machines that the stack's owner logs in to, by the name that the stack gives them; why some did not answer."""
+
+    machines: dict[str, Machine]
+    failures: tuple[str, ...]
+
+
+def machines() -> Probe[Logins]:
+    """What the machines say that let us in."""
+    return Probe("machines", Login(), _logins)
+
+
+def _logins(answer: dict[str, Any]) -> Logins:
+    found = {name: _machine(name, facts) for name, facts in answer["facts"].items()}
+    return Logins(found, tuple(answer["failures"]))
 
 
 def _machine(name: str, facts: dict[str, Any]) -> Machine:
