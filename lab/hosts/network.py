@@ -13,8 +13,6 @@ from pathlib import Path
 from lab.constants import BRIDGE, FABRIC, RANGE
 from twinplane.errors import Failed, UsageError
 
-#: A bridge without its own MAC address takes the lowest of its ports, which changes under the hosts.
-MAC = "02:00:" + ":".join(f"{byte:02x}" for byte in FABRIC.packed)
 #: Worse than every other route of the machine, better than none.
 FALLBACK = ["unreachable", str(RANGE), "metric", "4278198272"]
 
@@ -23,7 +21,7 @@ def up() -> None:
     """Makes bridge, address, fallback route and forwarding. Idempotent. Needs root."""
     _refuse_overlap()
     if not Path(f"/sys/class/net/{BRIDGE}").exists():
-        ip("link", "add", BRIDGE, "address", MAC, "type", "bridge", accept="File exists")
+        ip("link", "add", BRIDGE, "address", mac(FABRIC), "type", "bridge", accept="File exists")
     ip("address", "replace", f"{FABRIC}/32", "dev", BRIDGE)
     settings = Path(f"/proc/sys/net/ipv4/conf/{BRIDGE}")
     (settings / "forwarding").write_text("1")
@@ -57,7 +55,7 @@ def attach(address: IPv4Address | str, link: str, machine: int) -> None:
     """
     # The veth pair of an earlier boot goes away a moment after its processes.
     ip("link", "delete", link, accept="Cannot find device", namespace=machine)
-    peer = ["type", "veth", "peer", "name", "host0", "netns", str(os.getpid())]
+    peer = ["type", "veth", "peer", "name", "host0", "address", mac(address), "netns", str(os.getpid())]
     ip("link", "add", link, *peer, namespace=machine)
     ip("link", "set", link, "master", BRIDGE, "up", namespace=machine)
     ip("route", "replace", f"{address}/32", "dev", BRIDGE, namespace=machine)
@@ -73,6 +71,11 @@ def detach(address: IPv4Address | str, link: str) -> None:
     """Removes what `attach` made on the machine's side. Idempotent."""
     ip("link", "delete", link, accept="Cannot find device")
     unroute(f"{address}/32")
+
+
+def mac(address: IPv4Address | str) -> str:
+    """The MAC address that belongs to a lab address: neighbours' caches stay right when a host boots again."""
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
 def ip(*arguments: str, accept: str | tuple[str, ...] = (), namespace: int | None = None) -> None:
