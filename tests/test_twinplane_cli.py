@@ -164,8 +164,10 @@ def test_a_lab_stack_gets_the_labs_environment_by_itself(monkeypatch: pytest.Mon
 def test_a_lab_that_does_not_run_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
     from lab.aws import api
 
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
     monkeypatch.setattr(api, "health", lambda: None)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    assert "the lab is not running" in str(run("compare").exception)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cli.LAB)
     assert "the lab is not running" in str(run("compare").exception)
     assert "the lab is not running" in str(run("lab", "env").exception)
 

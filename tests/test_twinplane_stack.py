@@ -102,8 +102,8 @@ def test_exists(stack: Stack, pulumi: Fake) -> None:
     assert stack.exists()
     pulumi.answer(code=6, stderr="error: no stack named 'dev' found")
     assert not stack.exists()
-    pulumi.answer(code=1, stderr="error: unable to open state directory")
-    with pytest.raises(UsageError, match="unable to open state directory"):
+    pulumi.answer(code=1, stderr="error: unable to open bucket")
+    with pytest.raises(UsageError, match="unable to open bucket"):
         stack.exists()
 
 

@@ -21,6 +21,8 @@ from twinplane.screen import Tell, err, out, working
 from twinplane.stack import Stack
 
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
+#: Where the lab stacks' config sends AWS calls.
+LAB = "http://127.0.0.1:4515"
 
 app = typer.Typer(
     help="The same Kubernetes, managed and self-managed, side by side.",
@@ -246,10 +248,12 @@ def _stack(name: str) -> Stack:
     if not stack.file.exists():
         known = sorted(path.name.split(".")[1] for path in stack.file.parent.glob("Pulumi.*.yaml"))
         raise UsageError(f"stack {name}: unknown; stacks of this project: {', '.join(known)}")
-    if stack.endpoints and "AWS_ENDPOINT_URL" not in os.environ:
+    if stack.endpoints and os.environ.get("AWS_ENDPOINT_URL", LAB) == LAB:
         from lab.env import environment as of_lab
 
-        return Stack(name, {**os.environ, **of_lab()})
+        environment = of_lab()  # also tells when the lab is not running
+        if "AWS_ENDPOINT_URL" not in os.environ:
+            return Stack(name, {**os.environ, **environment})
     return Stack(name, {**os.environ, "PATH": _path(os.environ)})
 
 

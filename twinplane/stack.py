@@ -27,6 +27,7 @@ ADVICE = {
     "passphrase must be set": "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE",
     "incorrect passphrase": "PULUMI_CONFIG_PASSPHRASE is not the one that this stack was made with",
     "PULUMI_ACCESS_TOKEN must be set": "log in with `pulumi login`, or set PULUMI_BACKEND_URL",
+    "unable to open state directory": "its backend is not there; a lab stack needs `twinplane lab up`",
     "is currently locked": "another update runs; if it was killed, run `pulumi cancel`",
 }
 

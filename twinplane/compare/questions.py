@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -28,6 +29,10 @@ from twinplane.screen import Tell
 #: Seconds. A live API server answers a list in a fraction of one; a filtered port never answers.
 TIMEOUT = 10.0
 CONNECT_TIMEOUT = 2.0
+
+
+#: boto3 sessions do not make clients in two threads at once.
+making_clients = threading.Lock()
 
 
 class Unanswered(Exception):
@@ -170,8 +175,9 @@ class Access:
         settings = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
         endpoint = self.environment.get("AWS_ENDPOINT_URL")
         try:
-            # A stub per service: the name is data here.
-            client: Any = self.aws.client(question.service, config=settings, endpoint_url=endpoint)  # type: ignore[call-overload]
+            with making_clients:
+                # A stub per service: the name is data here.
+                client: Any = self.aws.client(question.service, config=settings, endpoint_url=endpoint)  # type: ignore[call-overload]
             if not client.can_paginate(question.operation):
                 return getattr(client, question.operation)(**question.parameters)
             pages = client.get_paginator(question.operation).paginate(**question.parameters)
