@@ -12,7 +12,7 @@ from typing import Any
 
 from lab import constants, supervisor, toolchain
 from lab.aws import api
-from lab.hosts import apt_proxy, image, network, packages
+from lab.hosts import apt_proxy, image, kernel, network, packages
 from lab.hosts.host import Host
 from twinplane.errors import Failed, UsageError
 
@@ -55,6 +55,7 @@ def up(progress: Progress) -> None:
     api.check_port()
     prepare(progress)
     constants.STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kernel.up()
     network.up()
     apt_proxy.up()
     api.up(progress)
@@ -77,6 +78,7 @@ def down(progress: Progress) -> None:
     for pid_file in (constants.STATE / "run").glob("*.pid"):
         supervisor.stop(pid_file.stem)
     network.down()
+    kernel.down()
     for mount in reversed(mounts()):
         subprocess.run(["umount", "--lazy", str(mount)], check=False)
     if left := mounts():
