@@ -1,0 +1,57 @@
+"""What a stack costs an hour, from its settings alone. Imports nothing of the cloud.
+
+USD for us-east-1, on demand, Linux, from AWS's public price pages as of 2026-11: EKS
+(https://aws.amazon.com/eks/pricing/), EC2 (https://aws.amazon.com/ec2/pricing/on-demand/), EBS
+(https://aws.amazon.com/ebs/pricing/), VPC (https://aws.amazon.com/vpc/pricing/). Data transfer is not in it.
+"""
+
+from dataclasses import dataclass
+
+from stacks.settings import ManagedSettings, SelfManagedSettings
+
+AS_OF = "2026-11"
+HOURS_A_MONTH = 730
+
+#: EKS control plane in standard support; extended support is 0.60.
+EKS_CLUSTER = 0.10
+#: Of the EC2 types that the stacks' documents name. t3.medium: 2 vCPU, 4 GiB.
+INSTANCE = {"t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832, "m7i.large": 0.1008}
+NAT_GATEWAY = 0.045
+PUBLIC_ADDRESS = 0.005
+GP3_GIB_MONTH = 0.08
+#: Of a self-managed machine (components/machine.py) and of an EKS node (EKS' default for AL2023).
+ROOT_GIB = {"self-managed": 30, "managed": 20}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the bill: `count` of `what`, each `each` USD an hour."""
+
+    what: str
+    count: int
+    each: float
+
+    @property
+    def hourly(self) -> float:
+        """USD an hour."""
+        return self.count * self.each
+
+
+def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
+    """The hourly bill of a stack. Raises KeyError for an instance type that INSTANCE does not price."""
+    managed = isinstance(settings, ManagedSettings)
+    machines = settings.workers + (0 if isinstance(settings, ManagedSettings) else settings.control_planes)
+    items = [
+        Item("EKS control plane, standard support", int(managed), EKS_CLUSTER),
+        Item(settings.instance_type, machines, INSTANCE[settings.instance_type]),
+        Item(
+            f"gp3 root volume, {ROOT_GIB[settings.kind]} GiB",
+            machines,
+            ROOT_GIB[settings.kind] * GP3_GIB_MONTH / HOURS_A_MONTH,
+        ),
+    ]
+    gateways = int(settings.nat == "single")
+    items.append(Item("NAT gateway", gateways, NAT_GATEWAY))
+    public = isinstance(settings, SelfManagedSettings) and settings.machine_subnets == "public"
+    items.append(Item("public IPv4 address", gateways + (machines if public else 0), PUBLIC_ADDRESS))
+    return [item for item in items if item.count]

@@ -1,0 +1,53 @@
+"""The bill follows the settings, and both default stacks stay under 1 USD an hour together."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stacks import prices
+from stacks.settings import ManagedSettings, SelfManagedSettings, read
+
+STACKS = Path(__file__).parents[1] / "stacks"
+
+
+def settings(stack: str, **changed: str) -> ManagedSettings | SelfManagedSettings:
+    raw = yaml.safe_load((STACKS / f"Pulumi.{stack}.yaml").read_text())["config"]
+    prefix = "twinplane:"
+    text = {
+        key.removeprefix(prefix): value if isinstance(value, str) else json.dumps(value)
+        for key, value in raw.items()
+        if key.startswith(prefix)
+    }
+    return read({**text, **changed}, project="twinplane", stack=stack)
+
+
+def total(of: ManagedSettings | SelfManagedSettings) -> float:
+    return sum(item.hourly for item in prices.bill(of))
+
+
+def test_both_default_stacks_cost_less_than_a_dollar_an_hour() -> None:
+    assert 0 < total(settings("managed")) + total(settings("self-managed")) < 1.0
+
+
+@pytest.mark.parametrize("stack", ["managed", "self-managed"])
+def test_a_worker_costs_what_a_machine_and_its_disk_cost(stack: str) -> None:
+    more = total(settings(stack, workers="3")) - total(settings(stack, workers="2"))
+    disk = prices.ROOT_GIB[stack] * prices.GP3_GIB_MONTH / prices.HOURS_A_MONTH
+    public = prices.PUBLIC_ADDRESS if stack == "self-managed" else 0
+    assert more == pytest.approx(prices.INSTANCE["t3.medium"] + disk + public)
+
+
+def test_only_the_managed_stack_pays_for_a_control_plane_as_such() -> None:
+    def has(stack: str) -> bool:
+        return any("EKS" in item.what for item in prices.bill(settings(stack)))
+
+    assert has("managed")
+    assert not has("self-managed")
+
+
+def test_no_nat_gateway_no_charge() -> None:
+    lines = {item.what for item in prices.bill(settings("managed", nat="none"))}
+    assert "NAT gateway" not in lines
+    assert "public IPv4 address" not in lines
