@@ -108,7 +108,7 @@ def test_exists(stack: Stack, pulumi: Fake) -> None:
 
 
 def test_updates_ask_nothing_and_tell_every_line(stack: Stack, pulumi: Fake) -> None:
-    pulumi.answer("Updating (dev):\n\nwarning: using pulumi-resource-aws from $PATH at /x\n + created\n")
+    pulumi.answer("Updating (dev):\n\nwarning: using pulumi-resource-aws from $PATH at /x\n@ updating...\n + created\n")
     told: list[str] = []
     stack.up(told.append)
     stack.refresh(told.append)

@@ -113,7 +113,7 @@ class Stack:
             assert process.stdout
             said = []
             for line in process.stdout:
-                if (text := line.rstrip()) and "from $PATH" not in text:
+                if (text := line.rstrip()) and "from $PATH" not in text and not text.startswith("@"):
                     said.append(text.strip())
                     tell(f"  {text}")
         if process.returncode == NO_STACK:
