@@ -84,6 +84,7 @@ def test_the_page_is_whole_and_loads_nothing(comparison: Comparison) -> None:
     assert {"svg", "style", "details"} <= page.seen
     assert "stopped: lease given up" in text
     assert "Seen 2026-11-24 22:00 UTC" in text
+    assert "&#34;holder&#34;: &#34;eks-1_22&#34;" in text  # the evidence, as JSON
 
 
 def test_the_page_escapes_what_clusters_answer(comparison: Comparison) -> None:

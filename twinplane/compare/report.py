@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console, Group, RenderableType
@@ -95,6 +98,7 @@ def html(comparison: Comparison, time: datetime) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["plain"] = _plain
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
         components=list(comparison.managed.components),
@@ -102,3 +106,8 @@ def html(comparison: Comparison, time: datetime) -> str:
         sides=(comparison.managed, comparison.self_managed),
         time=time.isoformat(sep=" ", timespec="minutes").replace("+00:00", " UTC"),
     )
+
+
+def _plain(answer: Any) -> str:
+    """An answer as JSON text; what the processed facts hold besides JSON are records and times."""
+    return json.dumps(answer, default=lambda value: str(value) if isinstance(value, datetime) else asdict(value))
