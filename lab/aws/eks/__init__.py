@@ -43,9 +43,9 @@ def changed() -> None:
     with _lock:
         for cluster in store().read().values():
             keeper = _keepers.get(cluster.id)
-            if keeper is None or not keeper.is_alive():
+            if keeper is None or not keeper.thread.is_alive():
                 keeper = _keepers[cluster.id] = Keeper(store(), cluster)
-                keeper.start()
+                keeper.thread.start()
             keeper.wake.set()
 
 

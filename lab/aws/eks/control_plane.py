@@ -70,6 +70,8 @@ def files(cluster: Cluster, *, authenticator: bytes) -> dict[str, tuple[bytes, i
     units = [f"{name}.service" for name in BINARIES]
     made = {
         "/etc/systemd/system/multi-user.target.d/eks.conf": f"[Unit]\nWants={' '.join(units)}\n".encode(),
+        # Nothing here is for cloud-init to do, which the first units would wait for.
+        "/etc/cloud/cloud-init.disabled": b"",
         "/etc/kubernetes/authenticator.json": _authenticator(cluster.name, authenticator),
         "/etc/systemd/system/etcd.service": unit("etcd", _etcd(), kind="notify", after="network.target"),
         "/etc/systemd/system/kube-apiserver.service": unit(

@@ -28,13 +28,13 @@ SOON, LATER = 0.5, 5.0
 CREATION = 10 * 60
 
 
-class Keeper(threading.Thread):
+class Keeper:
     """Keeps one cluster until it is deleted. `wake` makes it look at once."""
 
     def __init__(self, store: Store, cluster: Cluster) -> None:
-        super().__init__(name=f"eks-{cluster.name}", daemon=True)
         self.store, self.cluster, self.id = store, cluster.name, cluster.id
         self.wake = threading.Event()
+        self.thread = threading.Thread(target=self.run, name=f"eks-{cluster.name}", daemon=True)
         self._control_plane: ControlPlane | None = None
         self._groups: dict[str, Nodes] = {}
         self._bound: set[tuple[str, str]] = set()

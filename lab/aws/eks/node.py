@@ -54,6 +54,7 @@ def files(
     user = {"client-certificate": f"{PKI}/kubelet-client.crt", "client-key": f"{PKI}/kubelet-client.key"}
     made = {
         "/etc/systemd/system/multi-user.target.d/eks.conf": b"[Unit]\nWants=containerd.service kubelet.service\n",
+        "/etc/cloud/cloud-init.disabled": b"",
         "/etc/systemd/system/containerd.service": unit(
             "containerd",
             ["/usr/local/bin/containerd"],
