@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import TracebackType
@@ -50,6 +51,7 @@ class Load:
     rate: float = RATE
     limit: float = LIMIT
     _done: list[tuple[float, bool]] = field(default_factory=list, init=False)
+    _addresses: tuple[str, ...] = field(default=(), init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
@@ -68,30 +70,33 @@ class Load:
         return measure(self._done)
 
     def _run(self) -> None:
-        started = refreshed = time.monotonic()
-        addresses = self._look(())
-        if not addresses or not self._request(addresses[0]):
+        self._look()
+        if not any(self._request(address) for address in self._addresses):
             return  # Not reachable from here at all: that is no failure of the nodes.
-        self._done.append((time.monotonic(), True))
+        started = time.monotonic()
+        self._done.append((started, True))
+        looking = threading.Thread(target=self._keep_looking, name="load targets", daemon=True)
+        looking.start()
         # Slow requests must not lower the rate: as many at once as can be open until they time out.
         with ThreadPoolExecutor(int(self.rate * TIMEOUT) + 1) as pool:
             number = 0
             while not self._stop.wait(max(0.0, started + number / self.rate - time.monotonic())):
-                now = time.monotonic()
-                if now - started > self.limit:
-                    return
-                if now - refreshed > REFRESH:
-                    refreshed, addresses = now, self._look(addresses)
+                if time.monotonic() - started > self.limit:
+                    self._stop.set()
+                    break
                 number += 1
-                if addresses:
-                    pool.submit(self._count, addresses[number % len(addresses)])
+                if self._addresses:
+                    pool.submit(self._count, self._addresses[number % len(self._addresses)])
+        looking.join()
 
-    def _look(self, last: tuple[str, ...]) -> tuple[str, ...]:
-        """The targets now; the last known ones while nobody tells."""
-        try:
-            return self.targets()
-        except Unanswered:
-            return last
+    def _keep_looking(self) -> None:
+        while not self._stop.wait(REFRESH):
+            self._look()
+
+    def _look(self) -> None:
+        """Learns the targets; the last known ones stay while nobody tells."""
+        with suppress(Unanswered):
+            self._addresses = self.targets()
 
     def _count(self, address: str) -> None:
         good = self._request(address)
