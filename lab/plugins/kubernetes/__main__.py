@@ -1,18 +1,18 @@
 """Serves the kubernetes provider to the engine whose address is the last argument."""
 
-import asyncio
+import subprocess
 import sys
 from typing import Any
 
 import grpc
 
+from lab.constants import PROJECT
 from lab.plugins.kubernetes.provider import Kubernetes
 from lab.plugins.kubernetes.settings import other_cluster
 from lab.plugins.protocol import provider_pb2, provider_pb2_grpc
 from lab.plugins.provider import Servicer
 from lab.plugins.serving import Log, serve
 from lab.plugins.values import from_struct, reveal
-from twinplane.errors import Failed, UsageError
 
 
 class KubernetesServicer(Servicer):
@@ -29,16 +29,20 @@ class KubernetesServicer(Servicer):
         )
 
     def Construct(self, request: Any, context: Any) -> Any:
-        from lab.plugins.kubernetes.yaml import COMPONENTS  # imports the SDK's own server: 0.2 s when it is needed
-
-        if request.type not in COMPONENTS:
-            context.abort(
-                grpc.StatusCode.UNIMPLEMENTED, f"{request.type}: the lab's kubernetes plugin does not have it"
-            )
-        try:
-            return asyncio.run(COMPONENTS[request.type](request, sys.argv[-1]))
-        except (UsageError, Failed) as error:
-            context.abort(grpc.StatusCode.UNKNOWN, str(error))
+        # In a process of its own: the SDK that registers the children keeps one engine connection a process, and
+        # importing it would double the start of every plugin that only makes objects.
+        argv = [
+            sys.executable,
+            "-P",
+            str(PROJECT / "lab/plugins/start.py"),
+            "lab.plugins.kubernetes.yaml",
+            sys.argv[-1],
+        ]
+        done = subprocess.run(argv, input=request.SerializeToString(), capture_output=True, check=False)
+        if done.returncode:
+            lines = done.stderr.decode().strip().splitlines() or ["no reason given"]
+            context.abort(grpc.StatusCode.UNKNOWN, lines[-1])
+        return provider_pb2.ConstructResponse.FromString(done.stdout)
 
 
 def main() -> None:

@@ -1,7 +1,12 @@
-"""The components `yaml/v2:ConfigGroup` and `yaml/v2:ConfigFile`: a manifest's objects as child resources."""
+"""The components `yaml/v2:ConfigGroup` and `yaml/v2:ConfigFile`: a manifest's objects as child resources.
 
+`python -m lab.plugins.kubernetes.yaml ENGINE` answers one construct call.
+"""
+
+import asyncio
 import glob
-from collections.abc import Callable, Coroutine, Iterator
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from lab.plugins.kubernetes import objects
 from lab.plugins.kubernetes.client import Object
 from lab.plugins.kubernetes.manifest import decode, flattened, ordered, placed
+from lab.plugins.protocol import provider_pb2
 from twinplane.errors import UsageError
 
 
@@ -106,12 +112,26 @@ def _unknown(data: Any) -> bool:
     return data == UNKNOWN or (isinstance(data, list) and UNKNOWN in data)
 
 
-async def _construct(request: Any, engine: str) -> Any:
-    return await ProviderServicer([], "", _Manifests(), engine)._construct(request, None)
-
-
 #: Component type -> what answers its construct call. helm.sh/v4:Chart joins here.
-COMPONENTS: dict[str, Callable[[Any, str], Coroutine[Any, Any, Any]]] = {
-    "kubernetes:yaml/v2:ConfigFile": _construct,
-    "kubernetes:yaml/v2:ConfigGroup": _construct,
+COMPONENTS: dict[str, type[Provider]] = {
+    "kubernetes:yaml/v2:ConfigFile": _Manifests,
+    "kubernetes:yaml/v2:ConfigGroup": _Manifests,
 }
+
+
+def main() -> None:
+    """Answers the construct call on standard input, on standard output; a failure is the last line of errors."""
+    request = provider_pb2.ConstructRequest.FromString(sys.stdin.buffer.read())
+    answer, sys.stdout = sys.stdout.buffer, sys.stderr
+    try:
+        if request.type not in COMPONENTS:
+            raise UsageError(f"{request.type}: the lab's kubernetes plugin does not have it")
+        servicer = ProviderServicer([], "", COMPONENTS[request.type](), sys.argv[-1])
+        response = asyncio.run(servicer._construct(request, None))
+    except Exception as error:
+        sys.exit(" ".join(str(error).split()) or type(error).__name__)
+    answer.write(response.SerializeToString())
+
+
+if __name__ == "__main__":
+    main()
