@@ -6,6 +6,7 @@ from pathlib import Path
 
 import moto.ec2.models.instances
 import pytest
+from moto.ec2.models.instances import Instance
 from moto.ec2.responses.general import General
 from moto.moto_api._internal.models import moto_api_backend
 
@@ -21,6 +22,7 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     moto_api_backend.reset()
     monkeypatch.setattr(constants, "STATE", state)
     monkeypatch.setattr(moto.ec2.models.instances, "InstanceState", moto.ec2.models.instances.InstanceState)
+    monkeypatch.setattr(Instance, "terminate", Instance.terminate)
     monkeypatch.setattr(General, "get_console_output", General.get_console_output)
     for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
         monkeypatch.setattr(ec2, name, empty)

@@ -21,6 +21,7 @@ class FakeHost:
         self.name, self.machine, self.made = name, machine, made
         self.state = "stopped"
         self.console = machine.folder / name
+        self.directory = machine.folder / "hosts" / name
 
     def start(self) -> None:
         self.machine.log.append(("start", self.name))
@@ -37,6 +38,9 @@ class FakeHost:
     def delete(self) -> None:
         self.machine.log.append(("delete", self.name))
         self.machine.by_name.pop(self.name, None)
+        self.machine.removal.wait(5)
+        if self.directory.exists():
+            self.directory.rmdir()
 
 
 class FakeHosts:
@@ -45,9 +49,11 @@ class FakeHosts:
         self.by_name: dict[str, FakeHost] = {}
         self.log: list[tuple[str, str]] = []
         self.refusal = ""
+        self.removal = threading.Event()
+        self.removal.set()
 
     def __call__(self, name: str) -> FakeHost:
-        return self.by_name[name]
+        return self.by_name.get(name) or FakeHost(name, self, {})
 
     def all(self) -> list[FakeHost]:
         return list(self.by_name.values())
@@ -151,6 +157,32 @@ def test_an_instance_lives_as_its_host_does(hosts: FakeHosts, subnet: str) -> No
     assert state(name) == "terminated"
     assert hosts.by_name == {}
     assert [verb for verb, _ in hosts.log] == ["create", "start", "stop", "start", "delete"]
+
+
+def test_an_instance_is_terminated_when_the_last_of_its_host_is_gone(hosts: FakeHosts, subnet: str) -> None:
+    reconciler, name = Reconciler(hosts), run(subnet)
+    settle(reconciler)
+    hosts.removal.clear()
+    ec2.terminate(name)
+    ec2.terminate(name)
+    reconciler.step()
+    until(lambda: name not in hosts.by_name)
+    reconciler.step()
+    assert state(name) == "shutting-down"
+    hosts.removal.set()
+    settle(reconciler)
+    assert state(name) == "terminated"
+
+
+def test_goes_on_removing_what_a_killed_daemon_left(hosts: FakeHosts, subnet: str) -> None:
+    name = run(subnet)
+    ec2.terminate(name)
+    left = hosts(name).directory
+    left.mkdir(parents=True)
+    reconciler = Reconciler(hosts)
+    reconciler.start()
+    until(lambda: not left.exists())
+    reconciler.stop()
 
 
 def test_reboots_once_and_runs_meanwhile(hosts: FakeHosts, subnet: str) -> None:

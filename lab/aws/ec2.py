@@ -7,19 +7,13 @@ way there. The EKS stand-in launches its nodes here too, and adds what makes a h
 from __future__ import annotations
 
 import base64
-import dataclasses
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode
+from typing import Any
 
 from lab.aws import api, images
 from lab.constants import ACCOUNT, REGION
-
-if TYPE_CHECKING:
-    from lab.aws.journal import Entry
 
 #: AWS's codes of the states an instance can be in.
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -147,13 +141,13 @@ def find(instance_id: str) -> Machine | None:
 def machines() -> list[Machine]:
     """-> all instances, the oldest first."""
     with api.lock:
-        return [_machine(instance) for instance in _backend().all_instances()]
+        return [_machine(instance) for instance in backend().all_instances()]
 
 
 def observe(hosts: Mapping[str, str]) -> None:
     """Takes in the states of the hosts, by instance id; a host that is not named is absent."""
     with api.lock:
-        for instance in _backend().all_instances():
+        for instance in backend().all_instances():
             instance._state.observe(hosts.get(instance.id, "absent"))
 
 
@@ -163,55 +157,9 @@ def fail(instance_id: str, reason: str) -> None:
 
     terminate(instance_id)
     with api.lock:
-        _backend().get_instance(instance_id).state_reason = StateReason(
+        backend().get_instance(instance_id).state_reason = StateReason(
             f"Server.InternalError: {reason}", "Server.InternalError"
         )
-
-
-def prepare() -> None:
-    """Readies moto for what this module does: states that are true, and the lab's images."""
-    import moto.ec2.models.instances
-    from moto.ec2.responses.general import General
-
-    moto.ec2.models.instances.InstanceState = State  # type: ignore[assignment,misc]
-    General.get_console_output = _console_output  # type: ignore[method-assign]
-    images.register(_backend())
-
-
-def _console_output(self: Any) -> Any:
-    from moto.core.responses import ActionResult
-    from moto.core.types import Base64EncodedString
-    from moto.core.utils import utcnow
-
-    instance = _backend().get_instance(self._get_param("InstanceId"))
-    output = Base64EncodedString.from_raw_string(console(instance.id))
-    return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
-
-
-def correct(action: str, body: bytes) -> None:
-    """Where moto differs from EC2: corrected after each request, live and replayed."""
-    backend = _backend()
-    if action == "RunInstances" and not re.search(rb"NetworkInterface\.\d+\.DeleteOnTermination", body):
-        # The interface that comes with an instance goes with it.
-        for instance in backend.all_instances():
-            for interface in instance.nics.values():
-                interface.delete_on_termination = True
-    if action in {"TerminateInstances", "DeleteNetworkInterface", "UnassignPrivateIpAddresses"}:
-        # moto would give a freed address to the next instance, in an order that no replay repeats, while the old host
-        # still has it.
-        for subnets in backend.subnets.values():
-            for subnet in subnets.values():
-                subnet._unused_ips.clear()
-
-
-def lasting(entry: Entry) -> Entry:
-    """-> the request that has the same effect when it is replayed: a generated key pair is kept by its public half."""
-    form = {key: values[0] for key, values in parse_qs(entry.body.decode("latin-1")).items()}
-    key = _backend().key_pairs.get(form.get("KeyName"))
-    if form.get("Action") != "CreateKeyPair" or key is None:
-        return entry
-    form |= {"Action": "ImportKeyPair", "PublicKeyMaterial": base64.b64encode(key.public_key.encode()).decode()}
-    return dataclasses.replace(entry, body=urlencode(form).encode())
 
 
 def noticed(action: str, form: Mapping[str, list[str]], status: int) -> None:
@@ -222,14 +170,15 @@ def noticed(action: str, form: Mapping[str, list[str]], status: int) -> None:
         changed.set()
 
 
-def _backend() -> Any:
+def backend() -> Any:
+    """-> moto's EC2 of the lab's account and region."""
     from moto.ec2.models import ec2_backends
 
     return ec2_backends[ACCOUNT][REGION]
 
 
 def _machine(instance: Any) -> Machine:
-    key = _backend().key_pairs.get(instance.key_name)
+    key = backend().key_pairs.get(instance.key_name)
     return Machine(
         id=instance.id,
         wanted=instance._state.wanted,

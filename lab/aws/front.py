@@ -18,7 +18,7 @@ from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from lab import constants
-from lab.aws import api, ec2, signature, ssm, wsgi
+from lab.aws import api, corrections, ec2, signature, ssm, wsgi
 from lab.aws.journal import Entry, Journal
 from lab.aws.signature import Refused
 
@@ -41,7 +41,7 @@ class Front:
         self._set_clock()
         # What an account has from the start is made anew each time, from the same seed.
         mock_random.seed(constants.ACCOUNT)
-        ec2.prepare()
+        corrections.prepare()
         ssm.register()
         _register_user()
         started = time.monotonic()
@@ -101,7 +101,7 @@ class Front:
             )
             status, answered, chunks = self._answer(entry)
             if mutates(entry):
-                self.journal.append(dataclasses.replace(ec2.lasting(entry), status=status))
+                self.journal.append(dataclasses.replace(corrections.lasting(entry), status=status))
         if service == "ec2":
             ec2.noticed(_action(entry), parse_qs(body.decode()), status)
         start_response(f"{status} moto", list(answered.items()))
@@ -114,7 +114,7 @@ class Front:
         self._time = entry.time
         answer = wsgi.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
         self._time = None
-        ec2.correct(_action(entry), entry.body)
+        corrections.correct(_action(entry), entry.body)
         return answer
 
     def _set_clock(self) -> None:

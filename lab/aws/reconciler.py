@@ -31,6 +31,7 @@ class Host(Protocol):
     """What is asked of a host: the part of `lab.hosts.host.Host` that is used here."""
 
     name: str
+    directory: Path
 
     @property
     def state(self) -> str: ...
@@ -75,8 +76,12 @@ class Reconciler:
 
     def start(self) -> None:
         """Begins with one look, so that what runs is said to run; then works in the background."""
-        ec2.observe({host.name: host.state for host in self.hosts.all()})
         ec2.console = self._console
+        for machine in ec2.machines():
+            # What a daemon that was killed while it removed a host has left of it.
+            if machine.wanted == "terminated" and (host := self.hosts(machine.id)).directory.exists():
+                self._set_going(machine.id, host.delete)
+        self._observe({host.name: host.state for host in self.hosts.all()})
         self._thread.start()
 
     def stop(self) -> None:
@@ -100,7 +105,7 @@ class Reconciler:
         """Looks once and sets going what is needed. -> whether everything is where it is wanted."""
         hosts = {host.name: host for host in self.hosts.all() if INSTANCE.fullmatch(host.name)}
         states = {name: host.state for name, host in hosts.items()}
-        ec2.observe(states)
+        self._observe(states)
         settled = True
         for machine in ec2.machines():
             host, state = hosts.pop(machine.id, None), states.get(machine.id, "absent")
@@ -112,6 +117,10 @@ class Reconciler:
             self._set_going(name, host.delete)
             settled = False
         return settled
+
+    def _observe(self, states: Mapping[str, str]) -> None:
+        # A host that is being removed is listed no more before the last of it is gone.
+        ec2.observe({**dict.fromkeys(self._busy.copy(), "stopped"), **states})
 
     def _console(self, name: str) -> str:
         path = self.hosts(name).console

@@ -1,0 +1,67 @@
+"""Where moto differs from EC2, and what a replay needs beyond the request itself."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import dataclasses
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+import moto.ec2.models.instances
+from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
+from moto.core.utils import utcnow
+from moto.ec2.models.instances import Instance
+from moto.ec2.responses.general import General
+
+from lab.aws import ec2, images
+from lab.aws.journal import Entry
+
+_terminate_once = Instance.terminate
+
+
+def prepare() -> None:
+    """Readies moto: states that are true, consoles that are real, and the lab's images."""
+    moto.ec2.models.instances.InstanceState = ec2.State  # type: ignore[assignment,misc]
+    Instance.terminate = _terminate  # type: ignore[method-assign]
+    General.get_console_output = _console_output  # type: ignore[method-assign]
+    images.register(ec2.backend())
+
+
+def correct(action: str, body: bytes) -> None:
+    """Where moto differs from EC2: corrected after each request, live and replayed."""
+    backend = ec2.backend()
+    if action == "RunInstances" and not re.search(rb"NetworkInterface\.\d+\.DeleteOnTermination", body):
+        # The interface that comes with an instance goes with it.
+        for instance in backend.all_instances():
+            for interface in instance.nics.values():
+                interface.delete_on_termination = True
+    if action in {"TerminateInstances", "DeleteNetworkInterface", "UnassignPrivateIpAddresses"}:
+        # moto would give a freed address to the next instance, in an order that no replay repeats, while the old host
+        # still has it.
+        for subnets in backend.subnets.values():
+            for subnet in subnets.values():
+                subnet._unused_ips.clear()
+
+
+def lasting(entry: Entry) -> Entry:
+    """-> the request that has the same effect when it is replayed: a generated key pair is kept by its public half."""
+    form = {key: values[0] for key, values in parse_qs(entry.body.decode("latin-1")).items()}
+    key = ec2.backend().key_pairs.get(form.get("KeyName"))
+    if form.get("Action") != "CreateKeyPair" or key is None:
+        return entry
+    form |= {"Action": "ImportKeyPair", "PublicKeyMaterial": base64.b64encode(key.public_key.encode()).decode()}
+    return dataclasses.replace(entry, body=urlencode(form).encode())
+
+
+def _terminate(self: Any) -> Any:
+    """EC2 ends an instance again without an error."""
+    return copy.copy(self._state) if self._state.wanted == "terminated" else _terminate_once(self)
+
+
+def _console_output(self: Any) -> Any:
+    instance = ec2.backend().get_instance(self._get_param("InstanceId"))
+    output = Base64EncodedString.from_raw_string(ec2.console(instance.id))
+    return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
