@@ -223,5 +223,5 @@ def test_a_cycle_of_dependencies_is_told() -> None:
         }
         for name, other in (("a", "b"), ("b", "a"))
     ]
-    with pytest.raises(UsageError, match="ConfigMap n/a: .* cycle"):
+    with pytest.raises(UsageError, match=r"ConfigMap n/a: .* cycle"):
         manifest.ordered(both)

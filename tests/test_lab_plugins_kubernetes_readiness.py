@@ -203,5 +203,5 @@ def test_wait_for_annotation() -> None:
     assert wait_for.rule("jsonpath={.status.conditions[0].type}")(obj, []) == READY
     assert wait_for.rule('["condition=Ready", "jsonpath={.status.ip}"]')(obj, []) == missing(".status.ip is absent")
     for bad in ("Ready", "jsonpath={.status..phase}=x", "jsonpath={}"):
-        with pytest.raises(ValueError, match="condition=TYPE|JSON path"):
+        with pytest.raises(ValueError, match=r"condition=TYPE|JSON path"):
             wait_for.rule(bad)
