@@ -1,7 +1,7 @@
 """The lab's own EKS: the real API's shapes and rules, with real control planes and nodes on hosts of the lab.
 
-`app`, `start` and `access_entry` are what `lab.aws.api` mounts. The way of a request: app.py -> the noun it is about
-(cluster.py, nodegroup.py, addon.py, access.py) -> state.py; from there keeper.py makes it real.
+`app`, `start` and `access_entry` are what `lab.aws.api` mounts. The way of a request: endpoint.py -> the noun it is
+about (cluster.py, nodegroup.py, addon.py, access.py) -> state.py; from there keeper.py makes it real.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 
 from lab.aws import ec2
 from lab.aws.eks import access, node
-from lab.aws.eks.app import App
+from lab.aws.eks.endpoint import App
 from lab.aws.eks.keeper import Keeper
 from lab.aws.eks.state import Store
 from lab.constants import STATE

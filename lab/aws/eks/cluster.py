@@ -5,40 +5,30 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
-from ipaddress import IPv4Network
 
-from botocore.exceptions import ClientError
-
-from lab.aws import api, images
-from lab.aws.eks import access, update
+from lab.aws import images
+from lab.aws.eks import access, checks, update
 from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.state import Cluster, Store, find
-from lab.constants import ACCOUNT, EKS_CONTROL_PLANES, EKS_PODS, RANGE, REGION
+from lab.constants import ACCOUNT, EKS_CONTROL_PLANES, EKS_PODS, REGION
 
 VERSION = images.KUBERNETES.rpartition(".")[0]
 PLATFORM = "eks.1"
-#: EKS chooses from 10.100.0.0/16 and 172.20.0.0/16; the lab has addresses of its own range only.
-SERVICES = "198.19.0.0/20"
 #: Pod addresses a cluster: blocks for 32 nodes (see node.BLOCK), for 8 clusters.
 PODS_PREFIX = 21
-#: Members of CreateCluster and UpdateClusterConfig that the lab does not do, unless they say "no".
-ABSENT = (
-    "encryptionConfig", "outpostConfig", "remoteNetworkConfig", "computeConfig", "storageConfig", "zonalShiftConfig",
-    "controlPlaneScalingConfig", "kubeApiServerConfig", "kubeSchedulerConfig", "kubeControllerManagerConfig",
-)  # fmt: skip
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
 def create(store: Store, given: Json, caller: str) -> Json:
     """CreateCluster."""
     name = given["name"]
-    refuse_absent(given)
+    checks.refuse_absent(given)
     if given.get("version", VERSION) != VERSION:
         raise EksError("InvalidParameterException", f"unsupported Kubernetes version: the lab has {VERSION}")
     network = given.get("kubernetesNetworkConfig", {})
-    services = _services(network)
-    vpc = _vpc(given["resourcesVpcConfig"])
-    check_role(given["roleArn"], "eks.amazonaws.com")
+    services = checks.service_range(network)
+    vpc = checks.vpc(given["resourcesVpcConfig"])
+    checks.check_role(given["roleArn"], "eks.amazonaws.com")
     with store.change() as clusters:
         if name in clusters:
             token = given.get("clientRequestToken")
@@ -119,7 +109,7 @@ def update_version(store: Store, given: Json) -> Json:
 
 def update_config(store: Store, given: Json) -> Json:
     """UpdateClusterConfig: one kind of change a request, as EKS has it."""
-    refuse_absent(given)
+    checks.refuse_absent(given)
     changes = {"resourcesVpcConfig", "logging", "accessConfig", "upgradePolicy", "deletionProtection"} & set(given)
     if len(changes) != 1:
         raise EksError("InvalidParameterException", f"Only one type of update can be allowed, not {len(changes)}")
@@ -174,26 +164,6 @@ def active(cluster: Cluster) -> None:
         raise EksError("ResourceInUseException", message, clusterName=cluster.name)
 
 
-def refuse_absent(given: Json) -> None:
-    """Raises EksError for what the lab does not do, rather than pretend it."""
-    for member in ABSENT:
-        value = given.get(member)
-        if value and value != {"enabled": False}:
-            raise EksError("InvalidParameterException", f"{member}: the lab does not do that")
-
-
-def check_role(role: str, principal: str) -> None:
-    """Raises EksError unless that IAM role exists and the service may assume it."""
-    try:
-        found = api.client("iam").get_role(RoleName=role.rpartition("/")[2])["Role"]
-    except ClientError:
-        found = None
-    trust = str(found["AssumeRolePolicyDocument"]) if found else ""
-    if not found or found["Arn"] != role or principal not in trust:
-        reason = "could not be assumed because it does not exist or the trusted entity is not correct"
-        raise EksError("InvalidParameterException", f"Role with arn: {role}, {reason}")
-
-
 def logging(wanted: Json, present: Json | None = None) -> Json:
     """-> all log types, enabled or not. The lab delivers none of them to CloudWatch."""
     enabled = {
@@ -212,42 +182,6 @@ def _no_way_back(cluster: Cluster, value: Json) -> None:
     if mode and order.index(mode) < order.index(present):
         message = f"Unsupported authentication mode update from {present} to {mode}"
         raise EksError("InvalidParameterException", message, clusterName=cluster.name)
-
-
-def _services(network: Json) -> str:
-    given = network.get("serviceIpv4Cidr", SERVICES)
-    try:
-        cidr = IPv4Network(given)
-    except ValueError:
-        raise EksError("InvalidParameterException", f"serviceIpv4Cidr {given} is not a valid CIDR") from None
-    if not cidr.subnet_of(RANGE) or not 12 <= cidr.prefixlen <= 24:
-        raise EksError("InvalidParameterException", f"serviceIpv4Cidr {cidr} must lie in {RANGE}, between /12 and /24")
-    if network.get("ipFamily", "ipv4") != "ipv4":
-        raise EksError("InvalidParameterException", "ipFamily ipv6: the lab does not do that")
-    return str(cidr)
-
-
-def _vpc(given: Json) -> Json:
-    ids = given.get("subnetIds", [])
-    try:
-        subnets = api.client("ec2").describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
-        if given.get("securityGroupIds"):
-            api.client("ec2").describe_security_groups(GroupIds=given["securityGroupIds"])
-    except ClientError as error:
-        raise EksError("InvalidParameterException", error.response["Error"]["Message"]) from None
-    if len({subnet["AvailabilityZone"] for subnet in subnets}) < 2:
-        message = "Subnets specified must be in at least two different AZs"
-        raise EksError("InvalidParameterException", message)
-    if len({subnet["VpcId"] for subnet in subnets}) > 1:
-        raise EksError("InvalidParameterException", "Subnets specified must be in the same VPC")
-    return {
-        "subnetIds": ids,
-        "securityGroupIds": given.get("securityGroupIds", []),
-        "vpcId": subnets[0]["VpcId"],
-        "endpointPublicAccess": given.get("endpointPublicAccess", True),
-        "endpointPrivateAccess": given.get("endpointPrivateAccess", False),
-        "publicAccessCidrs": given.get("publicAccessCidrs", ["0.0.0.0/0"]),
-    }
 
 
 def _free(clusters: dict[str, Cluster]) -> tuple[str, str]:

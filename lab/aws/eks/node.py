@@ -21,7 +21,8 @@ BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "kubelet")
 PKI = "/etc/kubernetes/pki"
 #: A block of 64 addresses a node, less the network's, the gateway's and the broadcast's, and three to spare.
 BLOCK, PODS = 26, 58
-_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+#: Of taints: EKS's name to Kubernetes's.
+EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
 
 CONTAINERD = """version = 3
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
@@ -133,7 +134,7 @@ def kubelet_configuration(cluster: Cluster, group: Nodegroup, machine: Machine) 
         "providerID": f"aws:///{machine.zone}/{machine.id}",
         "maxPods": PODS,
         "registerWithTaints": [
-            {"key": taint["key"], "value": taint.get("value", ""), "effect": _EFFECTS[taint["effect"]]}
+            {"key": taint["key"], "value": taint.get("value", ""), "effect": EFFECTS[taint["effect"]]}
             for taint in group.api["taints"]
         ],
         "serializeImagePulls": False,

@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 
 from lab.aws import api, images
 from lab.aws.eks import access, update
-from lab.aws.eks.cluster import VERSION, active, arn, check_role
+from lab.aws.eks.checks import check_role
+from lab.aws.eks.cluster import VERSION, active, arn
 from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.state import Cluster, Nodegroup, Store, find, find_nodegroup
 from lab.constants import UPDATED_RELEASE

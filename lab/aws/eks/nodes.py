@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from ipaddress import IPv4Network
@@ -10,7 +11,7 @@ from lab.aws import ec2
 from lab.aws.eks import update
 from lab.aws.eks.kube import Kube
 from lab.aws.eks.model import Json
-from lab.aws.eks.node import BLOCK
+from lab.aws.eks.node import BLOCK, EFFECTS
 from lab.aws.eks.rolling import Seen, plan
 from lab.aws.eks.state import Cluster, Node, Nodegroup, Store
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 DRAIN = 15 * 60
 #: A node that has not joined by then makes the creation fail, seconds; EKS waits about as long.
 JOIN = 15 * 60
+#: Annotation with what a Node has from its group.
+GIVEN = "lab.twinplane/given"
 
 
 class Nodes:
@@ -55,6 +58,8 @@ class Nodes:
                 self._drain(kube, group, node, machine.hostname)
             else:
                 self._route(node, machine)
+                if known and (change := adjust(known, group.api)):
+                    kube.patch(f"/api/v1/nodes/{machine.hostname}", change)
                 if ready and node.phase == "joining":
                     self._phase(node, "ready")
             seen.append(Seen(node.token, node.phase, ready, machine.release == _release(group)))
@@ -182,6 +187,28 @@ def is_ready(node: Json) -> bool:
     """-> whether a Node object is Ready."""
     conditions = node.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def adjust(node: Json, api: Json) -> Json:
+    """-> the patch that gives a running Node the labels and taints of its group; {} where it has them.
+
+    The Node remembers which of its labels and taints are the group's, so that removed ones go.
+    """
+    metadata, spec = node["metadata"], node.get("spec", {})
+    kept = json.loads(metadata.get("annotations", {}).get(GIVEN, '{"labels": [], "taints": []}'))
+    wanted = [{"key": t["key"], "value": t.get("value", ""), "effect": EFFECTS[t["effect"]]} for t in api["taints"]]
+    names = [[taint["key"], taint["effect"]] for taint in wanted]
+    given = json.dumps({"labels": sorted(api["labels"]), "taints": sorted(names)})
+    labels = {name: None for name in kept["labels"] if name not in api["labels"]} | api["labels"]
+    missing = any(metadata.get("labels", {}).get(name) != value for name, value in labels.items())
+    present = spec.get("taints", [])
+    others = [taint for taint in present if [taint["key"], taint["effect"]] not in names + kept["taints"]]
+    missing = missing or any(taint not in present for taint in wanted) or len(present) != len(others) + len(wanted)
+    if not missing and (given == metadata.get("annotations", {}).get(GIVEN) or not (labels or wanted)):
+        return {}
+    change = {"$patch": "replace"}
+    taints = {"taints": [*others, *wanted, change]}
+    return {"metadata": {"labels": labels, "annotations": {GIVEN: given}}, "spec": taints}
 
 
 def must_move(pod: Json) -> bool:

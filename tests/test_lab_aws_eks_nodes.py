@@ -1,0 +1,252 @@
+"""A node group on a cloud in memory. Each step is a new daemon's: nothing but the store is carried over."""
+
+from typing import Any, cast
+
+import pytest
+
+from lab.aws.eks import nodegroup, nodes
+from lab.aws.eks.kube import Kube, KubeError
+from lab.aws.eks.state import Store
+from tests.eks_cloud import Account, Api, Cloud, account, cloud, make_cluster, make_group, steps, store
+
+__all__ = ["account", "cloud", "store"]
+
+
+@pytest.fixture
+def cluster(account: Account, cloud: Cloud, store: Store) -> Api:  # noqa: ARG001
+    make_cluster(store)
+    return Api(cloud)
+
+
+def step(store: Store, api: Api) -> None:
+    """One look of a daemon that was just started, and all that is on its way arrives."""
+    again = Store(store.path)
+    nodes.Nodes(again, "demo", "ng").step(cast(Kube, api))
+    store._clusters = again._clusters
+    api.cloud.settle()
+    api.settle()
+
+
+def group(store: Store) -> dict[str, Any]:
+    return store.cluster("demo").nodegroups["ng"].api
+
+
+def until(store: Store, api: Api, status: str) -> None:
+    for _ in steps():
+        if group(store)["status"] == status:
+            return
+        step(store, api)
+
+
+def test_a_group_is_active_when_its_nodes_are_ready(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    step(store, cluster)
+    step(store, cluster)
+    assert group(store)["status"] == "CREATING"
+    until(store, cluster, "ACTIVE")
+    assert cloud.launches == 2
+    assert {machine.zone for machine in cloud.machines()} == {"us-east-1a", "us-east-1b"}
+    assert cloud.routes == {"198.18.128.0/26": "198.18.0.1", "198.18.128.64/26": "198.18.0.2"}
+    tags = cloud.machines()[0].tags
+    assert tags["eks:cluster-name"] == "demo"
+    assert tags["eks:nodegroup-name"] == "ng"
+
+
+def test_a_daemon_killed_between_launch_and_record_launches_once(
+    store: Store, cluster: Api, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(store, size=1)
+    step(store, cluster)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes.Nodes, "_record", killed)
+        with pytest.raises(KeyboardInterrupt):
+            step(store, cluster)
+    until(store, cluster, "ACTIVE")
+    assert cloud.launches == 1
+
+
+def test_an_update_replaces_every_node_and_moves_the_pods(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    cluster.pods = {f"p{n}": name for n, name in enumerate(cluster.joined)}
+    update = nodegroup.update_version(store, {"clusterName": "demo", "nodegroupName": "ng"})["update"]
+    assert update["status"] == "InProgress"
+    for _ in steps():
+        if group(store)["status"] == "ACTIVE":
+            break
+        step(store, cluster)
+        assert len({name for name, ready in cluster.joined.items() if ready} - cluster.unschedulable) >= 2
+        alive = [machine for machine in cloud.machines() if machine.wanted == "running"]
+        assert len(alive) <= 3
+    assert store.cluster("demo").updates[update["id"]]["api"]["status"] == "Successful"
+    assert {machine.release for machine in cloud.machines() if machine.wanted == "running"} == {"20261101"}
+    assert len(cluster.joined) == 2
+    assert set(cluster.pods.values()) <= set(cluster.joined)
+    assert len(cloud.routes) == 2
+
+
+def test_a_disruption_budget_holds_the_update_up(store: Store, cluster: Api) -> None:
+    make_group(store, size=1)
+    until(store, cluster, "ACTIVE")
+    (old,) = cluster.joined
+    cluster.pods, cluster.locked = {"p": old}, {"p"}
+    nodegroup.update_version(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    for _ in range(20):
+        step(store, cluster)
+    assert group(store)["status"] == "UPDATING"
+    assert old in cluster.joined
+    assert old in cluster.unschedulable
+    cluster.locked = set()
+    until(store, cluster, "ACTIVE")
+    assert old not in cluster.joined
+    assert cluster.pods["p"] in cluster.joined
+
+
+def test_a_drain_that_takes_too_long_fails_the_update_and_keeps_the_node(
+    store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(store, size=1)
+    until(store, cluster, "ACTIVE")
+    (old,) = cluster.joined
+    cluster.pods, cluster.locked = {"p": old}, {"p"}
+    update = nodegroup.update_version(store, {"clusterName": "demo", "nodegroupName": "ng"})["update"]
+    monkeypatch.setattr(nodes, "DRAIN", -1)
+    until(store, cluster, "ACTIVE")
+    failed = store.cluster("demo").updates[update["id"]]["api"]
+    assert failed["status"] == "Failed"
+    assert failed["errors"][0]["errorCode"] == "PodEvictionFailure"
+    assert failed["errors"][0]["resourceIds"] == ["t/p"]
+    assert old not in cluster.unschedulable
+    assert group(store)["releaseVersion"] == "1.36.3-20260901"
+
+
+def test_a_forced_update_does_not_wait_for_ever(store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_group(store, size=1)
+    until(store, cluster, "ACTIVE")
+    (old,) = cluster.joined
+    cluster.pods, cluster.locked = {"p": old}, {"p"}
+    nodegroup.update_version(store, {"clusterName": "demo", "nodegroupName": "ng", "force": True})
+    monkeypatch.setattr(nodes, "DRAIN", -1)
+    until(store, cluster, "ACTIVE")
+    assert old not in cluster.joined
+
+
+def test_an_instance_that_somebody_ended_is_replaced(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    lost = cloud.machines()[0]
+    cloud.terminate(lost.id)
+    for _ in range(8):
+        step(store, cluster)
+    assert lost.hostname not in cluster.joined
+    assert len(cluster.joined) == 2
+    assert group(store)["status"] == "ACTIVE"
+
+
+def test_another_size(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    for size in (3, 1):
+        scaling = {"desiredSize": size}
+        nodegroup.update_config(store, {"clusterName": "demo", "nodegroupName": "ng", "scalingConfig": scaling})
+        until(store, cluster, "ACTIVE")
+        for _ in range(4):
+            step(store, cluster)
+        assert len(cluster.joined) == size
+        assert sum(machine.wanted == "running" for machine in cloud.machines()) == size
+
+
+def test_deletion_leaves_nothing(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    nodegroup.delete(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    for _ in steps():
+        if "ng" not in store.cluster("demo").nodegroups:
+            break
+        step(store, cluster)
+    assert not cluster.joined
+    assert not cloud.routes
+    assert {machine.state for machine in cloud.machines()} == {"terminated"}
+
+
+def test_deletion_in_the_middle_of_an_update(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    update = nodegroup.update_version(store, {"clusterName": "demo", "nodegroupName": "ng"})["update"]
+    for _ in range(3):
+        step(store, cluster)
+    nodegroup.delete(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    for _ in steps():
+        if "ng" not in store.cluster("demo").nodegroups:
+            break
+        step(store, cluster)
+    assert store.cluster("demo").updates[update["id"]]["api"]["status"] == "Failed"
+    assert {machine.state for machine in cloud.machines()} == {"terminated"}
+
+
+def test_nodes_that_never_join_are_told(store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_group(store)
+    monkeypatch.setattr(cluster, "settle", lambda: None)
+    monkeypatch.setattr(nodes, "JOIN", -1)
+    until(store, cluster, "CREATE_FAILED")
+    issue = group(store)["health"]["issues"][0]
+    assert issue["code"] == "NodeCreationFailure"
+
+
+def test_an_api_server_that_does_not_answer_changes_nothing(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    before = store.path.read_text()
+    cluster.down = True
+    with pytest.raises(KubeError):
+        step(store, cluster)
+    assert store.path.read_text() == before
+    assert all(machine.wanted == "running" for machine in cloud.machines())
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        ({"metadata": {}}, True),
+        ({"metadata": {"ownerReferences": [{"kind": "DaemonSet", "controller": True}]}}, False),
+        ({"metadata": {"ownerReferences": [{"kind": "ReplicaSet", "controller": True}]}}, True),
+        ({"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}}, False),
+        ({"metadata": {}, "status": {"phase": "Succeeded"}}, False),
+    ],
+)
+def test_what_a_drain_waits_for(pod: dict[str, Any], expected: bool) -> None:
+    assert nodes.must_move(pod) is expected
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [({"maxUnavailable": 2}, 2), ({"maxUnavailablePercentage": 50}, 5), ({"maxUnavailablePercentage": 1}, 1), ({}, 1)],
+)
+def test_how_many_at_once(config: dict[str, int], expected: int) -> None:
+    assert nodes.at_once({"updateConfig": config, "scalingConfig": {"desiredSize": 10}}) == expected
+
+
+GROUP = {"labels": {"a": "1"}, "taints": [{"key": "k", "value": "v", "effect": "NO_SCHEDULE"}]}
+TAINT = {"key": "k", "value": "v", "effect": "NoSchedule"}
+OTHER = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}
+
+
+def _node(**values: Any) -> dict[str, Any]:
+    metadata = {"labels": values.get("labels", {}), "annotations": values.get("annotations", {})}
+    return {"metadata": metadata, "spec": {"taints": values.get("taints", [])}}
+
+
+def test_a_running_node_gets_what_its_group_gets() -> None:
+    change = nodes.adjust(_node(taints=[OTHER]), GROUP)
+    assert change["metadata"]["labels"] == {"a": "1"}
+    assert change["spec"]["taints"] == [OTHER, TAINT, {"$patch": "replace"}]
+    after = _node(labels={"a": "1"}, annotations=change["metadata"]["annotations"], taints=[OTHER, TAINT])
+    assert nodes.adjust(after, GROUP) == {}
+    gone = nodes.adjust(after, {"labels": {}, "taints": []})
+    assert gone["metadata"]["labels"] == {"a": None}
+    assert gone["spec"]["taints"] == [OTHER, {"$patch": "replace"}]
+    assert nodes.adjust(_node(taints=[OTHER]), {"labels": {}, "taints": []}) == {}
