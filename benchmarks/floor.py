@@ -25,7 +25,7 @@ class Ssh:
     known_hosts: Path
     user: str = "admin"
 
-    def script(self, address: str, name: str, **variables: str) -> str:
+    def script(self, address: str, name: str, /, **variables: str) -> str:
         """Runs benchmarks/floor/<name>.sh as root on the host. -> its standard output; raises RuntimeError."""
         options = ["-i", str(self.key), "-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "BatchMode=yes"]
         head = "".join(f"{key.upper()}='{value}'\n" for key, value in variables.items())

@@ -16,3 +16,6 @@ ip link delete pods 2> /dev/null || true
 for table in 'ip pods' 'ip kube-proxy' 'ip6 kube-proxy'; do
   nft delete table $table 2> /dev/null || true
 done
+for family in iptables ip6tables; do
+  "$family-save" | grep -v -e KUBE- -e CNI- | "$family-restore"
+done

@@ -142,9 +142,8 @@ def main() -> None:
             unit = Unit(name)
             restarted = bool(changed) or not unit.enabled() or not unit.current(newest)
             if restarted and not module.check_mode:
-                run("systemctl", "daemon-reload")
-                if not unit.enabled():
-                    run("systemctl", "enable", name)
+                # Enabling reads all units again by itself.
+                run("systemctl", *(["daemon-reload"] if unit.enabled() else ["enable", name]))
                 run("systemctl", "restart", name)
     except subprocess.CalledProcessError as error:
         module.fail_json(msg=f"{' '.join(error.cmd)}: {error.stderr.strip()}")
