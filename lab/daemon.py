@@ -26,6 +26,8 @@ from twinplane.errors import UsageError
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+#: Seconds for which a request waits for the replay; less than SDKs wait for an answer.
+PATIENCE = 50.0
 #: Seconds for which a daemon that cannot start tells why, before its supervisor tries again.
 EXPLAIN = 10.0
 
@@ -40,11 +42,12 @@ class Handler(WSGIRequestHandler):
 
 
 class Daemon:
-    """WSGI application that answers from the first moment; requests before the replay's end are told to come again."""
+    """WSGI application. It listens from the first moment, and answers when the replay is over."""
 
     def __init__(self) -> None:
         self.parts = dict.fromkeys(("api", "eks", "reconciler", "authenticator", "mirror"), False)
         self.failure = ""
+        self._replayed = threading.Event()
         self._stops: list[Any] = []
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -52,7 +55,7 @@ class Daemon:
             body = json.dumps(self.health()).encode()
             start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
             return [body]
-        if api.front is None:
+        if not self._replayed.wait(PATIENCE) or api.front is None:
             # SDKs come again by themselves after a 503.
             error = Refused("ServiceUnavailable", "The lab's API is starting.")
             return wsgi.refuse(error, "ec2", start_response, "503 Service Unavailable")
@@ -88,6 +91,7 @@ class Daemon:
         from lab.aws.journal import Journal
 
         api.front = Front(Journal(api.directory() / "journal.jsonl"))
+        self._replayed.set()
 
     def _eks(self) -> None:
         from lab.aws import eks

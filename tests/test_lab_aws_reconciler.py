@@ -245,18 +245,13 @@ def test_an_instance_that_cannot_be_made_ends_with_the_reason(
     assert instance["StateReason"]["Message"] == "Server.InternalError: the disk is full"
 
 
-def test_a_registered_image_without_a_host_image_is_refused_with_the_reason(
-    hosts: FakeHosts, subnet: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lab.aws.reconciler.TRIES", 1)
+def test_an_image_without_a_host_image_ends_the_instance_at_once(hosts: FakeHosts, subnet: str) -> None:
     client = api.client("ec2")
     image = client.register_image(Name="mine")["ImageId"]
     name = client.run_instances(ImageId=image, InstanceType="t3.medium", SubnetId=subnet, MinCount=1, MaxCount=1)[
         "Instances"
     ][0]["InstanceId"]
-    reconciler = Reconciler(hosts)
-    reconciler._over.wait = lambda _=None: True  # type: ignore[method-assign]
-    settle(reconciler)
+    settle(Reconciler(hosts))
     found = ec2.find(name)
     assert found
     assert found.state == "terminated"

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from lab.aws import ec2
 from lab.aws.ec2 import Bootstrap, Machine
+from twinplane.errors import UsageError
 
 #: Host names that are instance ids: the reconciler's own. It leaves all other hosts alone.
 INSTANCE = re.compile(r"i-[0-9a-f]{17}")
@@ -141,7 +142,7 @@ class Reconciler:
 
     def _create(self, machine: Machine) -> None:
         if not machine.release:
-            raise ValueError("the lab cannot boot this image: it has only its own")
+            raise UsageError("the lab cannot boot this image: it has only its own")
         extra = next((answer for ask in ec2.bootstraps if (answer := ask(machine))), Bootstrap({}, {}, ssh=True))
         host = self.hosts.create(
             machine.id,
@@ -173,9 +174,10 @@ class Reconciler:
         except Exception as error:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
             log.exception("host %s, try %d", name, failures)
-            self._over.wait(min(failures, 10))
+            wrong = isinstance(error, UsageError)  # another try would meet the same
+            self._over.wait(0 if wrong else min(failures, 10))
             machine = ec2.find(name)
-            if failures >= TRIES and machine and machine.state == "pending":
+            if (wrong or failures >= TRIES) and machine and machine.state == "pending":
                 ec2.fail(name, str(error))
         finally:
             self._busy.discard(name)
