@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from lab import supervisor
 from lab.constants import RANGE, STATE
 from lab.hosts import image as images
-from lab.hosts import network, resolver
+from lab.hosts import kernel, network, resolver
 from lab.hosts.cgroup import Cgroup
 from lab.hosts.disk import Disk
 from twinplane.errors import Failed, UsageError
@@ -155,6 +155,7 @@ class Host:
     def start(self) -> None:
         """Boots the host and returns at once; from now on it also comes back after a reboot or a crash. Idempotent."""
         _ = self.spec
+        kernel.up()
         network.up()
         resolver.up()
         supervisor.start(self.unit, [sys.executable, "-m", "lab.hosts.boot", self.name])
