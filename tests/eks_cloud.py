@@ -135,6 +135,8 @@ class Api:
         return manifest
 
     def delete(self, path: str) -> None:
+        if self.down:
+            raise KubeError(0, "no answer")
         self.joined.pop(path.removeprefix("/api/v1/nodes/"), None)
 
     def evict(self, namespace: str, pod: str) -> bool:

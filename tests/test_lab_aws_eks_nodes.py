@@ -4,10 +4,10 @@ from typing import Any, cast
 
 import pytest
 
-from lab.aws.eks import nodegroup, nodes
+from lab.aws.eks import node_object, nodegroup, nodes
 from lab.aws.eks.kube import Kube, KubeError
 from lab.aws.eks.state import Store
-from tests.eks_cloud import Account, Api, Cloud, account, cloud, make_cluster, make_group, steps, store
+from tests.eks_cloud import Account, Api, Cloud, account, cloud, make_cluster, make_group, refused, steps, store
 
 __all__ = ["account", "cloud", "store"]
 
@@ -188,6 +188,37 @@ def test_deletion_in_the_middle_of_an_update(store: Store, cluster: Api, cloud: 
     assert {machine.state for machine in cloud.machines()} == {"terminated"}
 
 
+def test_deletion_needs_no_answer_from_the_cluster(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    cluster.down = True
+    nodegroup.delete(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    for _ in range(3):
+        if "ng" in store.cluster("demo").nodegroups:
+            step(store, cluster)
+    assert "ng" not in store.cluster("demo").nodegroups
+    assert {machine.state for machine in cloud.machines()} == {"terminated"}
+
+
+def test_an_instance_that_ec2_refuses_is_told(
+    store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch, cloud: Cloud
+) -> None:
+    make_group(store, instanceTypes=["x9.tiny"])
+
+    def refuse(**_: Any) -> str:
+        raise refused("InvalidInstanceType", "The following supplied instance types do not exist: [x9.tiny]")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nodes.ec2, "launch", refuse)
+        until(store, cluster, "CREATE_FAILED")
+    (issue,) = group(store)["health"]["issues"]
+    assert issue["code"] == "AsgInstanceLaunchFailures"
+    assert "x9.tiny" in issue["message"]
+    until(store, cluster, "ACTIVE")
+    assert group(store)["health"]["issues"] == []
+    assert cloud.launches == 2
+
+
 def test_nodes_that_never_join_are_told(store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     make_group(store)
     monkeypatch.setattr(cluster, "settle", lambda: None)
@@ -219,7 +250,7 @@ def test_an_api_server_that_does_not_answer_changes_nothing(store: Store, cluste
     ],
 )
 def test_what_a_drain_waits_for(pod: dict[str, Any], expected: bool) -> None:
-    assert nodes.must_move(pod) is expected
+    assert node_object.must_move(pod) is expected
 
 
 @pytest.mark.parametrize(
@@ -241,12 +272,12 @@ def _node(**values: Any) -> dict[str, Any]:
 
 
 def test_a_running_node_gets_what_its_group_gets() -> None:
-    change = nodes.adjust(_node(taints=[OTHER]), GROUP)
+    change = node_object.adjust(_node(taints=[OTHER]), GROUP)
     assert change["metadata"]["labels"] == {"a": "1"}
     assert change["spec"]["taints"] == [OTHER, TAINT, {"$patch": "replace"}]
     after = _node(labels={"a": "1"}, annotations=change["metadata"]["annotations"], taints=[OTHER, TAINT])
-    assert nodes.adjust(after, GROUP) == {}
-    gone = nodes.adjust(after, {"labels": {}, "taints": []})
+    assert node_object.adjust(after, GROUP) == {}
+    gone = node_object.adjust(after, {"labels": {}, "taints": []})
     assert gone["metadata"]["labels"] == {"a": None}
     assert gone["spec"]["taints"] == [OTHER, {"$patch": "replace"}]
-    assert nodes.adjust(_node(taints=[OTHER]), {"labels": {}, "taints": []}) == {}
+    assert node_object.adjust(_node(taints=[OTHER]), {"labels": {}, "taints": []}) == {}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from ipaddress import IPv4Network
 
+from botocore.exceptions import ClientError
+
 from lab.aws import ec2
 from lab.aws.eks import update
-from lab.aws.eks.kube import Kube
+from lab.aws.eks.kube import Kube, KubeError
 from lab.aws.eks.model import Json
-from lab.aws.eks.node import BLOCK, EFFECTS
+from lab.aws.eks.node import BLOCK
+from lab.aws.eks.node_object import adjust, is_ready, must_move
 from lab.aws.eks.rolling import Seen, plan
 from lab.aws.eks.state import Cluster, Node, Nodegroup, Store
 
@@ -21,8 +23,6 @@ log = logging.getLogger(__name__)
 DRAIN = 15 * 60
 #: A node that has not joined by then makes the creation fail, seconds; EKS waits about as long.
 JOIN = 15 * 60
-#: Annotation with what a Node has from its group.
-GIVEN = "lab.twinplane/given"
 
 
 class Nodes:
@@ -36,22 +36,25 @@ class Nodes:
         """Does what can be done now. -> whether there is more to come soon. Raises KubeError, ClientError, Failed."""
         cluster = self.store.cluster(self.cluster)
         group = cluster.nodegroups[self.group]
+        if group.api["status"] == "DELETING":
+            return self._delete(kube, group)
         machines = {machine.id: machine for machine in ec2.machines()}
         objects = {node["metadata"]["name"]: node for node in kube.get("/api/v1/nodes")["items"]}
         seen: list[Seen] = []
         for node in group.nodes:
             if not node.instance:
-                self._launch(cluster, group, node)
+                if not self._launch(cluster, group, node):
+                    return False
                 machines = {machine.id: machine for machine in ec2.machines()}
             machine = machines.get(node.instance)
-            if machine is None or (node.instance and machine.state == "terminated"):
+            if machine is None or machine.state == "terminated":
                 self._forget(kube, node, machine)
                 continue
             if machine.wanted != "running" and node.phase != "leaving":
                 self._phase(node, "leaving")  # somebody ended it: another one takes its place
             known = objects.get(machine.hostname)
             ready = bool(known) and is_ready(known or {})
-            if node.phase == "leaving" or group.api["status"] == "DELETING":
+            if node.phase == "leaving":
                 if machine.wanted != "terminated":
                     ec2.terminate(node.instance)
             elif node.phase == "draining":
@@ -70,10 +73,6 @@ class Nodes:
         with self.store.change() as clusters:
             cluster = clusters[self.cluster]
             present = cluster.nodegroups[self.group]
-            if present.api["status"] == "DELETING":
-                if not present.nodes:
-                    del cluster.nodegroups[self.group]
-                return True
             if present.api != api:
                 return True  # asked for something else meanwhile
             next_ = plan(seen, api["scalingConfig"]["desiredSize"], at_once(api))
@@ -84,36 +83,56 @@ class Nodes:
                 _add(cluster, present)
             if next_.done:
                 self._done(cluster, present)
-            elif api["status"] == "CREATING" and time.time() - api["createdAt"] > JOIN:
-                message = "Instances failed to join the kubernetes cluster"
-                ids = [node.instance for node in present.nodes if node.phase == "joining"]
-                api_issue = {"code": "NodeCreationFailure", "message": message, "resourceIds": ids}
-                present.api |= {"status": "CREATE_FAILED", "health": {"issues": [api_issue]}}
+            elif late := [n for n in present.nodes if n.phase == "joining" and time.time() - n.since > JOIN]:
+                ids = [node.instance for node in late]
+                _fail_creation(present, "NodeCreationFailure", "Instances failed to join the kubernetes cluster", ids)
             return not next_.done
 
+    def _delete(self, kube: Kube, group: Nodegroup) -> bool:
+        """Ends every node, drained or not, whether the cluster answers or not."""
+        for node in group.nodes:
+            machines = [each for each in ec2.machines() if node.token == each.token]
+            for machine in machines:
+                if machine.wanted != "terminated":
+                    ec2.terminate(machine.id)
+            if all(each.state == "terminated" for each in ec2.machines() if node.token == each.token):
+                self._forget(kube, node, machines[-1] if machines else None, unanswered=True)
+        with self.store.change() as clusters:
+            cluster = clusters[self.cluster]
+            if not cluster.nodegroups[self.group].nodes:
+                del cluster.nodegroups[self.group]
+        return True
+
     def _done(self, cluster: Cluster, group: Nodegroup) -> None:
-        if group.api["status"] != "ACTIVE":
+        if group.api["status"] != "ACTIVE" or group.api["health"]["issues"]:
             group.api |= {"status": "ACTIVE", "modifiedAt": time.time(), "health": {"issues": []}}
         for each in update.running(cluster):
             if each["of"]["nodegroup"] == self.group:
                 update.end(cluster, each["api"]["id"])
         group.update = ""
 
-    def _launch(self, cluster: Cluster, group: Nodegroup, node: Node) -> None:
+    def _launch(self, cluster: Cluster, group: Nodegroup, node: Node) -> bool:
+        """-> whether there is an instance now; why not is in the group's health."""
         tags = {
             "eks:cluster-name": cluster.name,
             "eks:nodegroup-name": self.group,
             f"kubernetes.io/cluster/{cluster.name}": "owned",
         }
-        instance = ec2.launch(
-            release=node.release,
-            subnet_id=node.subnet,
-            instance_type=group.api["instanceTypes"][0],
-            tags=tags,
-            token=node.token,
-        )
-        node.instance = instance
-        self._record(node.token, instance=instance)
+        try:
+            node.instance = ec2.launch(
+                release=node.release,
+                subnet_id=node.subnet,
+                instance_type=group.api["instanceTypes"][0],
+                tags=tags,
+                token=node.token,
+            )
+        except ClientError as error:
+            with self.store.change() as clusters:
+                present = clusters[self.cluster].nodegroups[self.group]
+                _fail_creation(present, "AsgInstanceLaunchFailures", error.response["Error"]["Message"], [])
+            return False
+        self._record(node.token, instance=node.instance)
+        return True
 
     def _phase(self, node: Node, phase: str) -> None:
         node.phase = phase
@@ -134,13 +153,17 @@ class Nodes:
         network.route(node.block, machine.address)
         self._routed.add(node.token)
 
-    def _forget(self, kube: Kube, node: Node, machine: ec2.Machine | None) -> None:
+    def _forget(self, kube: Kube, node: Node, machine: ec2.Machine | None, *, unanswered: bool = False) -> None:
         """As EKS's cloud controller: the Node of an instance that is gone goes too."""
         from lab.hosts import network
 
-        if machine:
-            kube.delete(f"/api/v1/nodes/{machine.hostname}")
         network.unroute(node.block)
+        try:
+            if machine:
+                kube.delete(f"/api/v1/nodes/{machine.hostname}")
+        except KubeError:
+            if not unanswered:
+                raise
         with self.store.change() as clusters:
             group = clusters[self.cluster].nodegroups[self.group]
             group.nodes = [each for each in group.nodes if each.token != node.token]
@@ -183,43 +206,11 @@ def at_once(api: Json) -> int:
     return max(1, int(config.get("maxUnavailable", 0)), int(share))
 
 
-def is_ready(node: Json) -> bool:
-    """-> whether a Node object is Ready."""
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def adjust(node: Json, api: Json) -> Json:
-    """-> the patch that gives a running Node the labels and taints of its group; {} where it has them.
-
-    The Node remembers which of its labels and taints are the group's, so that removed ones go.
-    """
-    metadata, spec = node["metadata"], node.get("spec", {})
-    kept = json.loads(metadata.get("annotations", {}).get(GIVEN, '{"labels": [], "taints": []}'))
-    wanted = [{"key": t["key"], "value": t.get("value", ""), "effect": EFFECTS[t["effect"]]} for t in api["taints"]]
-    names = [[taint["key"], taint["effect"]] for taint in wanted]
-    given = json.dumps({"labels": sorted(api["labels"]), "taints": sorted(names)})
-    labels = {name: None for name in kept["labels"] if name not in api["labels"]} | api["labels"]
-    missing = any(metadata.get("labels", {}).get(name) != value for name, value in labels.items())
-    present = spec.get("taints", [])
-    others = [taint for taint in present if [taint["key"], taint["effect"]] not in names + kept["taints"]]
-    missing = missing or any(taint not in present for taint in wanted) or len(present) != len(others) + len(wanted)
-    if not missing and (given == metadata.get("annotations", {}).get(GIVEN) or not (labels or wanted)):
-        return {}
-    change = {"$patch": "replace"}
-    taints = {"taints": [*others, *wanted, change]}
-    return {"metadata": {"labels": labels, "annotations": {GIVEN: given}}, "spec": taints}
-
-
-def must_move(pod: Json) -> bool:
-    """-> whether a drain waits for this pod: not for those of DaemonSets, of files, or at their end."""
-    metadata = pod["metadata"]
-    owners = metadata.get("ownerReferences", [])
-    return (
-        not any(owner["kind"] == "DaemonSet" and owner.get("controller") for owner in owners)
-        and "kubernetes.io/config.mirror" not in metadata.get("annotations", {})
-        and pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
-    )
+def _fail_creation(group: Nodegroup, code: str, message: str, resources: list[str]) -> None:
+    """A group that was up once stays ACTIVE, with the issue in its health."""
+    group.api["health"] = {"issues": [{"code": code, "message": message, "resourceIds": resources}]}
+    if group.api["status"] == "CREATING":
+        group.api["status"] = "CREATE_FAILED"
 
 
 def _release(group: Nodegroup) -> str:
