@@ -11,6 +11,10 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 from lab.plugins.kubernetes.kubeconfig import Connection, NoCredential, Unreachable
+from lab.plugins.provider import Provider
+
+# A kubeconfig that says insecure-skip-tls-verify has said it; kubectl does not warn either.
+urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -72,7 +76,9 @@ class Client:
 
     def __init__(self, connection: Connection):
         self.connection = connection
-        options: dict[str, Any] = {"maxsize": 16, "retries": False, "timeout": urllib3.Timeout(_CONNECT, _READ)}
+        # One connection for each call that the engine can make at once: urllib3 would warn of more on the display.
+        options: dict[str, Any] = {"maxsize": Provider.threads, "retries": False}
+        options["timeout"] = urllib3.Timeout(_CONNECT, _READ)
         if connection.tls:
             options |= {"ssl_context": connection.tls}
             if connection.server_name:
