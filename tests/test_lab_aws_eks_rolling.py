@@ -36,7 +36,7 @@ def test_an_old_node_that_never_joined_goes_at_once() -> None:
 
 
 def test_smaller_and_larger() -> None:
-    assert plan(_nodes(3, 0), 2, 1) == Plan(0, ("new-2",), False)
+    assert plan(_nodes(3, 0), 2, 1) == Plan(0, ("new-0",), False)
     assert plan(_nodes(1, 0), 3, 1) == Plan(2, (), False)
     assert plan(_nodes(2, 0), 2, 1) == Plan(0, (), True)
 

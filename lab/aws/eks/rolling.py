@@ -29,27 +29,22 @@ def plan(nodes: Sequence[Seen], desired: int, at_once: int) -> Plan:
     """-> the next steps towards `desired` ready nodes of the current release.
 
     As EKS by default: first a new node, then an old one goes, so that never fewer than `desired` are ready; `at_once`
-    (>= 1) old ones at a time. Nodes that are not of use go first: old before current, unready before ready.
+    (>= 1) old ones at a time. Old nodes go before current ones, unready before ready.
     """
     staying = [node for node in nodes if node.phase in {"joining", "ready"}]
     draining = [node for node in nodes if node.phase == "draining"]
     current = [node for node in staying if node.current]
-    old = [node for node in staying if not node.current]
-    launch = max(0, min(desired - len(current), desired + (at_once if old else 0) - len(staying) - len(draining)))
-    if not old:
-        launch = max(0, desired - len(current))
-    ready = [node for node in staying if node.ready]
-    useless = [node for node in old if not node.ready]
-    surplus = max(0, len(staying) - desired - len(useless))
-    # Only as many as leave `desired` ready ones behind.
-    spare = max(0, len(ready) - desired)
-    limit = max(0, at_once - len(draining)) if old else surplus
-    order = sorted((node for node in staying if node.ready), key=lambda node: node.current)
-    if not old:
-        unready = [node for node in staying if not node.ready]
-        useless = unready[:surplus]
-        limit = surplus - len(useless)
-        order = list(reversed(order))
-    drain = [node.token for node in [*useless, *order[: min(spare, limit)]]]
-    done = not drain and not launch and len(nodes) == len(current) == desired and len(ready) == desired
+    updating = len(current) < len(staying)
+    room = desired + (at_once if updating else 0) - len(staying) - len(draining)
+    launch = max(0, min(desired - len(current), room))
+
+    ready, fresh = sum(node.ready for node in staying), len(current)
+    limit = at_once - len(draining) if updating else len(staying) - desired
+    drain: list[str] = []
+    for node in sorted(staying, key=lambda node: (node.current, node.ready)):
+        spare = ready > desired if node.ready else fresh > desired or not node.current
+        if spare and len(drain) < limit:
+            drain.append(node.token)
+            ready, fresh = ready - node.ready, fresh - node.current
+    done = not drain and not launch and len(nodes) == len(current) == desired == ready
     return Plan(launch, tuple(drain), done)
