@@ -18,13 +18,17 @@ KINDS = {
 
 
 class Api:
-    """`objects`: path -> object. `refuse`: (method, path) -> the Status to answer with. `requests`: what was asked."""
+    """`objects`: path -> object. `refuse`: (method, path) -> the Status to answer with. `requests`: what was asked.
+
+    `later`: path -> (seconds, parts): what a controller does to the object that long after it is applied.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.objects: dict[str, Object] = {}
         self.refuse: dict[tuple[str, str], Object] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.later: dict[str, tuple[float, Object]] = {}
         self.token = "let-me-in"
         self.version = 0
 
@@ -88,6 +92,9 @@ class Api:
         live = {**old, **body, "metadata": meta}
         if query.get("dryRun") != "All":
             self.objects[path] = live
+            if path in self.later:
+                delay, parts = self.later.pop(path)
+                threading.Timer(delay, self.change, [path], parts).start()
         return 200, live
 
 

@@ -152,20 +152,20 @@ def deployment_status(ready: int) -> dict[str, Any]:
 
 
 def test_create_waits_until_ready(k8s: Kubernetes, api: Api) -> None:
-    threading.Timer(0.2, lambda: api.change(WEB_PATH, status=deployment_status(1))).start()
+    api.later[WEB_PATH] = (0.2, {"status": deployment_status(1)})
     started = time.monotonic()
     assert made(k8s, WEB, spec={"replicas": 1}).state["status"]["availableReplicas"] == 1
-    assert 0.2 < time.monotonic() - started < 1.5
+    assert time.monotonic() - started > 0.2
 
 
 def test_not_ready_in_time_keeps_the_object_and_says_what_is_missing(k8s: Kubernetes, api: Api) -> None:
-    threading.Timer(0.1, lambda: api.change(WEB_PATH, status=deployment_status(0))).start()
+    api.later[WEB_PATH] = (0.1, {"status": deployment_status(0)})
     given = inputs(k8s, WEB, spec={"replicas": 1})
     with pytest.raises(PartialFailure) as caught:
-        k8s.create(Change(WEB, inputs=given, timeout=0.5))
+        k8s.create(Change(WEB, inputs=given, timeout=1))
     assert caught.value.id == "here/web"
     assert caught.value.state["status"] == deployment_status(0)
-    assert str(caught.value) == "Deployment here/web: not ready after 0 s: 0 of 1 replicas are available"
+    assert str(caught.value) == "Deployment here/web: not ready after 1 s: 0 of 1 replicas are available"
 
 
 def test_skip_await(k8s: Kubernetes) -> None:
@@ -259,7 +259,7 @@ def test_refresh_sees_what_others_changed_and_nothing_else(k8s: Kubernetes, api:
 
 
 def test_refresh_of_an_unready_object_keeps_state_and_inputs(k8s: Kubernetes, api: Api) -> None:
-    threading.Timer(0.1, lambda: api.change(WEB_PATH, status=deployment_status(1))).start()
+    api.later[WEB_PATH] = (0.1, {"status": deployment_status(1)})
     change = made(k8s, WEB, spec={"replicas": 1})
     api.change(WEB_PATH, status=deployment_status(0))
     with pytest.raises(PartialFailure) as caught:
@@ -320,7 +320,7 @@ def test_a_cluster_that_is_gone_is_told_once_and_clearly(api: Api, monkeypatch: 
     for _ in range(20):
         with pytest.raises(ProviderError, match=expected):
             k8s.create(change)
-    assert time.monotonic() - started < 0.3  # found out once
+    assert time.monotonic() - started < 3  # found out once: 20 times the patience would be 6 s
 
 
 def test_delete_unreachable_forgets(api: Api) -> None:
