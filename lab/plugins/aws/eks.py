@@ -283,6 +283,7 @@ TYPES = {
         paths={
             "identities": "identity.[{oidcs: [oidc]}]",
             "enabledClusterLogTypes": "logging.clusterLogging[?enabled].types[]",
+            "encryptionConfig": "encryptionConfig[0]",  # at most one: the SDK has an object
         },
         computed={
             # bootstrapClusterCreatorAdminPermissions is not in the answer: known from the inputs only.
@@ -313,6 +314,7 @@ TYPES = {
                 "taints": Inputs(required="key effect", optional="value"),
                 "nodeRepairConfig": Inputs(optional="enabled"),
             },
+            lists="taints",
             auto="nodeGroupName",
             auto_length=63,
         ),
@@ -353,6 +355,7 @@ TYPES = {
             optional="addonVersion configurationValues serviceAccountRoleArn preserve resolveConflictsOnCreate "
             "resolveConflictsOnUpdate tags region",
             blocks={"podIdentityAssociations": Inputs(required="roleArn serviceAccount")},
+            lists="podIdentityAssociations",
         ),
         create=create_addon,
         ready=settled(addon, "ACTIVE", ("CREATE_FAILED", "UPDATE_FAILED", "DELETE_FAILED")),
