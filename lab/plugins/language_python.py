@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 from google.protobuf import empty_pb2, json_format
 
+from lab.constants import CACHE
 from lab.plugins.program import REPORTED
 from lab.plugins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
 from lab.plugins.serving import serve
@@ -106,6 +107,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "parallel": request.parallel,
             "dry_run": request.dryRun,
             "root_directory": request.info.root_directory,
+            "bytecode": str(CACHE / "bytecode"),
         }
         secret_keys = json.dumps(list(request.configSecretKeys))
         process = subprocess.Popen(

@@ -25,7 +25,15 @@ def without_sdk() -> None:
         sys.modules[name] = bare
 
 
+def keep_bytecode(place: Path) -> None:
+    """Keeps compiled modules under `place`, even where PYTHONDONTWRITEBYTECODE is set: that keeps source trees clean,
+    and so does this. Compiling botocore and gRPC anew takes longer than running them."""
+    sys.pycache_prefix = str(place)
+    sys.dont_write_bytecode = False
+
+
 if __name__ == "__main__":
+    keep_bytecode(Path.home() / ".cache" / "twinplane" / "bytecode")
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     module = sys.argv.pop(1)
     if module not in WITH_SDK:

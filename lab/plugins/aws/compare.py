@@ -15,9 +15,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def project(live: Any, like: Any) -> Any:
-    """`live` with only the parts that `like` has: AWS answers with more than it was given, and with a list where Pulumi
-    has the one object that it can hold."""
-    live = _flat(live, like)
+    """`live` with only the parts that `like` has: AWS answers with more than it was given."""
     if isinstance(live, Mapping) and isinstance(like, Mapping):
         return {name: project(live[name], like[name]) for name in like if name in live}
     if isinstance(live, list) and isinstance(like, list) and len(live) == len(like):
@@ -27,16 +25,11 @@ def project(live: Any, like: Any) -> Any:
 
 def settle(live: Any, before: Any) -> Any:
     """`before` when `live` means the same: so that a refresh shows no change of order or layout."""
-    live = _flat(live, before)
     if same(project(live, before), before):
         if isinstance(live, Mapping) and isinstance(before, Mapping):
             return {name: settle(item, before.get(name)) for name, item in live.items()}
         return before if before is not None else live
     return live
-
-
-def _flat(live: Any, like: Any) -> Any:
-    return live[0] if isinstance(like, Mapping) and isinstance(live, list) and len(live) == 1 else live
 
 
 def _canonical(value: Any) -> Any:

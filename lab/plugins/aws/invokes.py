@@ -150,11 +150,17 @@ FUNCTIONS: Mapping[str, Function] = {
     "aws:index/getCallerIdentity:getCallerIdentity": Function(Inputs(optional="id"), identity),
     "aws:index/getRegion:getRegion": Function(Inputs(optional="endpoint id name region"), region),
     "aws:index/getAvailabilityZones:getAvailabilityZones": Function(
-        Inputs(optional="allAvailabilityZones excludeNames excludeZoneIds region state", blocks=FILTER),
+        Inputs(
+            optional="allAvailabilityZones excludeNames excludeZoneIds region state", blocks=FILTER, lists="filters"
+        ),
         availability_zones,
     ),
     "aws:ec2/getAmi:getAmi": Function(
-        Inputs(optional="executableUsers mostRecent nameRegex owners region tags includeDeprecated", blocks=FILTER),
+        Inputs(
+            optional="executableUsers mostRecent nameRegex owners region tags includeDeprecated",
+            blocks=FILTER,
+            lists="filters",
+        ),
         ami,
     ),
     "aws:ssm/getParameter:getParameter": Function(Inputs(required="name", optional="region withDecryption"), parameter),

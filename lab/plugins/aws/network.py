@@ -245,6 +245,7 @@ TYPES = {
             required="vpcId",
             optional="tags region",
             blocks={"routes": Inputs(optional=" ".join([*INLINE, *TARGETS]))},
+            lists="routes",
         ),
         create="create_route_table",
         result="RouteTable.RouteTableId",

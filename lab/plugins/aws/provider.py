@@ -30,6 +30,7 @@ CONFIG = Inputs(
     optional="region profile accessKey secretKey token maxRetries s3UsePathStyle skipCredentialsValidation "
     "skipMetadataApiCheck skipRegionValidation skipRequestingAccountId version",
     blocks={"endpoints": ENDPOINTS, "defaultTags": Inputs(optional="tags")},
+    lists="endpoints",
 )
 GONE = ("NotFound", "NotFoundException", "ResourceNotFoundException", "NoSuchEntity")
 
@@ -233,6 +234,7 @@ class Aws(Provider):
         if kind.service != "iam":
             live["region"] = call.region
         before = {**call.state, **call.inputs}
+        live = {name: kind.inputs.flat(name, value) for name, value in live.items()}
         live = {name: settle(value, before.get(name)) for name, value in live.items() if value is not None}
         told_once = {name: value for name, value in call.state.items() if name not in kind.inputs.names}
         outputs = {**told_once, **call.inputs, **live}

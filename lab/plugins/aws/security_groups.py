@@ -265,6 +265,7 @@ TYPES = {
             optional="namePrefix vpcId tags region",
             defaults={"description": "Managed by Pulumi", "revokeRulesOnDelete": False},
             blocks={"ingress": RULE, "egress": RULE},
+            lists="ingress egress",
             auto="name",
         ),
         create=create_group,

@@ -38,7 +38,8 @@ from lab.plugins.values import UNKNOWN, Values
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a resource type or of a block (nested object, or list of them), as blank-separated names.
+    """The inputs of a resource type or of a block (nested object, or list of them if in `lists`), as blank-separated
+    names.
 
     `auto` is the input that gets the resource's name and 7 random digits when it and `namePrefix` are absent, cut to
     `auto_length`.
@@ -48,6 +49,7 @@ class Inputs:
     optional: str = ""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     blocks: Mapping[str, "Inputs"] = field(default_factory=dict)
+    lists: str = ""
     auto: str = ""
     auto_length: int = 255
 
@@ -55,6 +57,12 @@ class Inputs:
     def names(self) -> frozenset[str]:
         auto = [self.auto] if self.auto else []
         return frozenset([*self.required.split(), *self.optional.split(), *self.defaults, *self.blocks, *auto])
+
+    def flat(self, name: str, value: Any) -> Any:
+        """`value` of AWS as the input `name` has it: AWS answers with a list where Pulumi has the one object in it."""
+        if name in self.blocks and name not in self.lists.split() and isinstance(value, list):
+            return value[0] if value else None
+        return value
 
     def failures(self, values: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, str]]:
         """(path, reason) for each unknown, missing or misshapen input."""
@@ -68,6 +76,9 @@ class Inputs:
         for name, block in self.blocks.items():
             value = values.get(name)
             if value is None or value is UNKNOWN:
+                continue
+            if isinstance(value, list) != (name in self.lists.split()):
+                yield path + name, f"must be {'a list of objects' if name in self.lists.split() else 'an object'}"
                 continue
             for index, item in enumerate(value if isinstance(value, list) else [value]):
                 place = f"{path}{name}[{index}]" if isinstance(value, list) else path + name

@@ -1,0 +1,412 @@
+"""The aws plugin against moto: every EC2 and IAM type from preview to delete, and what holds for all types."""
+
+import importlib
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from pulumi._types import resource_types
+from pulumi.runtime import rpc
+
+from lab.plugins.aws.provider import TYPES, Aws
+from lab.plugins.aws.session import Session
+from lab.plugins.aws.types import Type
+from lab.plugins.provider import Change, Invalid, PartialFailure, ProviderError, Resource
+from lab.plugins.values import UNKNOWN, Secret, known
+
+SEED = b"seed"
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    """One cloud for all tests, which make all that they use: loading botocore's models takes longer than any test."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+            environment.delenv(name, raising=False)
+        environment.setenv("AWS_REGION", "us-east-1")
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
+            yield Session({})
+
+
+@pytest.fixture
+def aws(session: Session) -> Aws:
+    return plugin(session)
+
+
+def plugin(session: Session) -> Aws:
+    """A plugin process of its own, on the same cloud."""
+    provider = Aws(lambda *_, **__: None)  # type: ignore[arg-type]
+    provider.session = session
+    return provider
+
+
+class Made:
+    """A resource as the engine would keep it."""
+
+    def __init__(self, aws: Aws, token: str, inputs: dict[str, Any], name: str = "it") -> None:
+        self.aws, self.resource = aws, Resource(f"urn:pulumi:s::p::{token}::{name}", token, name)
+        self.inputs = aws.check(self.resource, {}, inputs, secrets.token_bytes(8))
+        self.id, self.state = aws.create(Change(self.resource, inputs=self.inputs))
+
+    def change(self, **new: Any) -> Change:
+        inputs = {name: value for name, value in {**self.inputs, **new}.items() if value is not None}
+        inputs.pop("__defaults", None)
+        for name in self.inputs.get("__defaults", []):  # the program never gave them
+            inputs.pop(name) if name not in new else None
+        checked = self.aws.check(self.resource, self.inputs, inputs, SEED)
+        return Change(self.resource, self.id, checked, self.inputs, self.state)
+
+    def update(self, **new: Any) -> None:
+        change = self.change(**new)
+        self.state = self.aws.update(change)
+        self.inputs = change.inputs
+
+    def read(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        return self.aws.read(Change(self.resource, self.id, old_inputs=self.inputs, state=self.state))
+
+    def delete(self) -> None:
+        self.aws.delete(Change(self.resource, self.id, old_inputs=self.inputs, state=self.state))
+
+
+def trust(service: str = "ec2") -> str:
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": f"{service}.amazonaws.com"}}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def policy(action: str = "s3:*") -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
+
+
+class World:
+    """What resources refer to, made on demand."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self.made: dict[str, Made] = {}
+
+    def __call__(self, token: str, name: str = "it") -> Made:
+        if f"{token}{name}" not in self.made:
+            self.made[f"{token}{name}"] = Made(self.aws, token, self.inputs(token), name)
+        return self.made[f"{token}{name}"]
+
+    def inputs(self, token: str) -> dict[str, Any]:  # noqa: PLR0911, PLR0912
+        match token.split("/", maxsplit=1)[0] + ":" + token.rsplit(":", 1)[1]:
+            case "aws:ec2:Vpc":
+                return {"cidrBlock": "198.18.0.0/18", "enableDnsHostnames": True}
+            case "aws:ec2:Subnet":
+                return {"vpcId": self(VPC).id, "cidrBlock": "198.18.1.0/24", "mapPublicIpOnLaunch": True}
+            case "aws:ec2:InternetGateway":
+                return {"vpcId": self(VPC).id}
+            case "aws:ec2:RouteTable":
+                gateway = self("aws:ec2/internetGateway:InternetGateway")
+                return {"vpcId": self(VPC).id, "routes": [{"cidrBlock": "0.0.0.0/0", "gatewayId": gateway.id}]}
+            case "aws:ec2:Route":
+                gateway = self("aws:ec2/internetGateway:InternetGateway")
+                table = Made(self.aws, "aws:ec2/routeTable:RouteTable", {"vpcId": self(VPC).id}, "bare")
+                return {"routeTableId": table.id, "destinationCidrBlock": "10.0.0.0/8", "gatewayId": gateway.id}
+            case "aws:ec2:RouteTableAssociation":
+                table = self("aws:ec2/routeTable:RouteTable")
+                return {"routeTableId": table.id, "subnetId": self("aws:ec2/subnet:Subnet").id}
+            case "aws:ec2:SecurityGroup":
+                rule = {
+                    "protocol": "tcp",
+                    "fromPort": 22,
+                    "toPort": 22,
+                    "cidrBlocks": ["198.18.2.0/24", "198.18.1.0/24"],
+                }
+                return {"vpcId": self(VPC).id, "ingress": [rule]}
+            case "aws:ec2:SecurityGroupRule":
+                rule = {"type": "ingress", "protocol": "tcp", "fromPort": 443, "toPort": 443, "description": "first"}
+                return {**rule, "securityGroupId": self(GROUP).id, "cidrBlocks": ["198.18.0.0/15"]}
+            case "aws:vpc:SecurityGroupIngressRule" | "aws:vpc:SecurityGroupEgressRule":
+                rule = {"securityGroupId": self(GROUP).id, "ipProtocol": "tcp", "fromPort": 80, "toPort": 80}
+                return {**rule, "cidrIpv4": "198.18.0.0/15", "description": "web"}
+            case "aws:ec2:KeyPair":
+                key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBWHkMaEDtlVNr1XU1VBXKOeVjjSTyE+1EpMH9AsxYfB a@b"
+                return {"publicKey": key}
+            case "aws:ec2:Instance":
+                return {
+                    "ami": "ami-12c6146b",
+                    "instanceType": "t3.medium",
+                    "subnetId": self("aws:ec2/subnet:Subnet").id,
+                    "privateIp": "198.18.1.10",
+                    "keyName": self("aws:ec2/keyPair:KeyPair").id,
+                    "vpcSecurityGroupIds": [self(GROUP).id],
+                    "iamInstanceProfile": self("aws:iam/instanceProfile:InstanceProfile").id,
+                    "userData": "#cloud-config",
+                    "metadataOptions": {"httpTokens": "required", "httpPutResponseHopLimit": 2},
+                    "rootBlockDevice": {"volumeSize": 20, "volumeType": "gp3"},
+                    "sourceDestCheck": False,
+                }
+            case "aws:ec2:LaunchTemplate":
+                device = {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 20, "encrypted": "true"}}
+                return {"instanceType": "t3.medium", "blockDeviceMappings": [device]}
+            case "aws:iam:Role":
+                return {"assumeRolePolicy": trust(), "description": "first"}
+            case "aws:iam:RolePolicy":
+                return {"role": self("aws:iam/role:Role").id, "policy": policy()}
+            case "aws:iam:RolePolicyAttachment":
+                arn = "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy"
+                return {"role": self("aws:iam/role:Role").id, "policyArn": arn}
+            case "aws:iam:InstanceProfile":
+                return {"role": self("aws:iam/role:Role").id}
+            case "aws:iam:Policy":
+                return {"policy": policy()}
+        raise AssertionError(f"no inputs for {token}: add them here")
+
+
+VPC = "aws:ec2/vpc:Vpc"
+GROUP = "aws:ec2/securityGroup:SecurityGroup"
+#: Type -> an input that changes in place.
+UPDATES: dict[str, dict[str, Any]] = {
+    VPC: {"enableDnsHostnames": False},
+    "aws:ec2/subnet:Subnet": {"mapPublicIpOnLaunch": False},
+    GROUP: {"ingress": [{"protocol": "tcp", "fromPort": 23, "toPort": 23, "cidrBlocks": ["198.18.1.0/24"]}]},
+    "aws:ec2/routeTable:RouteTable": {"routes": []},
+    "aws:ec2/securityGroupRule:SecurityGroupRule": {"description": "second"},
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": {"toPort": 81},
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": {"cidrIpv4": "198.19.0.0/16"},
+    "aws:ec2/instance:Instance": {"sourceDestCheck": True, "instanceType": "t3.large"},
+    "aws:ec2/launchTemplate:LaunchTemplate": {"instanceType": "t3.large"},
+    "aws:iam/role:Role": {"description": "second", "assumeRolePolicy": trust("eks")},
+    "aws:iam/rolePolicy:RolePolicy": {"policy": policy("ec2:*")},
+    "aws:iam/policy:Policy": {"policy": policy("ec2:*")},
+}
+HERE = [token for token, kind in TYPES.items() if kind.service != "eks"]
+
+
+def sdk_takes(token: str, state: dict[str, Any]) -> None:
+    """The SDK can make its own types of the outputs. If not, a program that refers to the resource waits for ever."""
+    _, module, name = token.split(":")
+    kind = getattr(importlib.import_module(f"pulumi_aws.{module.split('/')[0]}"), name)
+    types = resource_types(kind)
+    for output, value in state.items():
+        rpc.translate_output_properties(value, lambda text: text, types.get(output), True)
+
+
+@pytest.mark.parametrize("token", HERE)
+def test_life_of_a_resource(aws: Aws, token: str) -> None:
+    world = World(aws)
+    inputs = world.inputs(token)
+    resource = Resource(f"urn:pulumi:s::p::{token}::it", token, "it")
+    checked = aws.check(resource, {}, inputs, SEED)
+    _, preview = aws.create(Change(resource, inputs=checked, preview=True))
+
+    it = Made(aws, token, inputs)
+    assert set(it.state) <= set(preview) | set(TYPES[token].inputs.names), "a preview announces every output"
+    for name, value in inputs.items():
+        assert it.state[name] == value or isinstance(value, dict), name
+    assert not aws.diff(it.change()).changed, "the same inputs change nothing"
+    assert it.read() == (it.inputs, it.state), "a refresh finds no drift"
+
+    if new := UPDATES.get(token):
+        diff = aws.diff(it.change(**new))
+        assert (sorted(diff.changed), list(diff.replaces)) == (sorted(new), [])
+        it.update(**new)
+        assert not aws.diff(it.change()).changed
+        assert it.read() == (it.inputs, it.state)
+        for name, value in new.items():
+            assert it.state[name] == value
+
+    sdk_takes(token, it.state)
+    it.delete()
+    assert it.read() is None
+    it.delete()
+
+
+#: moto keeps the tags that a launch template was made with.
+RETAGGED = [token for token in HERE if TYPES[token].tagging and "launchTemplate" not in token]
+
+
+@pytest.mark.parametrize("token", RETAGGED)
+def test_tags_with_default_tags(aws: Aws, token: str) -> None:
+    aws.default_tags = {"team": "platform", "env": "lab"}
+    it = Made(aws, token, {**World(aws).inputs(token), "tags": {"a": "1", "env": "own"}})
+    assert it.state["tags"] == {"a": "1", "env": "own"}
+    assert it.state["tagsAll"] == {"a": "1", "env": "own", "team": "platform"}
+    assert list(aws.diff(it.change(tags={"b": "2"})).changed) == ["tags"]
+    assert not aws.diff(it.change(tags={"b": "2"})).replaces
+    it.update(tags={"b": "2"})
+    assert it.state["tagsAll"] == {"b": "2", "team": "platform", "env": "lab"}
+    assert it.read() == (it.inputs, it.state)
+    aws.default_tags = {"team": "other"}
+    assert list(aws.diff(it.change()).changed) == ["tagsAll"]
+    it.update()
+    assert it.state["tagsAll"] == {"b": "2", "team": "other"}
+
+
+def test_what_no_update_covers_makes_a_new_resource(aws: Aws) -> None:
+    vpc = Made(aws, VPC, {"cidrBlock": "198.18.0.0/18"})
+    diff = aws.diff(vpc.change(cidrBlock="198.18.64.0/18", enableDnsSupport=False))
+    assert (list(diff.changed), list(diff.replaces)) == (["cidrBlock", "enableDnsSupport"], ["cidrBlock"])
+    assert list(aws.diff(vpc.change(cidrBlock=UNKNOWN)).replaces) == ["cidrBlock"]
+
+
+def test_user_data_replaces_only_when_asked(aws: Aws) -> None:
+    it = Made(aws, "aws:ec2/instance:Instance", World(aws).inputs("aws:ec2/instance:Instance"))
+    assert not aws.diff(it.change(userData="other")).replaces
+    assert list(aws.diff(it.change(userData="other", userDataReplaceOnChange=True)).replaces) == ["userData"]
+
+
+def test_what_aws_chose_is_no_change_when_it_is_given_or_left_out(aws: Aws) -> None:
+    world = World(aws)
+    subnet = world("aws:ec2/subnet:Subnet")
+    zone = subnet.state["availabilityZone"]
+    assert not aws.diff(subnet.change(availabilityZone=zone)).changed
+    assert list(aws.diff(subnet.change(availabilityZone="us-east-1f")).replaces) == ["availabilityZone"]
+
+
+def test_automatic_names(aws: Aws) -> None:
+    role = Made(aws, "aws:iam/role:Role", {"assumeRolePolicy": trust()}, "worker")
+    assert role.id.startswith("worker-")
+    assert len(role.id) == len("worker-") + 7
+    assert role.change().inputs["name"] == role.id, "kept from then on"
+    prefixed = Made(aws, "aws:iam/role:Role", {"assumeRolePolicy": trust(), "namePrefix": "tp-"}, "worker")
+    assert prefixed.id.startswith("tp-")
+    long = Made(aws, "aws:iam/role:Role", {"assumeRolePolicy": trust()}, "w" * 80)
+    assert len(long.id) == 64
+
+
+def test_own_name_is_freed_before_it_is_used_again(aws: Aws) -> None:
+    named = Made(aws, "aws:iam/role:Role", {"assumeRolePolicy": trust(), "name": secrets.token_hex(4)})
+    assert aws.diff(named.change(path="/x/")).delete_first
+    automatic = Made(aws, "aws:iam/role:Role", {"assumeRolePolicy": trust()})
+    assert not aws.diff(automatic.change(path="/x/")).delete_first
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs", "failure"),
+    [
+        (VPC, {"cidrBlok": "x"}, ("cidrBlok", "did you mean cidrBlock?")),
+        ("aws:ec2/subnet:Subnet", {}, ("vpcId", "is required")),
+        ("aws:ec2/instance:Instance", {"ami": "a", "instanceType": "b", "metadataOptions": {"tokens": 1}},
+         ("metadataOptions.tokens", "is no input")),
+        (GROUP, {"ingress": [{"protocol": "tcp", "fromPort": 1, "toPort": 2, "port": 1}]},
+         ("ingress[0].port", "is no input")),
+    ],
+)  # fmt: skip
+def test_wrong_inputs_are_named(aws: Aws, token: str, inputs: dict[str, Any], failure: tuple[str, str]) -> None:
+    with pytest.raises(Invalid) as told:
+        aws.check(Resource("urn", token, "it"), {}, inputs, SEED)
+    path, reason = told.value.failures[0]
+    assert path == failure[0]
+    assert failure[1] in reason
+
+
+def test_unknown_types_functions_and_configuration_are_errors(aws: Aws) -> None:
+    with pytest.raises(Invalid, match="aws:sqs/queue:Queue is no resource type that the lab's aws plugin knows"):
+        aws.check(Resource("urn", "aws:sqs/queue:Queue", "q"), {}, {}, SEED)
+    with pytest.raises(Invalid, match="unknown function aws:ec2/getVpn:getVpn"):
+        aws.invoke("aws:ec2/getVpn:getVpn", {})
+    with pytest.raises(Invalid, match=r"aws:endpoint: .*did you mean endpoints\?"):
+        aws.check_config({"endpoint": "x"})
+    with pytest.raises(Invalid, match=r"aws:endpoints\[0\]\.ec3"):
+        aws.check_config({"endpoints": '[{"ec3": "http://127.0.0.1"}]'})
+
+
+def test_an_aws_error_tells_what_was_done_to_what(aws: Aws) -> None:
+    with pytest.raises(
+        ProviderError, match=r"creating aws:ec2/subnet:Subnet it: InvalidVpcID.NotFound: .*CreateSubnet"
+    ):
+        Made(aws, "aws:ec2/subnet:Subnet", {"vpcId": "vpc-12345678", "cidrBlock": "198.18.1.0/24"})
+
+
+def test_what_was_made_before_a_failure_stays_in_the_state(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = TYPES[VPC]
+
+    def never(_: Any) -> None:
+        raise ProviderError("not within the time given")
+
+    monkeypatch.setitem(TYPES, VPC, Type(**{**vars_of(kind), "ready": never}))  # type: ignore[misc]
+    with pytest.raises(PartialFailure, match=r"creating aws:ec2/vpc:Vpc it: not within") as told:
+        Made(aws, VPC, {"cidrBlock": "198.18.0.0/18"})
+    assert told.value.id.startswith("vpc-")
+    assert told.value.state["cidrBlock"] == "198.18.0.0/18"
+
+
+def vars_of(kind: Type) -> dict[str, Any]:
+    return {name: getattr(kind, name) for name in Type.__dataclass_fields__}
+
+
+def test_instance_of_an_interrupted_run_is_found_again(aws: Aws) -> None:
+    inputs = World(aws).inputs("aws:ec2/instance:Instance")
+    first = Made(aws, "aws:ec2/instance:Instance", inputs)
+    again = plugin(aws.session)
+    assert Made(again, "aws:ec2/instance:Instance", inputs).id == first.id
+    # In a run that knows the resource from the state, the same inputs mean a replacement, which is another instance.
+    del inputs["privateIp"]
+    other = Made(again, "aws:ec2/instance:Instance", inputs)
+    other.change()
+    assert Made(again, "aws:ec2/instance:Instance", inputs).id != other.id
+
+
+def test_secret_inputs_reach_aws_and_unknown_ones_stay_unknown(aws: Aws) -> None:
+    resource = Resource("urn", "aws:ec2/subnet:Subnet", "it")
+    inputs = aws.check(resource, {}, {"vpcId": UNKNOWN, "cidrBlock": "198.18.1.0/24", "tags": UNKNOWN}, SEED)
+    resource_id, outputs = aws.create(Change(resource, inputs=inputs, preview=True))
+    assert resource_id == ""
+    assert outputs["cidrBlock"] == "198.18.1.0/24"
+    assert not any(known(outputs[name]) for name in ("vpcId", "arn", "tagsAll", "availabilityZone"))
+
+
+def test_import_takes_inputs_from_aws(aws: Aws) -> None:
+    vpc = Made(aws, VPC, {"cidrBlock": "198.18.0.0/18", "tags": {"a": "b"}})
+    found = aws.read(Change(vpc.resource, vpc.id))
+    assert found is not None
+    assert found[0]["cidrBlock"] == "198.18.0.0/18"
+    assert found[0]["tags"] == {"a": "b"}
+
+
+def test_drift_is_found_and_put_right(aws: Aws) -> None:
+    vpc = Made(aws, VPC, {"cidrBlock": "198.18.0.0/18", "enableDnsHostnames": True})
+    aws.session.client("ec2").modify_vpc_attribute(VpcId=vpc.id, EnableDnsHostnames={"Value": False})
+    found = vpc.read()
+    assert found is not None
+    assert found[0]["enableDnsHostnames"] is False
+    change = Change(vpc.resource, vpc.id, vpc.inputs, *found)
+    assert list(aws.diff(change).changed) == ["enableDnsHostnames"]
+    assert aws.update(change)["enableDnsHostnames"] is True
+
+
+def test_many_at_once(aws: Aws) -> None:
+    made: list[Made] = []
+    threads = [
+        threading.Thread(target=lambda n=n: made.append(Made(aws, VPC, {"cidrBlock": f"10.{n}.0.0/16"}, f"v{n}")))
+        for n in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({vpc.id for vpc in made}) == 16
+
+
+def test_functions(aws: Aws) -> None:
+    assert aws.invoke("aws:index/getCallerIdentity:getCallerIdentity", {})["accountId"] == "123456789012"
+    assert aws.invoke("aws:index/getRegion:getRegion", {})["region"] == "us-east-1"
+    assert aws.invoke("aws:index/getPartition:getPartition", {})["dnsSuffix"] == "amazonaws.com"
+    zones = aws.invoke("aws:index/getAvailabilityZones:getAvailabilityZones", {"excludeNames": ["us-east-1a"]})
+    assert zones["names"][0] == "us-east-1b"
+    aws.session.client("ssm").put_parameter(Name="/x", Value="v", Type="String")
+    found = aws.invoke("aws:ssm/getParameter:getParameter", {"name": "/x"})
+    assert found["value"] == Secret("v")
+    assert found["insecureValue"] == "v"
+    with pytest.raises(Invalid, match="name is required"):
+        aws.invoke("aws:ssm/getParameter:getParameter", {})
+
+
+def test_one_image_or_an_error(aws: Aws) -> None:
+    image = {"owners": ["amazon"], "filters": [{"name": "name", "values": ["amzn2-ami-hvm-2.0*"]}]}
+    with pytest.raises(ProviderError, match="no image matches"):
+        aws.invoke("aws:ec2/getAmi:getAmi", {"owners": ["self"]})
+    newest = aws.invoke("aws:ec2/getAmi:getAmi", {**image, "filters": [], "mostRecent": True})
+    assert newest["id"] == newest["imageId"]
+    assert newest["architecture"]
+    with pytest.raises(ProviderError, match="images match: narrow"):
+        aws.invoke("aws:ec2/getAmi:getAmi", {"owners": ["amazon"]})
