@@ -19,6 +19,8 @@ from lab.aws.journal import Journal
 @contextmanager
 def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     """-> a front with its state below `state`; moto is as it was before when it ends."""
+    # AWS's thousand policies take a second each time, and no test of this process asks for one.
+    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
     moto_api_backend.reset()
     monkeypatch.setattr(constants, "STATE", state)
     monkeypatch.setattr(moto.ec2.models.instances, "InstanceState", moto.ec2.models.instances.InstanceState)
