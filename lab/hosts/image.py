@@ -103,6 +103,7 @@ def ensure(release: str, progress: Callable[[str], None] = print) -> Path:
         _finish(root, release)
         root.rename(image)
         shutil.rmtree(partial)
+        _prune()
         progress(f"image debian-12 {release}: ready")
     return image
 
@@ -125,6 +126,14 @@ def recipe() -> str:
         if file.is_file():
             parts += [str(file.relative_to(ROOTFS)).encode(), file.read_bytes()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+
+
+def _prune() -> None:
+    """Removes images of other recipes that no host lies on. The machine keeps two, not one for each change."""
+    used = "".join(spec.read_text() for spec in (STATE / "hosts").glob("*/spec.json"))
+    for old in IMAGES.glob("debian-12-*"):
+        if not old.name.endswith(recipe()) and str(old) not in used:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _finish(root: Path, release: str) -> None:
