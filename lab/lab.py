@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab import constants, supervisor, toolchain
+from lab import constants, stack_files, supervisor, toolchain
 from lab.aws import api
 from lab.hosts import apt_proxy, image, kernel, network, packages
 from lab.hosts.host import Host
@@ -83,6 +83,7 @@ def down(progress: Progress) -> None:
         subprocess.run(["umount", "--lazy", str(mount)], check=False)
     if left := mounts():
         raise Failed(f"{left[0]} is still mounted: unmount it, then run `twinplane lab down` again")
+    stack_files.reset()
     if constants.STATE.exists():
         shutil.rmtree(constants.STATE)
     progress("lab: down")
