@@ -143,3 +143,11 @@ def test_mirrors_are_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", finished(stdout=listed))
     with pytest.raises(UsageError, match=r"no mirror of bookworm-security \(main\)"):
         apt_proxy.mirrors()
+
+
+def test_another_program_on_the_proxys_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apt_proxy, "_answers", lambda: True)
+    monkeypatch.setattr(apt_proxy.supervisor, "alive", lambda _: False)
+    monkeypatch.setattr(apt_proxy.supervisor, "child", lambda _: None)
+    with pytest.raises(UsageError, match="port 3142 is taken"):
+        apt_proxy.up()

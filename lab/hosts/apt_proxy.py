@@ -19,9 +19,16 @@ SUITES = {"bookworm": "debian", "bookworm-security": "debian-security"}
 
 
 def up() -> None:
-    """Starts the proxy under a supervisor and waits until it answers, 10 s at most. Needs the network. Idempotent."""
+    """Starts the proxy under a supervisor and waits until it answers, 10 s at most. Needs the network. Idempotent.
+
+    Raises UsageError when another program has the port, or the machine has no mirror of Debian 12.
+    """
     if supervisor.alive(NAME) and _answers():
         return
+    if supervisor.child(NAME) is None and _answers():
+        raise UsageError(
+            f"port {APT_PROXY_PORT} is taken: `ss -ltnp sport = :{APT_PROXY_PORT}` shows by whom; stop that"
+        )
     directory = STATE / NAME
     directory.mkdir(parents=True, exist_ok=True)
     (CACHE / "apt").mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -181,7 +182,8 @@ class Host:
         shutil.rmtree(self.directory.with_name(f".{self.name}"), ignore_errors=True)
         if self.directory.exists():
             (self.directory / "spec.json").unlink(missing_ok=True)
-            shutil.rmtree(self.directory)
+            with suppress(FileNotFoundError):  # Someone else deletes it too.
+                shutil.rmtree(self.directory)
         self.console.unlink(missing_ok=True)
         supervisor.pid_file(self.unit).with_suffix(".lock").unlink(missing_ok=True)
 

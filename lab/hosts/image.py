@@ -53,8 +53,19 @@ deb {apt_proxy.URL}/debian bookworm-updates main
 deb {apt_proxy.URL}/debian-security bookworm-security main
 """
 
-#: A namespace of its own for mounts and processes: both end with the build, however it ends.
-ISOLATED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private")
+#: A namespace of its own for mounts and processes: both end with the build, and the build with this process.
+ISOLATED = (
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--propagation",
+    "private",
+)
 #: $1 directory, $2 mirror, $3 packages.
 DEBOOTSTRAP = 'exec debootstrap --variant=minbase --include="$3" bookworm "$1" "$2"'
 #: $1 lower, $2 upper, $3 work, $4 mount point.

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import supervisor
-from lab.constants import BASE_RELEASE, BRIDGE, FABRIC, UPDATED_RELEASE
+from lab.constants import BASE_RELEASE, BRIDGE, FABRIC, PROJECT, UPDATED_RELEASE
 from lab.hosts import apt_proxy, network
 from lab.hosts.cgroup import Cgroup
 from lab.hosts.host import Host
@@ -263,6 +264,16 @@ def test_delete_leaves_nothing_even_while_booting(hosts: list[Host]) -> None:
     time.sleep(0.3)
     host.delete()
     assert (host.state, traces("test-1")) == ("absent", "")
+
+
+def test_a_killed_image_build_leaves_no_process() -> None:
+    build = "from lab.hosts import image; image._run('exec sleep 4242')"
+    builder = subprocess.Popen([sys.executable, "-c", build], cwd=PROJECT)
+    shown = ["pgrep", "--full", "--exact", "sleep 4242"]
+    until(lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 0)
+    builder.kill()
+    builder.wait()
+    until(lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 1, timeout=5)
 
 
 def test_the_bridge_belongs_to_nobody_outside() -> None:
