@@ -36,12 +36,18 @@ options:
     type: str
 """
 
+LARGE = 1 << 20
+
 
 def text(path: Path) -> str | None:
     """-> what a file says, or where a link points; None if it is missing."""
     if path.is_symlink():
         return f"-> {path.readlink()}"
-    return path.read_text(errors="replace") if path.is_file() else None
+    if not path.is_file():
+        return None
+    # No file of ours is that large: a program in its place is only named, not read into the answer.
+    size = path.stat().st_size
+    return path.read_text(errors="replace") if size < LARGE else f"({size} bytes)"
 
 
 def differs(entry: dict[str, Any]) -> bool:

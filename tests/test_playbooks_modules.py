@@ -1,0 +1,288 @@
+"""The playbooks' own modules, run in this process with files, servers and units of the test's own."""
+
+import hashlib
+import importlib.util
+import io
+import json
+import sys
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
+Run = Callable[..., dict[str, Any]]
+
+
+def load(path: str, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, PLAYBOOKS / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """-> a module of the library, loaded as Ansible would."""
+    name = "ansible.module_utils.debian"
+    monkeypatch.setitem(sys.modules, name, load("module_utils/debian.py", name))
+    return lambda name: load(f"library/{name}.py", f"library_{name}")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a module with arguments. -> what it answers."""
+
+    def call(loaded: ModuleType, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        capsys.readouterr()
+        with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+            loaded.main()
+        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return answer
+
+    return call
+
+
+class TestFiles:
+    def test_writes_once_and_shows_the_difference(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path
+    ) -> None:
+        files = module("files")
+        path, link = tmp_path / "new" / "a", tmp_path / "b"
+        wanted = [{"path": str(path), "content": "one\n", "mode": "0600"}, {"path": str(link), "link": str(path)}]
+        dry = run(files, check=True, files=wanted)
+        assert dry["changed"]
+        assert not path.exists()
+        answer = run(files, files=wanted)
+        assert answer["written"] == [str(path), str(link)]
+        assert (answer["diff"][0]["before"], answer["diff"][0]["after"]) == ("", "one\n")
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert link.read_text() == "one\n"
+        assert not run(files, files=wanted)["changed"]
+        assert not run(files, check=True, files=wanted)["changed"]
+
+    @pytest.mark.parametrize("spoil", [lambda p: p.write_text("two"), lambda p: p.chmod(0o666), lambda p: p.unlink()])
+    def test_what_differs_is_put_right(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path, spoil: Callable[[Path], None]
+    ) -> None:
+        files, path = module("files"), tmp_path / "a"
+        wanted = [{"path": str(path), "content": "one"}]
+        run(files, files=wanted)
+        spoil(path)
+        assert run(files, files=wanted)["changed"]
+        assert path.read_text() == "one"
+        assert path.stat().st_mode & 0o777 == 0o644
+
+    def test_a_program_in_the_place_of_a_link_is_not_read_into_the_answer(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "kubelet"
+        path.write_bytes(bytes(2 << 20))
+        answer = run(module("files"), files=[{"path": str(path), "link": "/opt/kubelet"}])
+        assert answer["diff"][0]["before"] == "(2097152 bytes)"
+        assert str(path.readlink()) == "/opt/kubelet"
+
+    def test_a_file_that_is_refused_changes_nothing(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "a"
+        path.write_text("good")
+        wanted = [{"path": str(path), "content": "bad", "validate": "grep -q good %s"}]
+        assert run(module("files"), files=wanted)["failed"]
+        assert path.read_text() == "good"
+        assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.parametrize(
+        "case",
+        [
+            ({}, False),
+            ({"ActiveState": "inactive"}, True),
+            ({"ActiveState": "failed"}, True),
+            ({"UnitFileState": "disabled"}, True),
+            ({"ActiveEnterTimestampMonotonic": "1"}, True),  # runs since before the file was written
+            ({"ActiveState": "inactive", "ConditionResult": "no"}, False),
+            ({"ActiveState": "inactive", "ConditionResult": "no", "ConditionTimestampMonotonic": "0"}, True),
+        ],
+    )
+    def test_the_unit_restarts_when_it_is_not_current(
+        self,
+        module: Callable[[str], ModuleType],
+        run: Run,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        case: tuple[dict[str, str], bool],
+    ) -> None:
+        shown, restarts = case
+        files, path = module("files"), tmp_path / "a"
+        path.write_text("one")
+        later = str(int(files.time.monotonic() * 1e6) + 60_000_000)
+        properties = {
+            "ActiveState": "active",
+            "UnitFileState": "enabled",
+            "ActiveEnterTimestampMonotonic": later,
+            "ConditionTimestampMonotonic": later,
+            "ConditionResult": "yes",
+            **shown,
+        }
+        called: list[str] = []
+
+        def systemctl(*argv: str) -> str:
+            called.append(argv[1])
+            return "\n".join(f"{name}={value}" for name, value in properties.items())
+
+        monkeypatch.setattr(files, "run", systemctl)
+        wanted = [{"path": str(path), "content": "one"}]
+        assert run(files, check=True, files=wanted, unit="a.service")["restarted"] is restarts
+        assert called == ["show"]
+        assert run(files, files=wanted, unit="a.service")["changed"] is restarts
+        assert ("restart" in called) is restarts
+        assert ("enable" in called) is (properties["UnitFileState"] == "disabled")
+
+
+class TestDownload:
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+        folder = tmp_path / "served"
+        folder.mkdir()
+
+        class Quiet(SimpleHTTPRequestHandler):
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as serving:
+            threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True).start()
+            yield f"http://127.0.0.1:{serving.server_port}", folder
+            serving.shutdown()
+
+    def publish(self, folder: Path, name: str, content: bytes) -> None:
+        (folder / name).write_bytes(content)
+        (folder / f"{name}.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
+
+    def test_files_and_archives_arrive_once(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path, server: tuple[str, Path]
+    ) -> None:
+        url, folder = server
+        self.publish(folder, "tool", b"#!/bin/sh\n")
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+            tar.add(folder / "tool", "bin/tool")
+        self.publish(folder, "all.tar.gz", archive.getvalue())
+        wanted = [
+            {"url": f"{url}/tool", "checksum": ".sha256", "path": str(tmp_path / "opt" / "tool")},
+            {"url": f"{url}/all.tar.gz", "checksum": ".sha256", "unpack": str(tmp_path / "opt" / "all")},
+        ]
+        download = module("download")
+        assert run(download, check=True, files=wanted)["changed"]
+        assert not (tmp_path / "opt").exists()
+        assert run(download, files=wanted)["changed"]
+        assert (tmp_path / "opt" / "tool").stat().st_mode & 0o777 == 0o755
+        assert (tmp_path / "opt" / "all" / "bin" / "tool").read_bytes() == b"#!/bin/sh\n"
+        for file in folder.iterdir():
+            file.unlink()
+        assert not run(download, files=wanted)["changed"]
+        assert {path.name for path in (tmp_path / "opt").iterdir()} == {"tool", "all"}
+
+    def test_a_wrong_checksum_leaves_nothing(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path, server: tuple[str, Path]
+    ) -> None:
+        url, folder = server
+        self.publish(folder, "tool", b"one")
+        (folder / "tool").write_bytes(b"other")
+        wanted = [{"url": f"{url}/tool", "checksum": ".sha256", "path": str(tmp_path / "opt" / "tool")}]
+        answer = run(module("download"), files=wanted)
+        assert answer["failed"]
+        assert f"{url}/tool: SHA-256 is " in answer["msg"]
+        assert list((tmp_path / "opt").iterdir()) == []
+
+    def test_a_missing_file_is_named(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path, server: tuple[str, Path]
+    ) -> None:
+        wanted = [{"url": f"{server[0]}/none", "checksum": ".sha256", "path": str(tmp_path / "tool")}]
+        assert run(module("download"), files=wanted)["msg"] == f"{server[0]}/none.sha256: HTTP 404"
+
+
+class TestMachine:
+    SHOWN = json.dumps([{"ifname": "host0", "mtu": 9001, "addr_info": [{"local": "10.0.0.1"}]}])
+
+    @pytest.fixture
+    def machine(self, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+        loaded = module("machine")
+        system = {"ID": "debian", "VERSION_ID": "12", "PRETTY_NAME": "Debian GNU/Linux 12 (bookworm)"}
+        monkeypatch.setattr(loaded.platform, "freedesktop_os_release", lambda: system)
+        monkeypatch.setattr(loaded.platform, "machine", lambda: "x86_64")
+        answers = {"ip": self.SHOWN, "dpkg-query": "installed runc\nconfig-files socat\n"}
+
+        class Done:
+            def __init__(self, argv: list[str]) -> None:
+                self.stdout = answers[argv[0]]
+
+        monkeypatch.setattr(loaded.subprocess, "run", lambda argv, **_: Done(argv))
+        return loaded
+
+    def test_says_what_is_missing_and_the_packet_size(self, machine: ModuleType, run: Run) -> None:
+        answer = run(machine, address="10.0.0.1", packages=["runc", "socat", "conntrack"])
+        assert answer["missing"] == ["conntrack", "socat"]
+        assert answer["mtu"] == 9001
+        assert not answer["changed"]
+
+    def test_another_address_is_refused(self, machine: ModuleType, run: Run) -> None:
+        assert "10.0.0.2" in run(machine, address="10.0.0.2", packages=[])["msg"]
+
+    def test_another_system_is_refused(self, machine: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        system = {"ID": "ubuntu", "VERSION_ID": "24.04", "PRETTY_NAME": "Ubuntu 24.04"}
+        monkeypatch.setattr(machine.platform, "freedesktop_os_release", lambda: system)
+        assert run(machine, address="10.0.0.1", packages=[])["msg"].startswith("this is Ubuntu 24.04")
+
+
+class TestNodeFacts:
+    def test_static_pods_are_read_from_their_manifests(
+        self, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        facts = module("node_facts")
+        monkeypatch.setattr(facts, "MANIFESTS", tmp_path)
+        (tmp_path / "etcd.yaml").write_text("spec:\n  containers:\n  - name: etcd\n    image: registry/etcd:3.6.8-0\n")
+        assert facts.static_pods() == {"etcd": "registry/etcd:3.6.8-0"}
+
+    @pytest.mark.parametrize(
+        ("cgroup", "unit", "by"),
+        [
+            ("0::/system.slice/kubelet.service\n", "kubelet.service", "systemd, unit kubelet.service"),
+            ("3:cpu:/x\n1:name=systemd:/system.slice/etcd.service\n", "etcd.service", "systemd, unit etcd.service"),
+            ("0::/kubepods.slice/pod1/cri-x.scope\n", "kubelet.service", "kubelet, from a static pod manifest"),
+            ("1:name=systemd:/user.slice/session-1.scope\n", "", ""),
+        ],
+    )
+    def test_who_restarts_a_process_comes_from_its_cgroup(
+        self, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, cgroup: str, unit: str, by: str
+    ) -> None:
+        facts = module("node_facts")
+        monkeypatch.setattr(
+            facts, "read", lambda path: cgroup if str(path).endswith("cgroup") else "1 (x) T" + " 0" * 40
+        )
+        monkeypatch.setattr(facts, "version", lambda _: "1.36.3")
+        found = facts.process(1, "etcd", {"etcd": "image"})
+        assert (found["unit"], found["restarted_by"], found["state"]) == (unit, by, "T")
+
+
+def test_pending_updates_keeps_security_apart(
+    module: Callable[[str], ModuleType], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates = module("pending_updates")
+    known = [
+        {"package": "openssl", "installed": "1", "candidate": "2", "security": True},
+        {"package": "vim", "installed": "1", "candidate": "3", "security": False},
+    ]
+    monkeypatch.setattr(updates, "refresh", lambda: None)
+    monkeypatch.setattr(updates, "pending", lambda: known)
+    answer = run(updates)
+    assert answer["security"] == ["openssl=2"]
+    assert answer["updates"] == known

@@ -1,0 +1,176 @@
+"""The runner, with real ansible-playbook on this machine in place of remote ones."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_twinplane_inventory import MACHINES
+from twinplane import ansible, ssh
+from twinplane.errors import UsageError
+
+PLAY = "- hosts: kubernetes\n  connection: local\n  become: false\n  gather_facts: false\n  tasks:\n"
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("key") / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path.read_text()
+
+
+@pytest.fixture
+def request_(key: str) -> dict[str, Any]:
+    return {"machines": MACHINES[:2], "sshUser": "admin", "sshPrivateKey": key, "variables": {"secret": "hunter2"}}
+
+
+@pytest.fixture
+def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own folder of playbooks; every machine answers by SSH."""
+    folder = tmp_path / "playbooks"
+    folder.mkdir()
+    (tmp_path / "ansible.cfg").write_text(
+        f"[defaults]\ninterpreter_python = {sys.executable}\nremote_tmp = {tmp_path}\n"
+    )
+    monkeypatch.setattr(ansible, "PLAYBOOKS", folder)
+    monkeypatch.setattr(ssh, "wait", lambda *_: {})
+    return folder
+
+
+def test_progress_stats_and_what_the_playbook_hands_out(playbooks: Path, request_: dict[str, Any]) -> None:
+    (playbooks / "site.yml").write_text(
+        PLAY
+        + "    - name: Set\n      ansible.builtin.set_fact: {a: 1}\n      changed_when: true\n"
+        + "    - name: Hand out\n      ansible.builtin.set_stats: {data: {kubeconfig: '{{ secret }}'}}\n"
+        + "      no_log: true\n      when: inventory_hostname == 'control-plane-1'\n"
+    )
+    lines: list[str] = []
+    result = ansible.run("site", request_, lines.append)
+    assert result.ok
+    assert result.failures == []
+    assert result.kubeconfig == "hunter2"
+    assert result.stats["control-plane-1"] == {"ok": 2, "changed": 1, "unreachable": 0, "failures": 0, "skipped": 0}
+    assert result.stats["worker-2"]["skipped"] == 1
+    shown = "\n".join(lines)
+    assert "worker-2" in shown
+    assert "changed  Set" in shown
+    assert "hunter2" not in shown
+
+
+def test_a_failure_is_one_line_with_host_task_and_reason(playbooks: Path, request_: dict[str, Any]) -> None:
+    (playbooks / "site.yml").write_text(
+        PLAY + "    - name: Break\n      ansible.builtin.fail: {msg: 'no\n\n        disk'}\n"
+    )
+    result = ansible.run("site", request_)
+    assert not result.ok
+    assert "control-plane-1: Break: no disk" in result.failures
+
+
+def test_a_playbook_that_cannot_start_says_why(playbooks: Path, request_: dict[str, Any]) -> None:
+    (playbooks / "site.yml").write_text("- hosts: kubernetes\n  roles: [nowhere]\n")
+    result = ansible.run("site", request_)
+    assert not result.ok
+    assert "nowhere" in result.failures[0]
+
+
+def test_secrets_are_in_no_argv_and_gone_afterwards(playbooks: Path, request_: dict[str, Any], tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    (playbooks / "site.yml").write_text(
+        PLAY + f"    - ansible.builtin.shell: cat /proc/[0-9]*/cmdline > {seen}; ls -d /dev/shm/twinplane-* >> {seen}\n"
+    )
+    assert ansible.run("site", request_).ok
+    text = seen.read_text(errors="replace")
+    assert "hunter2" not in text
+    assert "PRIVATE KEY" not in text
+    folders = [Path(line) for line in text.split("\0")[-1].splitlines() if line.startswith("/dev/shm/twinplane-")]
+    assert folders
+    assert not any(folder.exists() for folder in folders if str(ansible.os.getpid()) in folder.name)
+
+
+def test_a_silent_machine_stops_site_and_is_left_out_of_facts(
+    playbooks: Path, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "wait", lambda *_: {"worker-2": "worker-2 at 203.0.113.3: no SSH"})
+    with pytest.raises(UsageError, match="worker-2 at 203"):
+        ansible.run("site", request_)
+    (playbooks / "facts.yml").write_text(PLAY + "    - ansible.builtin.debug: {msg: x}\n")
+    result = ansible.run("facts", request_)
+    assert set(result.stats) == {"control-plane-1"}
+    assert result.failures == ["worker-2 at 203.0.113.3: no SSH"]
+    assert not result.ok
+
+
+def test_reset_goes_on_where_no_machine_is_left(
+    playbooks: Path, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh, "wait", lambda machines, *_: {each["name"]: "gone" for each in machines})
+    assert ansible.run("reset", request_).ok
+    assert not (playbooks / "reset.yml").exists()
+
+
+def test_cancelling_ends_the_playbook_and_says_so(playbooks: Path, request_: dict[str, Any]) -> None:
+    (playbooks / "site.yml").write_text(PLAY + "    - ansible.builtin.command: sleep 300\n")
+    began = time.monotonic()
+    result = ansible.run("site", request_, cancelled=lambda: time.monotonic() > began + 2)
+    assert time.monotonic() - began < 30
+    assert not result.ok
+    assert "interrupted" in result.failures[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"machines": None}, "machines"),
+        ({"sshUser": None}, "sshUser"),
+        ({"sshPrivateKey": "x"}, "sshPrivateKey"),
+        ({"variables": []}, "variables"),
+        ({"machines": []}, "control-plane"),
+    ],
+)
+def test_a_wrong_request_is_named(request_: dict[str, Any], change: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        ansible.run("site", {**request_, **change})
+
+
+@pytest.mark.parametrize(
+    ("argv", "stdin", "words"),
+    [
+        (["twinplane.ansible"], "{}", "usage"),
+        (["twinplane.ansible", "site"], "{", "not JSON"),
+        (["twinplane.ansible", "site"], "[]", "not a JSON object"),
+        (["twinplane.ansible", "upgrade"], "{}", "site, patch, reset, facts"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: list[str], stdin: str, words: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert ansible.main() == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert words in shown.err
+
+
+def test_the_command_answers_json_and_exit_code_1_on_failure(
+    playbooks: Path, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (playbooks / "facts.yml").write_text(PLAY + "    - ansible.builtin.fail: {msg: x}\n")
+    monkeypatch.setattr(sys, "argv", ["twinplane.ansible", "facts"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request_)))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert ansible.main() == 1
+    shown = capsys.readouterr()
+    answer = json.loads(shown.out)
+    assert answer["playbook"] == "facts"
+    assert answer["ok"] is False
+    assert answer["facts"] == {}
+    assert "error: control-plane-1: " in shown.err
