@@ -8,7 +8,7 @@ from lab.constants import BASE_RELEASE, PROJECT, UPDATED_RELEASE
 def reset(folder: Path = PROJECT / "stacks") -> None:
     """Puts the config files of the `*-lab` stacks back to a lab that was never up; a user's other edits stay.
 
-    `pulumi` writes a salt that fits this lab's passphrase only, and `twinplane patch` the release of nodes that are gone.
+    `pulumi` writes a salt that fits this lab's passphrase only, `twinplane patch` the release of nodes that are gone.
     """
     for file in folder.glob("Pulumi.*-lab.yaml"):
         old = file.read_text()
