@@ -153,7 +153,8 @@ def stop(name: str, grace: float = 20.0) -> None:
         if not last.wait(grace if not record.supervisor else 0):
             last.signal(signal.SIGKILL)
             last.wait(5)
-    pid_file(name).unlink(missing_ok=True)
+    if not alive(name):  # Someone may have started it anew.
+        pid_file(name).unlink(missing_ok=True)
 
 
 def _trim(log: Path) -> None:

@@ -69,6 +69,7 @@ def test_a_host_is_found_whoever_made_it_and_removed_deepest_first(tmp_path: Pat
     (mine / "kubepods/pod1").mkdir(parents=True)
     (other / "twinplane-x").mkdir(parents=True)  # A guest's own group of the same name is the guest's.
     cgroup = Cgroup("x", hierarchies)
+    assert Cgroup.names(hierarchies) == {"x", "y"}
     assert cgroup.groups() == [mine / "kubepods/pod1", mine / "kubepods", mine]
     (mine / "kubepods/cgroup.procs").write_text("11\n12\n")
     (mine / "cgroup.procs").write_text("0\n10\n")

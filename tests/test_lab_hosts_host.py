@@ -73,6 +73,17 @@ def test_a_half_made_host_does_not_exist_and_is_made_anew(root: Path, state: Pat
     assert not (state / "hosts/.i-1").exists()
 
 
+def test_a_half_removed_host_is_found_and_can_be_made_anew(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.Cgroup, "names", lambda: {"i-1", "i-3"})
+    (state / "hosts/i-1/upper/etc").mkdir(parents=True)
+    (state / "hosts/.i-2/upper").mkdir(parents=True)
+    assert [host.name for host in Host.remains()] == ["i-1", "i-2", "i-3"]
+    Host.create("i-1", address="198.18.64.4", image=root, hostname="h")
+    assert [host.name for host in Host.remains()] == ["i-2", "i-3"]
+
+
 def test_a_host_that_is_not_there_says_so() -> None:
     for use in (lambda: Host("i-9").spec, Host("i-9").start):
         with pytest.raises(UsageError, match="there is no host i-9"):

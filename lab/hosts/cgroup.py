@@ -55,6 +55,12 @@ class Cgroup:
         self.name = PREFIX + name
         self.hierarchies = Hierarchy.all() if hierarchies is None else hierarchies
 
+    @classmethod
+    def names(cls, hierarchies: list[Hierarchy] | None = None) -> set[str]:
+        """The hosts that have a group anywhere."""
+        mounts = {hierarchy.mount for hierarchy in (Hierarchy.all() if hierarchies is None else hierarchies)}
+        return {top.name.removeprefix(PREFIX) for mount in mounts for top in _tops(mount)}
+
     def enter(self, pid: int) -> None:
         """Makes the groups and moves a process into them."""
         for hierarchy in self.hierarchies:
@@ -71,8 +77,9 @@ class Cgroup:
         """The host's groups and all below, deepest first, wherever their maker was when it made them."""
         found: list[Path] = []
         for mount in {hierarchy.mount for hierarchy in self.hierarchies}:
-            for top in self._tops(mount):
-                found += (Path(path) for path, _, _ in os.walk(top, topdown=False))
+            for top in _tops(mount):
+                if top.name == self.name:
+                    found += (Path(path) for path, _, _ in os.walk(top, topdown=False))
         return found
 
     def processes(self) -> set[int]:
@@ -104,11 +111,12 @@ class Cgroup:
                 raise Failed(f"control groups of {self.name} cannot be removed: {groups[-1]}")
             time.sleep(0.01)
 
-    def _tops(self, mount: Path) -> Iterator[Path]:
-        for path, children, _ in os.walk(mount):
-            if self.name in children:
-                yield Path(path) / self.name
-            children[:] = [child for child in children if not child.startswith(PREFIX)]
+
+def _tops(mount: Path) -> Iterator[Path]:
+    """The topmost groups of hosts; what is below them is the guests'."""
+    for path, children, _ in os.walk(mount):
+        yield from (Path(path, child) for child in children if child.startswith(PREFIX))
+        children[:] = [child for child in children if not child.startswith(PREFIX)]
 
 
 def _hand_down(group: Path) -> None:

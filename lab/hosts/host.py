@@ -56,6 +56,13 @@ class Host:
         return [cls(path.parent.name) for path in sorted((STATE / "hosts").glob("[!.]*/spec.json"))]
 
     @classmethod
+    def remains(cls) -> "list[Host]":
+        """Hosts that do not exist, but of which something is left: files half made or half removed, or processes."""
+        directories = {path.name.lstrip(".") for path in (STATE / "hosts").glob("*")}
+        hosts = (cls(name) for name in sorted(directories | Cgroup.names()))
+        return [host for host in hosts if not host.exists]
+
+    @classmethod
     def create(
         cls,
         name: str,
@@ -85,7 +92,8 @@ class Host:
                 raise Failed(f"host {name} exists with other properties: delete it first")
             return host
         partial = host.directory.with_name(f".{name}")
-        shutil.rmtree(partial, ignore_errors=True)
+        for interrupted in (partial, host.directory):  # A creation; a removal, which takes spec.json first.
+            shutil.rmtree(interrupted, ignore_errors=True)
         for directory in ("upper", "work", "root", *(f"volumes{path}" for path in cls.VOLUMES)):
             (partial / directory).mkdir(parents=True)
         STATE.chmod(0o700)
