@@ -18,6 +18,9 @@ from twinplane.errors import Failed, UsageError
 
 Progress = Callable[[str], None]
 
+#: Between name and process id in the name of a pid file that was lost and made anew.
+STRAY = ".stray-"
+
 
 def prepare(progress: Progress) -> None:
     """Gets what the lab needs into the cache: Debian packages, tools, host images. At once when all is there.
@@ -69,14 +72,19 @@ def down(progress: Progress) -> None:
     does not go away.
     """
     _root()
+    _take_in_strays()
     api.down()
     hosts = list(Host.all())
     for number, host in enumerate(hosts, 1):
         progress(f"host {number}/{len(hosts)} {host.name}: removing")
         host.delete()
+    for host in Host.remains():
+        host.delete()
     apt_proxy.down()
     for pid_file in (constants.STATE / "run").glob("*.pid"):
         supervisor.stop(pid_file.stem)
+        if pid_file.stem.startswith("host-"):  # One whose files are gone.
+            Host(pid_file.stem.removeprefix("host-").partition(STRAY)[0]).delete()
     network.down()
     kernel.down()
     for mount in reversed(mounts()):
@@ -84,9 +92,27 @@ def down(progress: Progress) -> None:
     if left := mounts():
         raise Failed(f"{left[0]} is still mounted: unmount it, then run `twinplane lab down` again")
     stack_files.reset()
-    if constants.STATE.exists():
+    if constants.STATE.is_mount():  # Someone's disk: emptied, not taken away.
+        for path in constants.STATE.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    elif constants.STATE.exists():
         shutil.rmtree(constants.STATE)
     progress("lab: down")
+
+
+def _take_in_strays() -> None:
+    """Gives a pid file to each supervisor that has lost its own, as when STATE was deleted under a running lab."""
+    known = {supervisor.Record.read(path.stem).supervisor for path in (constants.STATE / "run").glob("*.pid")}
+    for directory in Path("/proc").glob("[0-9]*"):
+        process = supervisor.Process.of(int(directory.name))
+        try:
+            argv = (directory / "cmdline").read_text(errors="replace").split("\0")
+            children = (directory / "task" / directory.name / "children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if process and process not in known and argv[1:3] == ["-m", "lab.supervisor"]:
+            child = supervisor.Process.of(int(children[0])) if children else None
+            supervisor.Record(process, child).write(f"{argv[3]}{STRAY}{process.pid}")
 
 
 def status() -> dict[str, Any]:
@@ -105,10 +131,10 @@ def status() -> dict[str, Any]:
 
 
 def mounts() -> list[Path]:
-    """-> what is mounted below STATE, in the order in which it was."""
+    """-> what is mounted below STATE, in the order in which it was. STATE itself may be a file system of its own."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     paths = (Path(line.split()[4].encode().decode("unicode_escape")) for line in lines)
-    return [path for path in paths if path.is_relative_to(constants.STATE)]
+    return [path for path in paths if constants.STATE in path.parents]
 
 
 def _root() -> None:
