@@ -31,7 +31,7 @@ TIMEOUT = 10.0
 CONNECT_TIMEOUT = 2.0
 
 
-#: boto3 sessions do not make clients in two threads at once.
+#: Neither boto3 sessions nor the Kubernetes client's files of certificates can be made in two threads at once.
 making_clients = threading.Lock()
 
 
@@ -99,20 +99,19 @@ def kubernetes_client(kubeconfig: str, environment: Mapping[str, str]) -> ApiCli
     needed = {name: value for name, value in environment.items() if name == "PATH" or name.startswith("AWS_")}
     for user in settings.get("users", []):
         if command := user.get("user", {}).get("exec"):
-            own = {each["name"]: each["value"] for each in command.get("env") or []}
-            command["env"] = [{"name": name, "value": value} for name, value in {**needed, **own}.items()]
-    settings_of_client = Configuration()
-    settings_of_client.retries = False  # an answer in time, or none
+            given = {each["name"]: each["value"] for each in command.get("env") or []}
+            command["env"] = [{"name": name, "value": value} for name, value in {**needed, **given}.items()]
+    # Not Configuration(): that copies a shared default, and the copies share their tokens.
+    own: Configuration = type.__call__(Configuration)
+    own.retries = False  # an answer in time, or none
     try:
-        client: ApiClient = config.new_client_from_config_dict(  # type: ignore[no-untyped-call]
-            settings,
-            persist_config=False,
-            temp_file_path=_memory().name,
-            client_configuration=settings_of_client,
-        )
+        with making_clients:
+            client: ApiClient = config.new_client_from_config_dict(  # type: ignore[no-untyped-call]
+                settings, persist_config=False, temp_file_path=_memory().name, client_configuration=own
+            )
     except ConfigException as error:
         raise UsageError(f"kubeconfig: {error}") from None
-    if any("exec" in each.get("user", {}) for each in settings.get("users", [])) and not settings_of_client.api_key:
+    if any("exec" in each.get("user", {}) for each in settings.get("users", [])) and not own.api_key:
         raise UsageError("kubeconfig: its credential command gave no token; try `aws sts get-caller-identity`")
     return client
 
@@ -128,7 +127,9 @@ def get(client: ApiClient, path: str, *, text: bool = False, timeout: float = TI
         url = f"{client.configuration.host}{path}"
         answer = client.rest_client.request("GET", url, headers=headers, _request_timeout=(timeout, timeout))  # type: ignore[no-untyped-call]
         body = bytes(answer.read())
-    except (ApiException, HTTPError, OSError) as error:
+    except ApiException as error:  # the client's name for what went wrong with TLS; its text is of two lines
+        raise Unanswered(_line(Exception(error.reason))) from None
+    except (HTTPError, OSError) as error:
         raise Unanswered(_line(error)) from None
     if answer.status >= HTTPStatus.BAD_REQUEST and not (text and body):
         raise Unanswered(f"{answer.status} {answer.reason}")
