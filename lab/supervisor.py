@@ -147,6 +147,7 @@ def stop(name: str, grace: float = 20.0) -> None:
         record.supervisor.signal(signal.SIGTERM)
         if not record.supervisor.wait(grace):
             record.supervisor.signal(signal.SIGKILL)
+            record.supervisor.wait(5)  # Until then it may still start the command.
     last = Record.read(name).child
     if last:
         last.signal(signal.SIGTERM)

@@ -120,6 +120,13 @@ def test_stop_kills_what_ignores_sigterm() -> None:
     assert not child.alive()
 
 
+def test_stop_without_grace_leaves_no_file_even_right_after_start(state: Path) -> None:
+    for _ in range(5):
+        supervisor.start("x", SLEEP)
+        supervisor.stop("x", grace=0)
+        assert not (state / "run/x.pid").exists()
+
+
 def test_of_two_supervisors_started_at_once_one_remains() -> None:
     command = [sys.executable, "-m", "lab.supervisor", "x", "--", *SLEEP]
     (supervisor.STATE / "run").mkdir()

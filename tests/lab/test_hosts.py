@@ -34,14 +34,21 @@ def until(condition: Callable[[], bool], timeout: float = 60) -> None:
 
 
 def boot_id(host: Host) -> str:
-    return host.run("cat", "/proc/sys/kernel/random/boot_id").stdout
+    """Of the running host; empty while it is not."""
+    try:
+        return host.run("cat", "/proc/sys/kernel/random/boot_id").stdout if host.state == "running" else ""
+    except Failed:  # It ended in between.
+        return ""
 
 
 def booted_again(host: Host, before: str) -> bool:
-    if host.state != "running":
-        return False
-    now = boot_id(host)
-    return now not in ("", before)
+    return boot_id(host) not in ("", before)
+
+
+def settled(host: Host) -> str:
+    """Waits until the host runs, whatever the last test did to it. Returns its boot id."""
+    until(lambda: boot_id(host) != "")
+    return boot_id(host)
 
 
 @dataclass
@@ -176,7 +183,7 @@ def test_containers_can_have_cgroups_mounts_and_messages(hosts: list[Host]) -> N
 
 
 def test_a_guest_reboots_and_comes_back(hosts: list[Host], keys: Keys) -> None:
-    host, before = hosts[0], boot_id(hosts[0])
+    host, before = hosts[0], settled(hosts[0])
     host.write("/root/kept", b"kept")
     keys.ssh(host.spec.address, "sudo systemctl reboot")
     until(lambda: host.state == "booting")
@@ -190,7 +197,7 @@ def test_a_guest_reboots_and_comes_back(hosts: list[Host], keys: Keys) -> None:
 
 @pytest.mark.parametrize("victim", ["nspawn", "init"])
 def test_a_crashed_host_comes_back(hosts: list[Host], victim: str) -> None:
-    host, before = hosts[1], boot_id(hosts[1])
+    host, before = hosts[1], settled(hosts[1])
     nspawn, leader = supervisor.child(host.unit), host.leader
     assert nspawn
     assert leader
@@ -201,20 +208,20 @@ def test_a_crashed_host_comes_back(hosts: list[Host], victim: str) -> None:
 
 
 def test_a_host_outlives_its_supervisor_and_gets_a_new_one(hosts: list[Host]) -> None:
-    host, before = hosts[1], boot_id(hosts[1])
+    host, before = hosts[1], settled(hosts[1])
     record = supervisor.Record.read(host.unit).supervisor
     assert record
     record.signal(signal.SIGKILL)
     assert record.wait(5)
     assert host.state == "running"
     host.start()
-    assert (supervisor.alive(host.unit), boot_id(host)) == (True, before)
+    assert (supervisor.alive(host.unit), settled(host)) == (True, before)
     host.reboot()
     until(lambda: booted_again(host, before))
 
 
 def test_all_processes_killed_at_once(hosts: list[Host]) -> None:
-    host, before = hosts[1], boot_id(hosts[1])
+    host, before = hosts[1], settled(hosts[1])
     record = supervisor.Record.read(host.unit)
     for process in (record.supervisor, record.child):
         assert process
@@ -226,6 +233,7 @@ def test_all_processes_killed_at_once(hosts: list[Host]) -> None:
 
 def test_stop_keeps_the_disk_and_leaves_no_process(hosts: list[Host]) -> None:
     host = hosts[1]
+    settled(host)
     host.write("/root/kept", b"kept")
     host.stop()
     host.stop()
