@@ -36,7 +36,7 @@ class ControlPlane:
 
         pki = SimpleNamespace(pair=lambda _: SimpleNamespace(certificate=b"PEM"))
         return SimpleNamespace(
-            ensure=ensure, delete=lambda: self.hosts.discard(of.id), kube=lambda: cast(Kube, self.api), pki=pki
+            ensure=ensure, delete=lambda: self.hosts.discard(of.id), kube=cast(Kube, self.api), pki=pki
         )
 
 

@@ -9,6 +9,7 @@ import base64
 import json
 import shutil
 from collections.abc import Mapping
+from functools import cached_property
 from ipaddress import IPv4Network
 
 from lab import toolchain
@@ -212,6 +213,7 @@ class ControlPlane:
         Host(self.host).delete()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @cached_property
     def kube(self) -> Kube:
-        """-> the API server, called as administrator."""
+        """-> the API server, called as administrator over connections that are kept."""
         return Kube(self.cluster.address, self.pki)

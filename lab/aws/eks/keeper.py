@@ -76,7 +76,7 @@ class Keeper:
 
     def _create(self, cluster: Cluster, control_plane: ControlPlane) -> bool:
         group = _security_group(cluster)
-        kube = control_plane.kube()
+        kube = control_plane.kube
         if not kube.ready():
             return True
         components = [] if cluster.bare else [*system.kube_proxy(cluster), *system.coredns(cluster)]
@@ -105,7 +105,7 @@ class Keeper:
                     update.end(present, each["api"]["id"])
             if present.status == "UPDATING":
                 present.api["status"] = "ACTIVE"
-        kube = control_plane.kube()
+        kube = control_plane.kube
         for policy, namespace in sorted(access.scopes(cluster) - self._bound):
             kube.apply(system.policy_binding(policy, namespace))
             self._bound.add((policy, namespace))

@@ -41,7 +41,7 @@ class Kube:
             address,
             443,
             maxsize=2,
-            timeout=urllib3.Timeout(connect=2, read=15),
+            timeout=urllib3.Timeout(connect=5, read=15),
             retries=False,
             ca_certs=str(pki.folder / "ca.crt"),
             cert_file=str(pki.folder / "admin.crt"),
