@@ -283,7 +283,6 @@ TYPES = {
         paths={
             "identities": "identity.[{oidcs: [oidc]}]",
             "enabledClusterLogTypes": "logging.clusterLogging[?enabled].types[]",
-            "encryptionConfig": "encryptionConfig[0]",  # at most one: the SDK has an object
         },
         computed={
             # bootstrapClusterCreatorAdminPermissions is not in the answer: known from the inputs only.

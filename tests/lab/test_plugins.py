@@ -1,0 +1,199 @@
+"""The plugins under the real engine, against moto: up, nothing to do, refresh, replace, destroy, errors, sudden ends."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from lab import plugins
+from lab.toolchain import tool
+
+PROJECT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.lab
+
+PROGRAM = """
+import json
+import kubernetes, pulumi
+import pulumi_aws as aws
+from pulumi_command import local
+
+assert "site-packages" in kubernetes.__file__, "the program's own library, not a plugin of ours"
+config = pulumi.Config()
+print("hello from the program")
+vpc = aws.ec2.Vpc("net", cidr_block="198.18.0.0/18", tags={"Name": config.get("tag") or "net"})
+subnet = aws.ec2.Subnet("a", vpc_id=vpc.id, cidr_block="198.18.1.0/24", availability_zone="us-east-1a")
+group = aws.ec2.SecurityGroup("ssh", vpc_id=vpc.id)
+aws.vpc.SecurityGroupIngressRule(
+    "ssh", security_group_id=group.id, ip_protocol="tcp", from_port=22, to_port=22, cidr_ipv4="198.18.0.0/15"
+)
+trust = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]}
+role = aws.iam.Role("node", assume_role_policy=json.dumps(trust))
+machine = aws.ec2.Instance(
+    "machine", ami="ami-12c6146b", instance_type="t3.medium", subnet_id=subnet.id, vpc_security_group_ids=[group.id],
+    user_data=pulumi.Output.secret("#cloud-config: hush-hush"),
+)
+step = local.Command(
+    "step", create=machine.private_ip.apply(lambda ip: f"echo at {ip}; cat"), delete="echo bye >&2",
+    stdin=pulumi.Output.secret("hush-hush"), triggers=[config.get("trigger")], logging=local.Logging.STDERR,
+)
+pulumi.export("address", machine.private_ip)
+pulumi.export("account", aws.get_caller_identity().account_id)
+pulumi.export("step", step.stdout)
+if config.get("wait"):
+    local.Command("wait", create="echo $$ > $PID; sleep 120")
+if config.get("wrong"):
+    aws.ec2.Vpc("wrong", cidr_block="198.18.64.0/18", ipv4_ipam_pool_id="x")
+if config.get("fail"):
+    raise ValueError("the program's own fault")
+if config.get("refuse"):
+    raise pulumi.RunError("workers: must be at least 1")
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Pulumi project in a folder of its own, with a state of its own."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def start(self, *argv: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            ["pulumi", *argv, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __call__(self, *argv: str, code: int = 0) -> str:
+        """-> what the command printed; fails on another exit code than `code`."""
+        process = self.start(*argv)
+        text, _ = process.communicate(timeout=180)
+        assert process.returncode == code, text
+        return text
+
+    def changes(self, *argv: str) -> dict[str, int]:
+        """Operation -> number of resources, of a preview."""
+        events = json.loads(self("preview", "--json", *argv).split("warning:", 1)[-1].split("\n", 1)[-1])
+        return dict(events["changeSummary"])
+
+    def outputs(self) -> dict[str, Any]:
+        return dict(json.loads(self("stack", "output", "--json", "--show-secrets")))
+
+    def state(self) -> str:
+        return (self.folder / "state/.pulumi/stacks/plugins/dev.json").read_text()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "state").mkdir()
+    (folder / "Pulumi.yaml").write_text(
+        f"name: plugins\nruntime:\n  name: python\n  options:\n    virtualenv: {PROJECT / '.venv'}\n"
+    )
+    (folder / "__main__.py").write_text(PROGRAM)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(plugins.directory()), str(tool("pulumi").parent), os.environ["PATH"]]),
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PID": str(folder / "pid"),
+    }
+    made = Project(folder, environment)
+    made("stack", "init", "dev")
+    yield made
+    server.stop()
+
+
+def test_from_nothing_to_nothing(project: Project) -> None:
+    assert project.changes() == {"create": 8}
+    text = project("up", "--yes", "--skip-preview")
+    assert "hello from the program" in text
+    outputs = project.outputs()
+    assert outputs["account"] == "123456789012"
+    assert outputs["step"] == f"at {outputs['address']}\nhush-hush"
+    assert "hush-hush" not in project.state()
+    assert "hush-hush" not in text
+
+    assert project.changes() == {"same": 8}
+    project("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+
+    project("config", "set", "tag", "other")
+    assert project.changes() == {"same": 7, "update": 1}
+    project("config", "set", "trigger", "again")
+    assert project.changes() == {"same": 6, "update": 1, "replace": 1}
+    project("up", "--yes", "--skip-preview")
+    assert project.changes() == {"same": 8}
+
+
+@pytest.mark.parametrize(
+    ("key", "told", "hidden"),
+    [
+        ("fail", "ValueError: the program's own fault", "runpy"),
+        ("refuse", "error: workers: must be at least 1", "Traceback"),
+        (
+            "wrong",
+            "property ipv4IpamPoolId value {x} has a problem: is no input that the lab's aws plugin",
+            "Traceback",
+        ),
+    ],
+)
+def test_errors_are_told_once_and_clearly(project: Project, key: str, told: str, hidden: str) -> None:
+    project("config", "set", key, "1")
+    try:
+        text = project("preview", code=1)
+    finally:
+        project("config", "rm", key)
+    assert told in text
+    assert hidden not in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_sudden_end_leaves_no_process_and_the_next_run_goes_on(project: Project, number: signal.Signals) -> None:
+    project("config", "set", "wait", "1")
+    pid = Path(project.environment["PID"])
+    pid.unlink(missing_ok=True)
+    running = project.start("up", "--yes", "--skip-preview")
+    try:
+        deadline = time.monotonic() + 90
+        while not (pid.exists() and pid.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        running.send_signal(number)
+        running.communicate(timeout=60)
+    finally:
+        running.kill()
+    command = Path(f"/proc/{pid.read_text().strip()}")
+    deadline = time.monotonic() + 15
+    while command.exists():
+        assert time.monotonic() < deadline, "the command outlives its engine"
+        time.sleep(0.1)
+    project("config", "rm", "wait")
+    project("cancel", "--yes")
+    project("up", "--yes", "--skip-preview")
+
+
+def test_destroy(project: Project) -> None:
+    project("destroy", "--yes", "--skip-preview")
+    assert '"resources"' not in project.state() or '"aws:' not in project.state()
