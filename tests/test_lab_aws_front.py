@@ -197,8 +197,10 @@ def test_what_terminated_cannot_be_started(server: Server) -> None:
         ec2.start_instances(InstanceIds=[made])
 
 
-def test_refuses_an_unknown_image_and_type(server: Server) -> None:
+def test_refuses_an_unknown_image_key_and_type(server: Server) -> None:
     ec2 = server.client("ec2")
+    with pytest.raises(ClientError, match=r"InvalidKeyPair\.NotFound"):
+        run(ec2, network(ec2, "198.18.80.0/20"), KeyName="unknown")
     with pytest.raises(ClientError, match=r"InvalidAMIID\.NotFound"):
         ec2.run_instances(ImageId="ami-0123456789abcdef0", InstanceType="t3.medium", MinCount=1, MaxCount=1)
     with pytest.raises(ClientError, match="InvalidInstanceType"):

@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -168,8 +169,14 @@ def serve(
             self.end_headers()
             self.wfile.write(answer)
 
-    server = ThreadingHTTPServer((address, port), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+            """A client that ends a connection, or trusts another lab's certificate, is worth one line."""
+            log.info("connection of %s: %s", client_address[0], sys.exception())
+
+    server = Server((address, port), Handler)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(_certificate())
     # The handshake is each connection's own thread's: a silent client delays nobody.

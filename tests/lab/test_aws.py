@@ -19,6 +19,8 @@ from lab import supervisor
 from lab.constants import API_URL, STATE
 from tests.lab.conftest import Shell
 
+pytestmark = pytest.mark.lab
+
 KEY_PAIR = f"lab-test-{os.getpid()}"
 #: No stack uses it.
 CIDR = "198.19.208.0/24"

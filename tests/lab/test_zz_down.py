@@ -7,11 +7,15 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from lab import supervisor
 from lab.aws import api, images
 from lab.constants import BASE_RELEASE, STATE
 from lab.lab import mounts
 from tests.lab.conftest import Shell
+
+pytestmark = pytest.mark.lab
 
 #: What the lab's processes have in their command lines.
 SIGNS = ("lab.daemon", "lab.supervisor", "lab.hosts", str(STATE))
