@@ -1,6 +1,8 @@
 """The pulumi command, wrapped: what it is asked, and what its answers become."""
 
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 
 from twinplane import stack as module
 from twinplane.errors import Failed, UsageError
-from twinplane.stack import Stack
+from twinplane.stack import Stack, orphaned
 
 OUTPUTS = {
     "kind": "managed",
@@ -158,3 +160,18 @@ def test_a_stack_with_endpoints_of_its_own_is_known_by_its_file(stack: Stack) ->
 
 def test_no_environment_is_in_its_representation(stack: Stack) -> None:
     assert "PATH" not in repr(stack)
+
+
+def test_only_a_dead_holder_on_this_machine_leaves_an_orphaned_lock() -> None:
+    here, dead = socket.gethostname(), 2**22 + 1  # above Linux's largest pid
+    refusal = "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end"
+
+    def line(host: str, pid: int) -> str:
+        return f"file:///state/.pulumi/locks/a.json: created by root@{host} (pid {pid}) at 2026-11-24T22:00:00Z"
+
+    assert orphaned([refusal, line(here, dead)])
+    assert not orphaned([refusal, line(here, os.getpid())])
+    assert not orphaned([refusal, line("elsewhere", dead)])
+    assert not orphaned([refusal, line(here, dead), line(here, os.getpid())])
+    assert not orphaned(["error: something else", line(here, dead)])
+    assert not orphaned([refusal])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +32,9 @@ ADVICE = {
     "unable to open state directory": "its backend is not there; a lab stack needs `twinplane lab up`",
     "is currently locked": "another update runs; if it was killed, run `pulumi cancel`",
 }
+
+#: Host and process of a lock, as the file backend names them.
+LOCK_HOLDER = re.compile(r"created by \S+@(\S+) \(pid (\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,20 @@ class Stack:
         self._update("destroy", tell)
 
     def _update(self, verb: str, tell: Tell) -> None:
-        """Runs an update without questions; each line that pulumi prints is told as it comes."""
+        """Runs an update without questions, also after one that was killed."""
+        code, said = self._run(verb, tell)
+        if code and orphaned(said):
+            tell("  an earlier update was killed: taking back its lock")
+            self._pulumi("cancel", "--yes")
+            code, said = self._run(verb, tell)
+        if code == NO_STACK:
+            raise self._error(f"error: no stack named '{self.name}' found")
+        if code:
+            reasons = [line for line in said if line.startswith("error:")] or said[-1:] or ["no output"]
+            raise Failed(f"pulumi {verb} -s {self.name}: {reasons[0].removeprefix('error:').strip()}")
+
+    def _run(self, verb: str, tell: Tell) -> tuple[int, list[str]]:
+        """-> exit code and what pulumi printed; each line is told as it comes."""
         argv = self._argv(verb, "--yes", "--skip-preview", "--suppress-outputs")
         with subprocess.Popen(
             argv, cwd=PROJECT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -116,11 +134,7 @@ class Stack:
                 if (text := line.rstrip()) and "from $PATH" not in text and not text.startswith("@"):
                     said.append(text.strip())
                     tell(f"  {text}")
-        if process.returncode == NO_STACK:
-            raise self._error(f"error: no stack named '{self.name}' found")
-        if process.returncode:
-            reasons = [line for line in said if line.startswith("error:")] or said[-1:] or ["no output"]
-            raise Failed(f"pulumi {verb} -s {self.name}: {reasons[0].removeprefix('error:').strip()}")
+        return process.returncode, said
 
     def _pulumi(self, *arguments: str, stack: bool = True) -> subprocess.CompletedProcess[str]:
         argv = self._argv(*arguments, stack=stack)
@@ -139,3 +153,12 @@ class Stack:
             return UsageError(f"stack {self.name}: unknown; make it with `pulumi stack init {self.name}` or check -s")
         advice = next((advice for words, advice in ADVICE.items() if words in said), None)
         return UsageError(f"stack {self.name}: {advice or line.removeprefix('error:').strip()}")
+
+
+def orphaned(said: list[str]) -> bool:
+    """True where pulumi refuses because of locks whose holders, all on this machine, are dead."""
+    if not any("is currently locked" in line for line in said):
+        return False
+    holders = [found for line in said for found in LOCK_HOLDER.findall(line)]
+    here = socket.gethostname()
+    return bool(holders) and all(host == here and not Path(f"/proc/{pid}").exists() for host, pid in holders)
