@@ -4,25 +4,42 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.plugins.aws import ec2, eks, iam, invokes, network, security_groups
+from lab.plugins.aws import (
+    eks_access,
+    eks_cluster,
+    eks_node_group,
+    iam,
+    instance,
+    invokes,
+    launch_template,
+    network,
+    routes,
+    security_group,
+    security_group_rules,
+)
 from lab.plugins.aws.compare import project, same, settle
+from lab.plugins.aws.failures import code, is_gone, kept, told
 from lab.plugins.aws.session import Session
 from lab.plugins.aws.shapes import pick, pick_paths
 from lab.plugins.aws.types import Call, Inputs, Type, at
-from lab.plugins.provider import Change, Diff, Invalid, PartialFailure, Provider, ProviderError, Resource
+from lab.plugins.provider import Change, Diff, Invalid, Provider, ProviderError, Resource
 from lab.plugins.serving import Log
 from lab.plugins.values import UNKNOWN, Secret, Values
 
 TYPES: Mapping[str, Type] = {
     **network.TYPES,
-    **security_groups.TYPES,
-    **ec2.TYPES,
+    **routes.TYPES,
+    **security_group.TYPES,
+    **security_group_rules.TYPES,
+    **instance.TYPES,
+    **launch_template.TYPES,
     **iam.TYPES,
-    **eks.TYPES,
+    **eks_cluster.TYPES,
+    **eks_node_group.TYPES,
+    **eks_access.TYPES,
 }
 
 ENDPOINTS = Inputs(optional="ec2 eks iam sts ssm ecr elbv2 kms s3 logs cloudwatchlogs")
@@ -32,7 +49,6 @@ CONFIG = Inputs(
     blocks={"endpoints": ENDPOINTS, "defaultTags": Inputs(optional="tags")},
     lists="endpoints",
 )
-GONE = ("NotFound", "NotFoundException", "ResourceNotFoundException", "NoSuchEntity")
 
 
 class Aws(Provider):
@@ -91,9 +107,9 @@ class Aws(Provider):
         if change.preview:
             return "", self._expected(kind, change, kind.unknown)
         call = self._call(kind, change)
-        with _told("creating", change.resource):
+        with told("creating", change.resource):
             new = self._with_id(call, self._create(kind, call))
-        with _kept(new.id, self._expected(kind, change, set()), "creating", change.resource):
+        with kept(new.id, self._expected(kind, change, set()), "creating", change.resource):
             for update in kind.update:
                 if update.on_create and any(name in new.inputs for name in update.names.split()):
                     update.apply(new)
@@ -107,7 +123,7 @@ class Aws(Provider):
     def read(self, change: Change) -> tuple[Values, Values] | None:
         kind = self._type(change.resource)
         call = self._call(kind, change, inputs=change.old_inputs)
-        with _told("reading", change.resource):
+        with told("reading", change.resource):
             outputs = self._outputs(kind, call)
         if outputs is None:
             return None
@@ -124,7 +140,7 @@ class Aws(Provider):
         if change.preview:
             return {**change.state, **self._expected(kind, change, set(kind.volatile.split()))}
         call = self._call(kind, change)
-        with _kept(change.id, change.state, "updating", change.resource):
+        with kept(change.id, change.state, "updating", change.resource):
             if kind.tagging and {"tags", "tagsAll"} & set(changed):
                 before = change.state.get("tagsAll", {})
                 stale = [key for key in before if key not in call.tags]
@@ -152,14 +168,13 @@ class Aws(Provider):
                 else:
                     getattr(call.api, kind.delete)(**{kind.id_parameter: change.id})
             except Exception as error:
-                code = _code(error)
-                if code in kind.busy:
+                if code(error) in kind.busy:
                     return False
-                if not _is_gone(code, kind):
+                if not is_gone(error, kind):
                     raise
             return True
 
-        with _told("deleting", change.resource):
+        with told("deleting", change.resource):
             call.until(attempt, "something still uses it")
 
     def invoke(self, token: str, args: Values) -> Values:
@@ -169,7 +184,7 @@ class Aws(Provider):
         failures = list(function.inputs.failures(args))
         if failures:
             raise Invalid([(name, f"{name} {reason}") for name, reason in failures])
-        with _told("calling", Resource("", token, "")):
+        with told("calling", Resource("", token, "")):
             return function.call(self.session, args)
 
     def _type(self, resource: Resource) -> Type:
@@ -207,7 +222,7 @@ class Aws(Provider):
             tags = kind.tagging.create(kind.tag_kind, call.tags) if kind.tagging and call.tags else {}
             return str(at(call.send(kind.create, **tags), kind.result))
         except Exception as error:
-            if kind.adopt and not call.replacement and _code(error) and (found := kind.adopt(call)):
+            if kind.adopt and not call.replacement and code(error) and (found := kind.adopt(call)):
                 return str(found)
             raise
 
@@ -216,7 +231,7 @@ class Aws(Provider):
         try:
             answer = kind.read(call)
         except Exception as error:
-            if _is_gone(_code(error), kind):
+            if is_gone(error, kind):
                 return None
             raise
         if answer is None:
@@ -289,53 +304,6 @@ def _decoded(config: Mapping[str, Any]) -> Values:
     if isinstance(settings.get("endpoints"), dict):
         settings["endpoints"] = [settings["endpoints"]]
     return settings
-
-
-def _code(error: Exception) -> str:
-    """The AWS error code of `error`; empty for any other error."""
-    answer = getattr(error, "response", None)
-    return str(answer.get("Error", {}).get("Code", "")) if isinstance(answer, dict) else ""
-
-
-def _is_gone(code: str, kind: Type) -> bool:
-    return bool(code) and (code in kind.gone or code in GONE or code.endswith(".NotFound"))
-
-
-@contextmanager
-def _told(doing: str, resource: Resource) -> Iterator[None]:
-    """Tells what AWS answered beside what was being done; faults of ours pass through."""
-    try:
-        yield
-    except Exception as error:
-        if reason := _reason(error):
-            raise ProviderError(
-                " ".join(filter(None, (doing, resource.type, resource.name))) + f": {reason}"
-            ) from error
-        raise
-
-
-@contextmanager
-def _kept(resource_id: str, state: Values, doing: str, resource: Resource) -> Iterator[None]:
-    """As `_told`, for a resource that is there and must stay in the state."""
-    try:
-        with _told(doing, resource):
-            yield
-    except ProviderError as error:
-        raise PartialFailure(resource_id, state, str(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ProviderError):
-        return str(error)
-    if code := _code(error):
-        answer = error.response["Error"]  # type: ignore[attr-defined]
-        operation = getattr(error, "operation_name", "")
-        return f"{code}: {answer.get('Message', '')} ({operation})"
-    if type(error).__name__ == "NoRegionError":
-        return "no region is configured: set aws:region or AWS_REGION"
-    if type(error).__module__.startswith("botocore"):
-        return str(error)
-    return ""
 
 
 def _quietly(act: Callable[[], Any]) -> None:

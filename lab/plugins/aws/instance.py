@@ -1,4 +1,4 @@
-"""EC2's key pairs, instances and launch templates."""
+"""EC2's instances, and the key pairs that they are reached with."""
 
 import base64
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from lab.plugins.values import Values
 
 METADATA = Inputs(optional="httpEndpoint httpTokens httpPutResponseHopLimit httpProtocolIpv6 instanceMetadataTags")
 VOLUME = "volumeSize volumeType iops throughput encrypted kmsKeyId deleteOnTermination"
+
 
 instance = describe("describe_instances", "Reservations", "InstanceIds", each="Instances")
 
@@ -160,49 +161,6 @@ def metadata(_: Call, answer: Mapping[str, Any]) -> Values:
     return {name: value for name, value in plain(answer.get("MetadataOptions", {})).items() if name in METADATA.names}
 
 
-def template_data(call: Call) -> Values:
-    """The launch template's own part of its inputs, as AWS's RequestLaunchTemplateData."""
-    shape = call.api.meta.service_model.operation_model("CreateLaunchTemplate").input_shape
-    names = {"vpcSecurityGroupIds": "SecurityGroupIds", "securityGroupNames": "SecurityGroups"}
-    own = {name: value for name, value in call.inputs.items() if name not in ("tags", "name", "description")}
-    return parameters(own, shape.members["LaunchTemplateData"], names)
-
-
-def create_template(call: Call) -> str:
-    answer = call.api.create_launch_template(
-        LaunchTemplateName=call.inputs["name"],
-        LaunchTemplateData=template_data(call),
-        **({"VersionDescription": call.inputs["description"]} if call.inputs.get("description") else {}),
-        **(EC2.create("launch-template", call.tags) if call.tags else {}),
-    )
-    return str(answer["LaunchTemplate"]["LaunchTemplateId"])
-
-
-def new_version(call: Call) -> None:
-    told = {"VersionDescription": call.inputs["description"]} if call.inputs.get("description") else {}
-    answer = call.api.create_launch_template_version(
-        LaunchTemplateId=call.id, LaunchTemplateData=template_data(call), **told
-    )
-    if call.inputs.get("updateDefaultVersion"):
-        version = str(answer["LaunchTemplateVersion"]["VersionNumber"])
-        call.api.modify_launch_template(LaunchTemplateId=call.id, DefaultVersion=version)
-
-
-TEMPLATE_BLOCKS = {
-    "blockDeviceMappings": Inputs(
-        optional="deviceName noDevice virtualName", blocks={"ebs": Inputs(optional=VOLUME + " snapshotId")}
-    ),
-    "metadataOptions": METADATA,
-    "iamInstanceProfile": Inputs(optional="arn name"),
-    "monitoring": Inputs(optional="enabled"),
-    "tagSpecifications": Inputs(optional="resourceType tags"),
-    "placement": Inputs(optional="availabilityZone groupName tenancy"),
-    "creditSpecification": Inputs(optional="cpuCredits"),
-}
-TEMPLATE = "imageId instanceType keyName userData vpcSecurityGroupIds ebsOptimized disableApiTermination " + (
-    "disableApiStop instanceInitiatedShutdownBehavior"
-)
-
 TYPES = {
     "aws:ec2/keyPair:KeyPair": Type(
         "ec2",
@@ -280,32 +238,5 @@ TYPES = {
             "rootBlockDevice": root_device,
         },
         timeout=600,
-    ),
-    "aws:ec2/launchTemplate:LaunchTemplate": Type(
-        "ec2",
-        Inputs(
-            optional=f"{TEMPLATE} namePrefix description tags region",
-            defaults={"updateDefaultVersion": False},
-            blocks=TEMPLATE_BLOCKS,
-            lists="blockDeviceMappings tagSpecifications",
-            auto="name",
-            auto_length=128,
-        ),
-        create=create_template,
-        read=describe("describe_launch_templates", "LaunchTemplates", "LaunchTemplateIds"),
-        update=(Update(f"{TEMPLATE} description {' '.join(TEMPLATE_BLOCKS)}", new_version),),
-        delete="delete_launch_template",
-        id_parameter="LaunchTemplateId",
-        tagging=EC2,
-        outputs="latestVersion defaultVersion",
-        rename={
-            "latestVersion": "LatestVersionNumber",
-            "defaultVersion": "DefaultVersionNumber",
-            "name": "LaunchTemplateName",
-        },
-        local="namePrefix updateDefaultVersion",
-        volatile="latestVersion defaultVersion",
-        gone=("InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateName.NotFoundException"),
-        arn="launch-template/{id}",
     ),
 }

@@ -1,4 +1,4 @@
-"""EC2's security groups and their rules, in the three forms that Pulumi has: inline, grouped, one by one."""
+"""EC2's security group rules: for lists of sources, and for one source with an id of AWS's own."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,10 +8,6 @@ from lab.plugins.aws.tags import EC2
 from lab.plugins.aws.types import Call, Function, Inputs, Type, Update, describe
 from lab.plugins.values import Values
 
-RULE = Inputs(
-    required="protocol fromPort toPort",
-    optional="cidrBlocks ipv6CidrBlocks prefixListIds securityGroups self description",
-)
 #: Protocol numbers that AWS answers with names.
 PROTOCOLS = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6", "all": "-1"}
 
@@ -53,85 +49,6 @@ def live_rules(call: Call, group_id: str, direction: str) -> list[Values]:
     return [rule for rule in rules if rule["IsEgress"] == (direction == "egress")]
 
 
-def create_group(call: Call) -> str:
-    group = call.api.create_security_group(
-        GroupName=call.inputs["name"],
-        Description=call.inputs["description"],
-        **({"VpcId": call.inputs["vpcId"]} if call.inputs.get("vpcId") else {}),
-        **(EC2.create("security-group", call.tags) if call.tags else {}),
-    )
-    group_id = str(group["GroupId"])
-    # As the official provider: AWS's allow-everything egress rule goes, so that the inputs say all.
-    described = call.api.describe_security_groups(GroupIds=[group_id])["SecurityGroups"][0]
-    if described.get("IpPermissionsEgress"):
-        revoke(call, "egress", group_id, described["IpPermissionsEgress"])
-    return group_id
-
-
-def set_rules(direction: str) -> Update:
-    """Brings a group's inline rules to those of the inputs."""
-
-    def apply(call: Call) -> None:
-        old = [permission(rule, call.id) for rule in call.old.get(direction, [])]
-        new = [permission(rule, call.id) for rule in call.inputs.get(direction, [])]
-        if stale := [rule for rule in old if rule not in new]:
-            revoke(call, direction, call.id, stale)
-        if fresh := [rule for rule in new if rule not in old]:
-            grant(call, direction, call.id, fresh)
-
-    return Update(direction, apply, on_create=True)
-
-
-def inline_rules(direction: str) -> Any:
-    """A `computed`: the rules of the inputs that are live, where the group says its rules at all."""
-
-    def read(call: Call, _: Mapping[str, Any]) -> list[Values] | None:
-        if direction not in call.inputs:
-            return None
-        live = live_rules(call, call.id, direction)
-        return [rule for given in call.inputs[direction] if (rule := _still(call.id, given, live)) is not None]
-
-    return read
-
-
-def delete_group(call: Call) -> None:
-    if call.state.get("revokeRulesOnDelete"):
-        group = call.api.describe_security_groups(GroupIds=[call.id])["SecurityGroups"][0]
-        for direction, member in (("ingress", "IpPermissions"), ("egress", "IpPermissionsEgress")):
-            if group.get(member):
-                revoke(call, direction, call.id, group[member])
-    call.api.delete_security_group(GroupId=call.id)
-
-
-def create_rule(call: Call) -> str:
-    group_id, direction = call.inputs["securityGroupId"], call.inputs["type"]
-    wanted = permission(call.inputs, group_id)
-    grant(call, direction, group_id, [wanted])
-    return f"sgrule-{int(hashlib.sha256(repr((group_id, direction, wanted)).encode()).hexdigest()[:8], 16)}"
-
-
-def read_rule(call: Call) -> Values | None:
-    values = call.inputs or call.state
-    live = live_rules(call, values["securityGroupId"], values["type"])
-    found = _still(values["securityGroupId"], values, live)
-    if found is None:
-        return None
-    ids = [rule["SecurityGroupRuleId"] for rule in live if _matches(rule, permission(found, values["securityGroupId"]))]
-    return {**found, "securityGroupRuleId": ids[0] if len(ids) == 1 else ""}
-
-
-def describe_rule(call: Call) -> None:
-    group_id, direction = call.inputs["securityGroupId"], call.inputs["type"]
-    update = getattr(call.api, f"update_security_group_rule_descriptions_{direction}")
-    update(GroupId=group_id, IpPermissions=[permission(call.inputs, group_id)])
-
-
-def delete_rule(call: Call) -> None:
-    revoke(
-        call, call.state["type"], call.state["securityGroupId"], [permission(call.state, call.state["securityGroupId"])]
-    )
-
-
 def _matches(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a live rule (one source) is among those that the permission grants."""
     ports = ("FromPort", "ToPort") if "FromPort" in wanted else ()
@@ -149,7 +66,7 @@ def _matches(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     )
 
 
-def _still(group_id: str, rule: Values, live: list[Values]) -> Values | None:
+def still(group_id: str, rule: Values, live: list[Values]) -> Values | None:
     """`rule` with those of its sources that are live; None when none is."""
     found = dict(rule)
     for name in ("cidrBlocks", "ipv6CidrBlocks", "prefixListIds", "securityGroups"):
@@ -173,6 +90,35 @@ def _still(group_id: str, rule: Values, live: list[Values]) -> Values | None:
 
 def _bare(rule: Values) -> Values:
     return {name: rule[name] for name in ("protocol", "fromPort", "toPort")}
+
+
+def create_rule(call: Call) -> str:
+    group_id, direction = call.inputs["securityGroupId"], call.inputs["type"]
+    wanted = permission(call.inputs, group_id)
+    grant(call, direction, group_id, [wanted])
+    return f"sgrule-{int(hashlib.sha256(repr((group_id, direction, wanted)).encode()).hexdigest()[:8], 16)}"
+
+
+def read_rule(call: Call) -> Values | None:
+    values = call.inputs or call.state
+    live = live_rules(call, values["securityGroupId"], values["type"])
+    found = still(values["securityGroupId"], values, live)
+    if found is None:
+        return None
+    ids = [rule["SecurityGroupRuleId"] for rule in live if _matches(rule, permission(found, values["securityGroupId"]))]
+    return {**found, "securityGroupRuleId": ids[0] if len(ids) == 1 else ""}
+
+
+def describe_rule(call: Call) -> None:
+    group_id, direction = call.inputs["securityGroupId"], call.inputs["type"]
+    update = getattr(call.api, f"update_security_group_rule_descriptions_{direction}")
+    update(GroupId=group_id, IpPermissions=[permission(call.inputs, group_id)])
+
+
+def delete_rule(call: Call) -> None:
+    revoke(
+        call, call.state["type"], call.state["securityGroupId"], [permission(call.state, call.state["securityGroupId"])]
+    )
 
 
 def _single(direction: str) -> Type:
@@ -259,30 +205,6 @@ def _port(call: Call, answer: Mapping[str, Any], name: str, member: str) -> int 
 
 
 TYPES = {
-    "aws:ec2/securityGroup:SecurityGroup": Type(
-        "ec2",
-        Inputs(
-            optional="namePrefix vpcId tags region",
-            defaults={"description": "Managed by Pulumi", "revokeRulesOnDelete": False},
-            blocks={"ingress": RULE, "egress": RULE},
-            lists="ingress egress",
-            auto="name",
-        ),
-        create=create_group,
-        read=describe("describe_security_groups", "SecurityGroups", "GroupIds"),
-        update=(set_rules("ingress"), set_rules("egress")),
-        delete=delete_group,
-        tagging=EC2,
-        outputs="ownerId vpcId",
-        rename={"name": "GroupName"},
-        local="revokeRulesOnDelete namePrefix",
-        gone=("InvalidGroup.NotFound",),
-        arn="security-group/{id}",
-        computed={
-            "ingress": inline_rules("ingress"),
-            "egress": inline_rules("egress"),
-        },
-    ),
     "aws:ec2/securityGroupRule:SecurityGroupRule": Type(
         "ec2",
         Inputs(
