@@ -19,6 +19,7 @@ from lab.constants import FABRIC, REGION, REGISTRY_PORT
 
 BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "kubelet")
 PKI = "/etc/kubernetes/pki"
+AWS_NODE = "/usr/local/bin/aws-node"
 #: A block of 64 addresses a node, less the network's, the gateway's and the broadcast's, and three to spare.
 BLOCK, PODS = 26, 58
 #: Of taints: EKS's name to Kubernetes's.
@@ -53,8 +54,9 @@ def files(
     client = pki.issue(ca, f"system:node:{machine.hostname}", organization="system:nodes")
     server = pki.issue(ca, machine.hostname, names=[machine.hostname, machine.address])
     user = {"client-certificate": f"{PKI}/kubelet-client.crt", "client-key": f"{PKI}/kubelet-client.key"}
+    units = "aws-node.service containerd.service kubelet.service"
     made = {
-        "/etc/systemd/system/multi-user.target.d/eks.conf": b"[Unit]\nWants=containerd.service kubelet.service\n",
+        "/etc/systemd/system/multi-user.target.d/eks.conf": f"[Unit]\nWants={units}\n".encode(),
         "/etc/cloud/cloud-init.disabled": b"",
         "/etc/systemd/system/containerd.service": unit(
             "containerd",
@@ -64,11 +66,18 @@ def files(
             more=("Delegate=yes", "KillMode=process", "TasksMax=infinity"),
         ),
         "/etc/systemd/system/kubelet.service": unit(
-            "Kubernetes node agent", kubelet(group, machine), kind="notify", after="containerd.service"
+            "Kubernetes node agent", kubelet(group, machine), kind="notify", after="containerd.service aws-node.service"
         ),
         "/etc/containerd/config.toml": CONTAINERD.encode(),
         "/etc/containerd/certs.d/_default/hosts.toml": HOSTS.encode(),
-        "/etc/cni/net.d/10-aws.conflist": _json(cni(node.block)),
+        "/etc/cni/10-aws.conflist": _json(cni(node.block)),
+        "/etc/systemd/system/aws-node.service": unit(
+            "Stand-in for the VPC CNI's aws-node",
+            [AWS_NODE],
+            kind="exec",
+            after="network.target",
+            more=("ExecStartPre=/bin/rm -f /etc/cni/net.d/10-aws.conflist", "Restart=on-failure"),
+        ),
         "/etc/sysctl.d/90-kubernetes.conf": b"net.ipv4.ip_forward = 1\n",
         # Pods that take the node's names (CoreDNS) find no server there: the lab has none outside the cluster.
         "/etc/kubernetes/resolv.conf": b"",
@@ -78,10 +87,13 @@ def files(
         f"{PKI}/kubelet-client.crt": client.certificate,
         f"{PKI}/kubelet.crt": server.certificate,
     }
+    script = aws_node(service_address(cluster.api["kubernetesNetworkConfig"]["serviceIpv4Cidr"], 1)).encode()
     secret = {f"{PKI}/kubelet-client.key": client.key, f"{PKI}/kubelet.key": server.key}
-    return {path: (content, 0o644) for path, content in made.items()} | {
-        path: (content, 0o600) for path, content in secret.items()
-    }
+    return (
+        {path: (content, 0o644) for path, content in made.items()}
+        | {path: (content, 0o600) for path, content in secret.items()}
+        | {AWS_NODE: (script, 0o755)}
+    )
 
 
 def kubelet(group: Nodegroup, machine: Machine) -> list[str]:
@@ -145,6 +157,19 @@ def kubelet_configuration(cluster: Cluster, group: Nodegroup, machine: Machine) 
         "failSwapOn": False,
         "failCgroupV1": False,
     }
+
+
+def aws_node(service: str) -> str:
+    """-> the script that gives pods a network, and so makes the node Ready, when `service` (of the API server) answers.
+
+    On EKS aws-node needs that Service too, so that a node is not Ready before its kube-proxy works.
+    """
+    return f"""#!/bin/sh -eu
+until curl --silent --insecure --max-time 2 --output /dev/null https://{service}/livez; do sleep 0.3; done
+mkdir -p /etc/cni/net.d
+cp /etc/cni/10-aws.conflist /etc/cni/net.d/.new
+mv /etc/cni/net.d/.new /etc/cni/net.d/10-aws.conflist
+"""
 
 
 def cni(block: str) -> Json:
