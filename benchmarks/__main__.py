@@ -1,0 +1,104 @@
+"""`make benchmark`: prints the table. Needs root, and a lab that is up with nothing in it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks.floor import Ssh, bring_up
+from lab import lab
+from lab.constants import BASE_RELEASE, PROJECT
+from lab.env import environment
+from lab.hosts.host import Host
+
+STACK = "self-managed-lab"
+ADDRESSES = ("198.18.200.11", "198.18.200.12", "198.18.200.13")
+
+
+def floor(folder: Path) -> float:
+    """-> seconds from booted hosts to all Ready, by raw shell."""
+    key = folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    public = key.with_suffix(".pub").read_text().strip()
+    hosts = []
+    for number, address in enumerate(ADDRESSES):
+        name = f"floor-{number}"
+        hosts.append(Host.create(name, address=address, image=BASE_RELEASE, hostname=name, authorized_keys=(public,)))
+    try:
+        for host in hosts:
+            host.start()
+        while any(host.state != "running" for host in hosts):
+            time.sleep(0.2)
+        known_hosts = folder / "known_hosts"
+        known_hosts.write_text("".join(f"{host.spec.address} {host.host_key}\n" for host in hosts))
+        started = time.monotonic()
+        bring_up(Ssh(key, known_hosts), ADDRESSES)
+        return time.monotonic() - started
+    finally:
+        for host in hosts:
+            host.delete()
+
+
+def product() -> tuple[float, float, float]:
+    """-> seconds of the site step (booted hosts to all Ready), of the whole `pulumi up`, of a second one."""
+    shell = {**os.environ, **environment()}
+
+    def pulumi(*arguments: str) -> float:
+        started = time.monotonic()
+        subprocess.run(
+            ["pulumi", *arguments, "-s", STACK, "--yes", "--skip-preview", "--non-interactive"],
+            cwd=PROJECT, env=shell, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        return time.monotonic() - started
+
+    subprocess.run(["pulumi", "stack", "init", STACK], cwd=PROJECT, env=shell, check=False, capture_output=True)
+    whole = pulumi("up")
+    site = _site_seconds(shell)
+    second = pulumi("up")
+    pulumi("destroy")
+    return site, whole, second
+
+
+def _site_seconds(shell: dict[str, str]) -> float:
+    """From the last machine that is up to the cluster that is Ready, by the times that the engine keeps."""
+    exported = subprocess.run(
+        ["pulumi", "stack", "export", "-s", STACK],
+        cwd=PROJECT, env=shell, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    resources = json.loads(exported.stdout)["deployment"]["resources"]
+
+    def created(kind: str, name: str = "") -> datetime:
+        return max(
+            datetime.fromisoformat(each["created"])
+            for each in resources
+            if each["type"] == kind and each["urn"].endswith(name)
+        )
+
+    return (created("command:local:Command", "-site") - created("aws:ec2/instance:Instance")).total_seconds()
+
+
+def main() -> None:
+    """Prints one line a figure."""
+    lab.up(lambda line: print(line, file=sys.stderr))
+    folder = Path("/dev/shm/twinplane-benchmark")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    try:
+        raw = floor(folder)
+        site, whole, second = product()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{'raw shell: booted hosts to all Ready':52} {raw:7.1f} s   1.00")
+    print(
+        f"{'Ansible in pulumi up: booted hosts to all Ready':52} {site:7.1f} s   {site / raw:.2f} (goal 1.5, at most 2.5)"
+    )
+    print(f"{'pulumi up, machines included':52} {whole:7.1f} s   {whole / raw:.2f}")
+    print(f"{'second pulumi up':52} {second:7.1f} s   {second / raw:.2f}")
+
+
+if __name__ == "__main__":
+    main()
