@@ -11,7 +11,8 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
-from lab.plugins.provider import Change, Diff, Invalid, Provider, ProviderError, Resource, main
+from lab.plugins.provider import Change, Diff, Invalid, Provider, ProviderError, Resource
+from lab.plugins.servicer import main
 from lab.plugins.serving import Log
 from lab.plugins.values import UNKNOWN, Secret, Unknown, Values, known, reveal, secret
 

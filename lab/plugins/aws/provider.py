@@ -1,6 +1,5 @@
 """The engine's calls on the tables of resource types and functions."""
 
-import hashlib
 import json
 import threading
 import time
@@ -20,14 +19,16 @@ from lab.plugins.aws import (
     security_group,
     security_group_rules,
 )
-from lab.plugins.aws.compare import project, same, settle
+from lab.plugins.aws.compare import project, settle
 from lab.plugins.aws.failures import code, is_gone, kept, told
+from lab.plugins.aws.planning import Defaults, automatic_name, expected
+from lab.plugins.aws.planning import changed as changed_inputs
 from lab.plugins.aws.session import Session
 from lab.plugins.aws.shapes import pick, pick_paths
 from lab.plugins.aws.types import Call, Inputs, Type, at
 from lab.plugins.provider import Change, Diff, Invalid, Provider, ProviderError, Resource
 from lab.plugins.serving import Log
-from lab.plugins.values import UNKNOWN, Secret, Values
+from lab.plugins.values import Secret, Values
 
 TYPES: Mapping[str, Type] = {
     **network.TYPES,
@@ -88,13 +89,13 @@ class Aws(Provider):
         inputs.update({name: kind.inputs.defaults[name] for name in filled})
         name = kind.inputs.auto
         if name and name not in inputs:
-            inputs[name] = self._automatic(resource, kind, old, inputs, seed)
+            inputs[name] = automatic_name(resource, kind, old, inputs, seed)
             filled.append(name)
         return {**inputs, "__defaults": sorted(filled)} if filled else inputs
 
     def diff(self, change: Change) -> Diff:
         kind = self._type(change.resource)
-        changed = self._changed(kind, change)
+        changed = changed_inputs(kind, change, self.defaults)
         covered = {name for update in kind.update for name in update.names.split()}
         covered |= {"tags", "tagsAll", *kind.local.split()}
         covered -= kind.replace_also(change.inputs)
@@ -105,11 +106,11 @@ class Aws(Provider):
     def create(self, change: Change) -> tuple[str, Values]:
         kind = self._type(change.resource)
         if change.preview:
-            return "", self._expected(kind, change, kind.unknown)
+            return "", expected(kind, change.inputs, kind.unknown, self.defaults)
         call = self._call(kind, change)
         with told("creating", change.resource):
             new = self._with_id(call, self._create(kind, call))
-        with kept(new.id, self._expected(kind, change, set()), "creating", change.resource):
+        with kept(new.id, expected(kind, change.inputs, set(), self.defaults), "creating", change.resource):
             for update in kind.update:
                 if update.on_create and any(name in new.inputs for name in update.names.split()):
                     update.apply(new)
@@ -136,9 +137,9 @@ class Aws(Provider):
 
     def update(self, change: Change) -> Values:
         kind = self._type(change.resource)
-        changed = self._changed(kind, change)
+        changed = changed_inputs(kind, change, self.defaults)
         if change.preview:
-            return {**change.state, **self._expected(kind, change, set(kind.volatile.split()))}
+            return {**change.state, **expected(kind, change.inputs, set(kind.volatile.split()), self.defaults)}
         call = self._call(kind, change)
         with kept(change.id, change.state, "updating", change.resource):
             if kind.tagging and {"tags", "tagsAll"} & set(changed):
@@ -186,6 +187,10 @@ class Aws(Provider):
             raise Invalid([(name, f"{name} {reason}") for name, reason in failures])
         with told("calling", Resource("", token, "")):
             return function.call(self.session, args)
+
+    @property
+    def defaults(self) -> Defaults:
+        return Defaults(self.session.region, self.default_tags)
 
     def _type(self, resource: Resource) -> Type:
         kind = TYPES.get(resource.type)
@@ -254,41 +259,6 @@ class Aws(Provider):
         told_once = {name: value for name, value in call.state.items() if name not in kind.inputs.names}
         outputs = {**told_once, **call.inputs, **live}
         return {name: Secret(value) if name in kind.secret.split() else value for name, value in outputs.items()}
-
-    def _expected(self, kind: Type, change: Change, unknown: set[str]) -> Values:
-        inputs = {name: value for name, value in change.inputs.items() if name != "__defaults"}
-        expected = dict.fromkeys(unknown, UNKNOWN) | inputs
-        if kind.tagging:
-            tags = inputs.get("tags", {})
-            expected["tagsAll"] = UNKNOWN if tags is UNKNOWN else {**self.default_tags, **tags}
-        if kind.service != "iam":
-            expected.setdefault("region", self.session.region)
-        return expected
-
-    def _changed(self, kind: Type, change: Change) -> list[str]:
-        changed = []
-        for name in sorted(kind.inputs.names | {"region"}):
-            before, after = change.old_inputs.get(name), change.inputs.get(name)
-            if after is None and (before is None or name in kind.outputs.split()):
-                continue  # what AWS chooses when it is not given stays as it is
-            if before is None and name in change.state:
-                before = project(change.state[name], after)
-            if name == "region" and after is None:
-                after = self.session.region if before else None
-            if not same(before, after):
-                changed.append(name)
-        if kind.tagging and "tags" not in changed and "tagsAll" in change.state:
-            wanted = {**self.default_tags, **change.inputs.get("tags", {})}
-            changed += [] if same(wanted, change.state["tagsAll"]) else ["tagsAll"]
-        return changed
-
-    def _automatic(self, resource: Resource, kind: Type, old: Values, new: Values, seed: bytes) -> str:
-        prefix_input = kind.inputs.auto + "Prefix"
-        prefix = new.get(prefix_input)
-        if kind.inputs.auto in old.get("__defaults", []) and old.get(prefix_input) == prefix:
-            return str(old[kind.inputs.auto])
-        digits = hashlib.sha256(seed + resource.urn.encode()).hexdigest()[:7]
-        return f"{(prefix or resource.name + '-')[: kind.inputs.auto_length - 7]}{digits}"
 
 
 def _decoded(config: Mapping[str, Any]) -> Values:

@@ -10,7 +10,7 @@ from lab.constants import PROJECT
 from lab.plugins.kubernetes.provider import Kubernetes
 from lab.plugins.kubernetes.settings import other_cluster
 from lab.plugins.protocol import provider_pb2, provider_pb2_grpc
-from lab.plugins.provider import Servicer
+from lab.plugins.servicer import Servicer
 from lab.plugins.serving import Log, serve
 from lab.plugins.values import from_struct, reveal
 
