@@ -109,7 +109,7 @@ def test_a_pod_that_is_not_ready_is_seen() -> None:
         answers[PODS]["items"][0]["status"]["containerStatuses"][0]["ready"] = False
         answers[HEALTH] = "[+]ping ok\n[-]etcd failed: reason withheld\n"
 
-    assert running("self-managed", "etcd", change) == "stopped: /readyz etcd fails; pod etcd-cp-1 not ready"
+    assert running("self-managed", "etcd", change) == "unhealthy: pod etcd-cp-1 not ready; /readyz etcd fails"
 
 
 def test_an_api_server_that_does_not_answer_is_seen() -> None:
@@ -122,7 +122,7 @@ def test_an_api_server_that_does_not_answer_is_seen() -> None:
         answers['ec2 describe_images {"ImageIds": []}'] = {"error": "no image"}
 
     found = cluster("self-managed", change)
-    assert found.components["kube-apiserver"]["running"].value == "stopped: /readyz ping fails; no process on cp-1"
+    assert found.components["kube-apiserver"]["running"].value == "stopped: no process on cp-1; /readyz ping fails"
     assert found.components["kube-apiserver"]["version"].value == "Connection refused"
     assert found.components["etcd"]["restarted by"].value == "kubelet, from a static pod manifest on cp-1"
     assert found.nodes["w-1"]["status"].value == "no Node"

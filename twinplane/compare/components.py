@@ -92,46 +92,38 @@ class Component:
 
     def running(self) -> Cell:
         """Does it work now? The strictest witness wins: its process, its lease, its health check, its pod."""
-        good, bad, seen = self._witnesses()
-        if bad:
-            return Cell(f"stopped: {'; '.join(bad)}", seen, "bad")
-        if good:
-            return Cell(f"running: {'; '.join(good)}", seen, "good")
-        return Cell("not found", seen, "unknown")
-
-    def _witnesses(self) -> tuple[list[str], list[str], tuple[Evidence, ...]]:
-        good: list[str] = []
-        bad: list[str] = []
         seen = [self._seen_pods(), self._seen_leases(), self._seen_processes()]
-        at = self.observed.leases.at
+        good: list[str] = []
+        gone: list[str] = []
+        ill = [f"pod {pod.name} not ready" for pod in self.pods if not pod.ready]
         if self.name in (APISERVER, ETCD):
-            checks = self.observed.api_health.fact
             name = "ping" if self.name == APISERVER else "etcd"
-            healthy = bool(checks and checks.get(name))
-            (good if healthy else bad).append(f"/readyz {name} {'ok' if healthy else 'fails'}")
+            healthy = bool((self.observed.api_health.fact or {}).get(name))
+            (good if healthy else ill).append(f"/readyz {name} {'ok' if healthy else 'fails'}")
             seen.append(self.observed.api_health.evidence({name: healthy}))
-        else:
-            for lease in self.leases:
-                age = (at - lease.renewed).total_seconds() if lease.renewed else None
-                if not lease.holder:
-                    bad.append("lease given up")
-                elif age is None or age > lease.duration:
-                    bad.append(f"lease not renewed for {age or 0:.0f} s")
-                else:
-                    good.append(f"lease renewed {max(age, 0):.0f} s ago")
-        for place, process in self.processes:
-            if process.working:
-                good.append(f"process {process.pid} on {place.name}")
+        for lease in self.leases if self.name != APISERVER else ():  # identities of gone API servers stay for an hour
+            age = (self.observed.leases.at - lease.renewed).total_seconds() if lease.renewed else None
+            if not lease.holder:
+                gone.append("lease given up")
+            elif age is None or age > lease.duration:
+                gone.append(f"lease not renewed for {age or 0:.0f} s")
             else:
-                bad.append(f"process {process.pid} on {place.name} is in state {process.state}")
+                good.append(f"lease renewed {max(age, 0):.0f} s ago")
+        for place, process in self.processes:
+            where = f"process {process.pid} on {place.name}"
+            good.append(where) if process.working else gone.append(f"{where} is in state {process.state}")
         if self._must_be_inside() and not self.processes:
-            bad.append(f"no process on {', '.join(place.name for place in self.homes)}")
-        bad += [f"pod {pod.name} not ready" for pod in self.pods if not pod.ready]
+            gone.append(f"no process on {', '.join(place.name for place in self.homes)}")
         if status := (self.observed.component_statuses.fact or {}).get(STATUS_NAMES.get(self.name, "")):
             seen.append(self.observed.component_statuses.evidence(status))
-            if not status.healthy:
-                bad.append("componentstatus unhealthy")
-        return good, bad, tuple(seen)
+            ill += [] if status.healthy else ["componentstatus unhealthy"]
+        if gone:
+            return Cell(f"stopped: {'; '.join(gone + ill)}", tuple(seen), "bad")
+        if ill:
+            return Cell(f"unhealthy: {'; '.join(ill)}", tuple(seen), "bad")
+        if good:
+            return Cell(f"running: {'; '.join(good)}", tuple(seen), "good")
+        return Cell("not found", tuple(seen), "unknown")
 
     def _must_be_inside(self) -> bool:
         """Its machines are ours and open: then its process must be there."""
