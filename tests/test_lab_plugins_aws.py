@@ -83,6 +83,18 @@ def policy(action: str = "s3:*") -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]})
 
 
+def expiry(keep: int) -> str:
+    """A lifecycle policy."""
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": keep}
+    return json.dumps({"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]})
+
+
+def pull(actions: list[str]) -> str:
+    """A repository policy."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": actions}
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Sid": "pull", **statement}]})
+
+
 class World:
     """What resources refer to, made on demand."""
 
@@ -147,6 +159,36 @@ class World:
             case "aws:ec2:LaunchTemplate":
                 device = {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 20, "encrypted": "true"}}
                 return {"instanceType": "t3.medium", "blockDeviceMappings": [device]}
+            case "aws:ec2:Eip":
+                return {"domain": "vpc"}
+            case "aws:ec2:NatGateway":
+                address = self("aws:ec2/eip:Eip")
+                return {"subnetId": self("aws:ec2/subnet:Subnet").id, "allocationId": address.id}
+            case "aws:ec2:VpcEndpoint":
+                table = Made(self.aws, "aws:ec2/routeTable:RouteTable", {"vpcId": self(VPC).id}, "bare")
+                service = "com.amazonaws.us-east-1.s3"
+                return {"vpcId": self(VPC).id, "serviceName": service, "routeTableIds": [table.id]}
+            case "aws:ec2:DefaultSecurityGroup":
+                return {"vpcId": self(VPC).id}
+            case "aws:ec2:FlowLog":
+                group = self("aws:cloudwatch/logGroup:LogGroup")
+                role = self("aws:iam/role:Role")
+                log = {"logDestination": group.state["arn"], "iamRoleArn": role.state["arn"], "trafficType": "ALL"}
+                return {"vpcId": self(VPC).id, **log, "maxAggregationInterval": 60}
+            case "aws:cloudwatch:LogGroup":
+                return {"retentionInDays": 30}
+            case "aws:kms:Key":
+                return {"description": "first", "enableKeyRotation": True, "deletionWindowInDays": 7}
+            case "aws:kms:Alias":
+                return {"name": f"alias/{secrets.token_hex(4)}", "targetKeyId": self("aws:kms/key:Key").id}
+            case "aws:ecr:Repository":
+                kms = {"encryptionType": "KMS", "kmsKey": self("aws:kms/key:Key").state["arn"]}
+                scan = {"imageScanningConfiguration": {"scanOnPush": True}, "imageTagMutability": "IMMUTABLE"}
+                return {"name": f"lab/{secrets.token_hex(4)}", "encryptionConfigurations": [kms], **scan}
+            case "aws:ecr:LifecyclePolicy":
+                return {"repository": self("aws:ecr/repository:Repository").id, "policy": expiry(5)}
+            case "aws:ecr:RepositoryPolicy":
+                return {"repository": self("aws:ecr/repository:Repository").id, "policy": pull(["ecr:BatchGetImage"])}
             case "aws:iam:Role":
                 return {"assumeRolePolicy": trust(), "description": "first"}
             case "aws:iam:RolePolicy":
@@ -174,10 +216,24 @@ UPDATES: dict[str, dict[str, Any]] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": {"cidrIpv4": "198.19.0.0/16"},
     "aws:ec2/instance:Instance": {"sourceDestCheck": True, "instanceType": "t3.large"},
     "aws:ec2/launchTemplate:LaunchTemplate": {"instanceType": "t3.large"},
+    "aws:ec2/vpcEndpoint:VpcEndpoint": {"policy": policy("s3:GetObject")},
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": {
+        "ingress": [{"protocol": "tcp", "fromPort": 23, "toPort": 23, "cidrBlocks": ["198.18.1.0/24"]}]
+    },
+    "aws:cloudwatch/logGroup:LogGroup": {"retentionInDays": 7},
+    "aws:kms/key:Key": {"description": "second", "enableKeyRotation": False, "isEnabled": False},
+    "aws:ecr/repository:Repository": {
+        "imageTagMutability": "MUTABLE",
+        "imageScanningConfiguration": {"scanOnPush": False},
+    },
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": {"policy": expiry(9)},
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": {"policy": pull(["ecr:BatchGetImage", "ecr:GetAuthorizationToken"])},
     "aws:iam/role:Role": {"description": "second", "assumeRolePolicy": trust("eks")},
     "aws:iam/rolePolicy:RolePolicy": {"policy": policy("ec2:*")},
     "aws:iam/policy:Policy": {"policy": policy("ec2:*")},
 }
+#: What AWS keeps as long as what it belongs to.
+STAYS = {"aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"}
 HERE = [token for token, kind in TYPES.items() if kind.service != "eks"]
 
 
@@ -216,7 +272,7 @@ def test_life_of_a_resource(aws: Aws, token: str) -> None:
 
     sdk_takes(token, it.state)
     it.delete()
-    assert it.read() is None
+    assert (it.read() is None) == (token not in STAYS)
     it.delete()
 
 
@@ -239,6 +295,100 @@ def test_tags_with_default_tags(aws: Aws, token: str) -> None:
     assert list(aws.diff(it.change()).changed) == ["tagsAll"]
     it.update()
     assert it.state["tagsAll"] == {"b": "2", "team": "other"}
+
+
+def test_an_endpoint_moves_between_route_tables_in_place(aws: Aws) -> None:
+    it = World(aws)("aws:ec2/vpcEndpoint:VpcEndpoint")
+    [first] = it.state["routeTableIds"]
+    second = Made(aws, "aws:ec2/routeTable:RouteTable", {"vpcId": it.state["vpcId"]}, "second").id
+
+    def led() -> list[str]:
+        """Tables with a route to the service's addresses."""
+        tables = aws.session.client("ec2").describe_route_tables(RouteTableIds=[first, second])["RouteTables"]
+        return [t["RouteTableId"] for t in tables if any(r.get("GatewayId") == it.id for r in t["Routes"])]
+
+    assert led() == [first]
+    assert it.state["prefixListId"].startswith("pl-")
+    assert not aws.diff(it.change(routeTableIds=[second])).replaces
+    it.update(routeTableIds=[first, second])
+    assert sorted(it.state["routeTableIds"]) == sorted([first, second])
+    it.update(routeTableIds=[second])
+    assert it.state["routeTableIds"] == [second]
+    assert it.read() == (it.inputs, it.state)
+
+
+def test_an_interface_endpoint_has_an_interface_in_each_subnet(aws: Aws) -> None:
+    world = World(aws)
+    subnet, group = world("aws:ec2/subnet:Subnet"), world(GROUP)
+    service = {"serviceName": "com.amazonaws.us-east-1.ecr.api", "vpcEndpointType": "Interface"}
+    where = {"vpcId": subnet.state["vpcId"], "subnetIds": [subnet.id], "securityGroupIds": [group.id]}
+    it = Made(aws, "aws:ec2/vpcEndpoint:VpcEndpoint", {**service, **where, "privateDnsEnabled": True})
+    assert len(it.state["networkInterfaceIds"]) == 1
+    assert it.state["privateDnsEnabled"] is True
+    assert it.state["securityGroupIds"] == [group.id]
+    assert not aws.diff(it.change()).changed
+    assert it.read() == (it.inputs, it.state)
+    it.delete()
+    assert it.read() is None
+
+
+def test_a_default_group_is_closed_and_a_rule_of_another_hand_is_drift(aws: Aws) -> None:
+    it = World(aws)("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
+    api = aws.session.client("ec2")
+    [group] = api.describe_security_groups(GroupIds=[it.id])["SecurityGroups"]
+    assert (group["IpPermissions"], group["IpPermissionsEgress"]) == ([], [])
+    open_ssh = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "198.51.100.0/24"}]}
+    api.authorize_security_group_ingress(GroupId=it.id, IpPermissions=[open_ssh])
+    found = it.read()
+    assert found is not None
+    assert found[1]["ingress"] == [{"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": ["198.51.100.0/24"]}]
+
+
+def test_a_deleted_key_is_gone_though_aws_keeps_it_for_the_window(aws: Aws) -> None:
+    it = World(aws)("aws:kms/key:Key")
+    it.delete()
+    kept = aws.session.client("kms").describe_key(KeyId=it.id)["KeyMetadata"]
+    assert kept["KeyState"] == "PendingDeletion"
+    assert (kept["DeletionDate"] - kept["CreationDate"]).days in (6, 7)
+
+
+def test_an_alias_moves_to_another_key_in_place(aws: Aws) -> None:
+    it = World(aws)("aws:kms/alias:Alias")
+    other = Made(aws, "aws:kms/key:Key", {}, "other")
+    assert not aws.diff(it.change(targetKeyId=other.id)).replaces
+    it.update(targetKeyId=other.id)
+    assert it.state["targetKeyId"] == other.id
+    assert it.state["targetKeyArn"] == other.state["arn"]
+
+
+@pytest.mark.parametrize(
+    ("token", "new"),
+    [
+        ("aws:ec2/natGateway:NatGateway", {"allocationId": "eipalloc-1"}),
+        ("aws:ec2/vpcEndpoint:VpcEndpoint", {"serviceName": "com.amazonaws.us-east-1.dynamodb"}),
+        ("aws:ec2/flowLog:FlowLog", {"trafficType": "REJECT"}),
+        ("aws:kms/key:Key", {"keyUsage": "SIGN_VERIFY"}),
+        ("aws:ecr/repository:Repository", {"encryptionConfigurations": [{"encryptionType": "AES256"}]}),
+        ("aws:ecr/repository:Repository", {"name": "lab/other"}),
+        ("aws:ecr/lifecyclePolicy:LifecyclePolicy", {"repository": "lab/other"}),
+    ],
+)
+def test_what_means_another_resource(aws: Aws, token: str, new: dict[str, Any]) -> None:
+    it = World(aws)(token)
+    assert list(aws.diff(it.change(**new)).replaces) == list(new)
+
+
+def test_a_repository_with_images_goes_only_when_told(aws: Aws) -> None:
+    made = World(aws)("aws:ecr/repository:Repository")
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+    manifest |= {"config": {"digest": "sha256:1"}}
+    aws.session.client("ecr").put_image(repositoryName=made.id, imageManifest=json.dumps(manifest), imageTag="v1")
+    with pytest.raises(ProviderError, match="RepositoryNotEmptyException"):
+        made.delete()
+    assert not aws.diff(made.change(forceDelete=True)).replaces
+    made.update(forceDelete=True)
+    made.delete()
+    assert made.read() is None
 
 
 def test_what_no_update_covers_makes_a_new_resource(aws: Aws) -> None:

@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.plugins.aws import (
+    default_security_group,
+    ecr,
     eks_access,
     eks_cluster,
     eks_node_group,
+    gateways,
     iam,
     instance,
     invokes,
+    kms,
     launch_template,
+    logs,
     network,
     routes,
     security_group,
@@ -34,6 +39,7 @@ TYPES: Mapping[str, Type] = {
     **network.TYPES,
     **routes.TYPES,
     **security_group.TYPES,
+    **default_security_group.TYPES,
     **security_group_rules.TYPES,
     **instance.TYPES,
     **launch_template.TYPES,
@@ -41,6 +47,10 @@ TYPES: Mapping[str, Type] = {
     **eks_cluster.TYPES,
     **eks_node_group.TYPES,
     **eks_access.TYPES,
+    **gateways.TYPES,
+    **logs.TYPES,
+    **kms.TYPES,
+    **ecr.TYPES,
 }
 
 ENDPOINTS = Inputs(optional="ec2 eks iam sts ssm ecr elbv2 kms s3 logs cloudwatchlogs")

@@ -49,7 +49,7 @@ def live_rules(call: Call, group_id: str, direction: str) -> list[Values]:
     return [rule for rule in rules if rule["IsEgress"] == (direction == "egress")]
 
 
-def _matches(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def matches(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a live rule (one source) is among those that the permission grants."""
     ports = ("FromPort", "ToPort") if "FromPort" in wanted else ()
     if live["IpProtocol"] != wanted["IpProtocol"] or any(live.get(port) != wanted[port] for port in ports):
@@ -73,14 +73,14 @@ def still(group_id: str, rule: Values, live: list[Values]) -> Values | None:
         if name in rule:
             parts = [{**_bare(rule), name: [source]} for source in rule[name]]
             found[name] = [
-                part[name][0] for part in parts if any(_matches(one, permission(part, group_id)) for one in live)
+                part[name][0] for part in parts if any(matches(one, permission(part, group_id)) for one in live)
             ]
     for name, off in (("self", False), ("sourceSecurityGroupId", None)):
         if rule.get(name):
             part = {**_bare(rule), name: rule[name]}
-            found[name] = rule[name] if any(_matches(one, permission(part, group_id)) for one in live) else off
+            found[name] = rule[name] if any(matches(one, permission(part, group_id)) for one in live) else off
     wanted = permission(found, group_id)
-    mine = [one for one in live if _matches(one, wanted)]
+    mine = [one for one in live if matches(one, wanted)]
     if not mine:
         return None
     if told := mine[0].get("Description"):  # moto forgets it for rules between groups
@@ -105,7 +105,7 @@ def read_rule(call: Call) -> Values | None:
     found = still(values["securityGroupId"], values, live)
     if found is None:
         return None
-    ids = [rule["SecurityGroupRuleId"] for rule in live if _matches(rule, permission(found, values["securityGroupId"]))]
+    ids = [rule["SecurityGroupRuleId"] for rule in live if matches(rule, permission(found, values["securityGroupId"]))]
     return {**found, "securityGroupRuleId": ids[0] if len(ids) == 1 else ""}
 
 
