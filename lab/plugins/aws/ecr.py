@@ -32,8 +32,8 @@ TAGS = Tagging(
 )
 
 
-def _attached(put: str, text: str, get: str, delete: str, member: str, gone: tuple[str, ...]) -> Type:
-    """A policy document of a repository, of one of the kinds that a repository has one of."""
+def _attached(put: str, get: str, delete: str, text: str, gone: tuple[str, ...]) -> Type:
+    """A policy of a repository by its operations and by what they call its document, `text`."""
 
     def write(call: Call) -> str:
         getattr(call.api, put)(repositoryName=call.inputs["repository"], **{text: call.inputs["policy"]})
@@ -41,7 +41,7 @@ def _attached(put: str, text: str, get: str, delete: str, member: str, gone: tup
 
     def read(call: Call) -> Values:
         answer = getattr(call.api, get)(repositoryName=call.id)
-        return {"registryId": answer["registryId"], "repository": call.id, "policy": answer[member]}
+        return {"registryId": answer["registryId"], "repository": call.id, "policy": answer[text]}
 
     return Type(
         "ecr",
@@ -98,7 +98,6 @@ TYPES = {
     ),
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": _attached(
         "put_lifecycle_policy",
-        "lifecyclePolicyText",
         "get_lifecycle_policy",
         "delete_lifecycle_policy",
         "lifecyclePolicyText",
@@ -106,7 +105,6 @@ TYPES = {
     ),
     "aws:ecr/repositoryPolicy:RepositoryPolicy": _attached(
         "set_repository_policy",
-        "policyText",
         "get_repository_policy",
         "delete_repository_policy",
         "policyText",
