@@ -18,6 +18,7 @@ from lab.plugins.eks import cluster as cluster_module
 from lab.plugins.eks.cluster import Cluster
 from lab.plugins.eks.kubeconfig import wait_for
 from lab.plugins.eks.node_group import ManagedNodeGroup, ami_type
+from lab.plugins.eks.provider import cause
 from tests import golden_files, pulumi_mocks
 
 CLUSTER = {
@@ -239,6 +240,13 @@ def test_node_groups_too(inputs: dict[str, Any], path: str) -> None:
         pulumi_mocks.run(lambda: both(nodes=inputs))
     assert told.value.errors
     assert told.value.errors[0]["property_path"] == path
+
+
+def test_errors_are_told_by_their_cause() -> None:
+    wrapped = ValueError("While processing input: 'core'")
+    wrapped.__cause__ = TimeoutError("https://x/healthz did not answer")
+    assert cause(wrapped) == "https://x/healthz did not answer"
+    assert cause(KeyError("data")) == "KeyError: 'data'"
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ async def answering(endpoint: str, authority: str) -> str:
 
 
 def wait_for(endpoint: str, authority: str, timeout: float) -> str:
+    """`endpoint`, once its /healthz answers ok. Raises TimeoutError with the last answer after `timeout` seconds."""
     context = ssl.create_default_context(cadata=b64decode(authority).decode())
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
     deadline, pause, last = time.monotonic() + timeout, 0.2, "no answer"
