@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import socket
-import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -24,6 +26,7 @@ from urllib3.exceptions import HTTPError
 
 from stacks.outputs import StackOutputs
 from twinplane.errors import Failed, UsageError
+from twinplane.private_folder import private_folder
 from twinplane.screen import Tell
 
 #: Seconds. A live API server answers a list in a fraction of one; a filtered port never answers.
@@ -85,9 +88,11 @@ Question = Get | Call | Connect | Login
 
 
 @cache
-def _memory() -> tempfile.TemporaryDirectory[str]:
-    """A folder in memory, only ours, gone with the process: the client wants certificates and keys as files."""
-    return tempfile.TemporaryDirectory(prefix="twinplane-", dir="/dev/shm")
+def _memory() -> Path:
+    """A private folder in memory until the process ends: the client wants certificates and keys as files."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(private_folder("kubernetes"))
 
 
 def kubernetes_client(kubeconfig: str, environment: Mapping[str, str]) -> ApiClient:
@@ -107,7 +112,7 @@ def kubernetes_client(kubeconfig: str, environment: Mapping[str, str]) -> ApiCli
     try:
         with making_clients:
             client: ApiClient = config.new_client_from_config_dict(  # type: ignore[no-untyped-call]
-                settings, persist_config=False, temp_file_path=_memory().name, client_configuration=own
+                settings, persist_config=False, temp_file_path=str(_memory()), client_configuration=own
             )
     except ConfigException as error:
         raise UsageError(f"kubeconfig: {error}") from None
