@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -70,14 +71,22 @@ def compare(
     _compare(_stack(managed), _stack(self_managed), as_json, html)
 
 
-def _compare(managed: Stack, self_managed: Stack, as_json: bool, html: Path | None = None) -> None:
+#: Seconds. The kubelet reports a new etcd healthy 20 s after its start: kubeadm's startup probe asks every 10 s.
+SETTLING = 60
+
+
+def _compare(managed: Stack, self_managed: Stack, as_json: bool, html: Path | None = None, patience: float = 0) -> None:
+    """Compares, again for `patience` seconds while a cluster that has just come up reports trouble."""
     from twinplane.compare import compare as run
     from twinplane.compare import report
 
     if html and not html.resolve().parent.is_dir():
         raise UsageError(f"--html {html}: no such folder")
     with working(f"comparing {managed.name} and {self_managed.name}") as tell:
-        comparison = run(managed, self_managed, tell)
+        end = time.monotonic() + patience
+        while (comparison := run(managed, self_managed, tell)).troubles() and time.monotonic() < end:
+            tell("not settled yet, looking again")
+            time.sleep(3)
     if html:
         html.write_text(report.html(comparison, datetime.now(UTC)))
         err.print(f"wrote {html}", markup=False)
@@ -228,7 +237,7 @@ def lab_demo(as_json: Json = False) -> None:
         ups = [pool.submit(stack.up, _named(stack.name, tell)) for stack in (self_managed, managed)]
     for up in ups:  # Both have ended: one that failed does not leave the other half done.
         up.result()
-    _compare(managed, self_managed, as_json)
+    _compare(managed, self_managed, as_json, patience=SETTLING)
 
 
 def _named(name: str, tell: Tell) -> Tell:
