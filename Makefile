@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3.11
 VENV := .venv
+# Bytecode is kept: without it every process of a run compiles its imports again.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(VENV)/bin:$(HOME)/.cache/twinplane/bin:$(PATH)
 
 .PHONY: help setup lint types unit lab-test test demo down benchmark

@@ -235,7 +235,7 @@ def test_demo_makes_what_is_missing_and_compares(monkeypatch: pytest.MonkeyPatch
     done: list[str] = []
     monkeypatch.setattr(lab, "up", lambda _: done.append("lab"))
     monkeypatch.setattr(cli, "_stack", lambda name: Recorder(name, done, there))
-    monkeypatch.setattr(cli, "_compare", lambda managed, own, _: done.append(f"compare {managed.name} {own.name}"))
+    monkeypatch.setattr(cli, "_compare", lambda a, b, *_, **__: done.append(f"compare {a.name} {b.name}"))
     assert run("lab", "demo").exit_code == 0
     created = [
         "create managed-lab",

@@ -1,4 +1,4 @@
-"""The plugins under the real engine, against moto: up, nothing to do, refresh, replace, destroy, errors, sudden ends."""
+"""The plugins under the real engine, against moto: up, nothing to do, refresh, replace, destroy, errors, kills."""
 
 import json
 import os
