@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
@@ -10,9 +11,16 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.availability_zones import availability_zones
+from components.flow_logs import FlowLogs, FlowLogsArgs
 from components.ready import ready
+from components.subnet_blocks import subnet_blocks
+from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 
-Nat = Literal["none", "single"]
+Nat = Literal["none", "single", "per_zone"]
+#: By these, load balancer controllers find the subnets of internet-facing and of internal load balancers
+#: (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
+DISCOVERY = {"public": {"kubernetes.io/role/elb": "1"}, "private": {"kubernetes.io/role/internal-elb": "1"}}
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,17 @@ class NetworkArgs:
     cidr: IPv4Network
     #: How many availability zones, 1 to 4: the first ones, by name, of those that the account has.
     zones: int = 2
-    #: "single": private subnets go out through one NAT gateway, in the first zone; "none": they have no way out.
+    #: How private subnets go out. "single": through one NAT gateway, in the first zone; "per_zone": each through one in
+    #: its own zone, which outlives the loss of another; "none": not at all.
     nat: Nat = "none"
+    #: AWS services that private subnets reach without a way out, "ecr.api"; S3 always is one.
+    interface_endpoints: Sequence[str] = ()
+    #: Days that CloudWatch keeps a record of all connections; 0: none is made.
+    flow_log_days: int = 0
+
+
+#: Id, and what ties it to its routes.
+Subnet = tuple[pulumi.Output[str], aws.ec2.RouteTableAssociation]
 
 
 class Network(pulumi.ComponentResource):
@@ -41,7 +58,7 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:Network", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        zones = _zones(args.zones, pulumi.InvokeOptions(parent=self))
+        zones = availability_zones(args.zones, pulumi.InvokeOptions(parent=self))
 
         vpc = aws.ec2.Vpc(
             name,
@@ -66,37 +83,56 @@ class Network(pulumi.ComponentResource):
                 **target,
             )
 
-        def subnet(
-            suffix: str, zone: str, block: IPv4Network, routes: aws.ec2.RouteTable, out: list[aws.ec2.Route]
-        ) -> pulumi.Output[str]:
-            full = f"{name}-{suffix}"
+        def subnet(side: str, index: int, block: IPv4Network, routes: aws.ec2.RouteTable) -> Subnet:
+            full = f"{name}-{side}-{index + 1}"
             made = aws.ec2.Subnet(
                 full,
                 vpc_id=vpc.id,
-                availability_zone=zone,
+                availability_zone=zones[index],
                 cidr_block=str(block),
                 map_public_ip_on_launch=False,  # machines ask for a public address one by one
-                tags=tags.named(full),
+                tags=tags.named(full, DISCOVERY[side]),
                 opts=child,
             )
-            tied = aws.ec2.RouteTableAssociation(full, subnet_id=made.id, route_table_id=routes.id, opts=child)
-            return ready(made.id, tied, *out)
+            return made.id, aws.ec2.RouteTableAssociation(full, subnet_id=made.id, route_table_id=routes.id, opts=child)
 
+        # The group that AWS gives to what names none lets nothing in or out.
+        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, tags=tags.named(f"{name}-default"), opts=child)
         blocks = subnet_blocks(args.cidr, args.zones)
         public_routes = table("public")
         public_out = way_out("public", public_routes, gateway_id=internet.id)
-        self.public_subnet_ids = [
-            subnet(f"public-{index}", zone, block, public_routes, [public_out])
-            for index, (zone, block) in enumerate(zip(zones, blocks.public, strict=True), start=1)
+        public = [subnet("public", index, block, public_routes) for index, block in enumerate(blocks.public)]
+        self.public_subnet_ids = [ready(subnet_id, tied, public_out) for subnet_id, tied in public]
+        gateways = [
+            self._nat_gateway(f"{name}-nat-{index + 1}", self.public_subnet_ids[index])
+            for index in range({"none": 0, "single": 1, "per_zone": args.zones}[args.nat])
         ]
-        gateways = [self._nat_gateway(f"{name}-nat-1", self.public_subnet_ids[0])] if args.nat == "single" else []
 
-        self.private_subnet_ids = []
-        for index, (zone, block) in enumerate(zip(zones, blocks.private, strict=True), start=1):
-            # A table for each zone, so that each zone can get a gateway of its own.
-            routes = table(f"private-{index}")
-            out = [way_out(f"private-{index}", routes, nat_gateway_id=gateway.id) for gateway in gateways]
-            self.private_subnet_ids.append(subnet(f"private-{index}", zone, block, routes, out))
+        # A table for each zone, so that each zone can get a gateway of its own.
+        private_routes = [table(f"private-{index + 1}") for index in range(args.zones)]
+        out = [
+            way_out(f"private-{index + 1}", routes, nat_gateway_id=gateways[index % len(gateways)].id)
+            for index, routes in enumerate(private_routes)
+            if gateways
+        ]
+        private = [subnet("private", index, block, private_routes[index]) for index, block in enumerate(blocks.private)]
+        endpoints = VpcEndpoints(
+            name,
+            VpcEndpointsArgs(
+                vpc_id=vpc.id,
+                cidr=args.cidr,
+                route_table_ids=[each.id for each in [public_routes, *private_routes]],
+                subnet_ids=[subnet_id for subnet_id, _ in private],
+                interfaces=args.interface_endpoints,
+            ),
+            child,
+        )
+        self.private_subnet_ids = [
+            ready(subnet_id, tied, *out[index : index + 1], *endpoints.made)
+            for index, (subnet_id, tied) in enumerate(private)
+        ]
+        if args.flow_log_days:
+            FlowLogs(f"{name}-flow-logs", FlowLogsArgs(vpc.id, args.flow_log_days), child)
 
         self.vpc_id = vpc.id
         self.register_outputs(
@@ -110,34 +146,5 @@ class Network(pulumi.ComponentResource):
     def _nat_gateway(self, name: str, subnet_id: pulumi.Output[str]) -> aws.ec2.NatGateway:
         child = pulumi.ResourceOptions(parent=self)
         address = aws.ec2.Eip(name, domain="vpc", tags=tags.named(name), opts=child)
-        return aws.ec2.NatGateway(
-            name, subnet_id=subnet_id, allocation_id=address.id, tags=tags.named(name), opts=child
-        )
-
-
-@dataclass(frozen=True)
-class SubnetBlocks:
-    """One block a zone, in the order of the zones."""
-
-    public: tuple[IPv4Network, ...]
-    private: tuple[IPv4Network, ...]
-
-
-def subnet_blocks(cidr: IPv4Network, zones: int) -> SubnetBlocks:
-    """Eighths of the block: the first half is public, the second private. One more zone (of 4) moves no block."""
-    eighths = list(cidr.subnets(prefixlen_diff=3))
-    return SubnetBlocks(public=tuple(eighths[:zones]), private=tuple(eighths[4 : 4 + zones]))
-
-
-def _zones(count: int, opts: pulumi.InvokeOptions) -> list[str]:
-    # Local and wavelength zones must be opted in to and lack most services; in use1-az3 EKS has no control planes
-    # (https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html).
-    names = aws.get_availability_zones(
-        state="available",
-        filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
-        exclude_zone_ids=["use1-az3"],
-        opts=opts,
-    ).names
-    if len(names) < count:
-        raise pulumi.RunError(f"availabilityZones: {count} asked for, the region has {len(names)}: {', '.join(names)}")
-    return sorted(names)[:count]
+        own = tags.named(name)
+        return aws.ec2.NatGateway(name, subnet_id=subnet_id, allocation_id=address.id, tags=own, opts=child)

@@ -14,6 +14,11 @@ from components.machine_image import MachineImage
 SUPPORTED_MINORS = ("1.34", "1.35", "1.36")
 
 
+#: Days that CloudWatch can keep logs
+#: (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+
 def choice(*options: str) -> Callable[[str], str]:
     """One of the options."""
 
@@ -34,6 +39,13 @@ def integer(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def log_days(text: str) -> int:
+    """Days that CloudWatch can keep logs, or 0 for no logs."""
+    if text not in {"0", *(str(days) for days in LOG_DAYS)}:
+        raise ValueError(f"{text!r} is none of 0, {', '.join(str(days) for days in LOG_DAYS)}")
+    return int(text)
 
 
 def control_planes(text: str) -> int:
@@ -89,6 +101,17 @@ def sources(text: str) -> tuple[str, ...]:
         if block.prefixlen < 8:
             raise ValueError(f"{block} opens it to the Internet; name the blocks you come from (/8 or smaller)")
     return tuple(dict.fromkeys(str(block) for block in blocks))
+
+
+def services(text: str) -> tuple[str, ...]:
+    """A list of AWS services as their endpoints name them."""
+    names = _strings(text, '["ecr.api", "ecr.dkr", "sts"]')
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name) or name.startswith("com."):
+            raise ValueError(f"{name!r} is no service such as ecr.api (what follows the region in its endpoint's name)")
+        if name == "s3":
+            raise ValueError("s3 has a gateway endpoint always, and needs no other")
+    return tuple(dict.fromkeys(names))
 
 
 def principals(text: str) -> tuple[str, ...]:

@@ -15,7 +15,16 @@ from stacks.settings import ManagedSettings
 def build(settings: ManagedSettings) -> dict[str, Any]:
     """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
     name = settings.name
-    network = Network(name, NetworkArgs(settings.vpc_cidr, settings.availability_zones, settings.nat))
+    network = Network(
+        name,
+        NetworkArgs(
+            cidr=settings.vpc_cidr,
+            zones=settings.availability_zones,
+            nat=settings.nat,
+            interface_endpoints=settings.interface_endpoints,
+            flow_log_days=settings.flow_log_days,
+        ),
+    )
     cluster = ManagedCluster(
         name,
         ManagedClusterArgs(

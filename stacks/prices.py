@@ -2,7 +2,8 @@
 
 USD for us-east-1, on demand, Linux, from AWS's public price pages as of 2026-11: EKS
 (https://aws.amazon.com/eks/pricing/), EC2 (https://aws.amazon.com/ec2/pricing/on-demand/), EBS
-(https://aws.amazon.com/ebs/pricing/), VPC (https://aws.amazon.com/vpc/pricing/). Data transfer is not in it.
+(https://aws.amazon.com/ebs/pricing/), VPC (https://aws.amazon.com/vpc/pricing/). Data
+transfer and what is paid by the GiB (flow logs: 0.50 taken in) are not in it.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ EKS_CLUSTER = 0.10
 INSTANCE = {"t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832, "m7i.large": 0.1008}
 NAT_GATEWAY = 0.045
 PUBLIC_ADDRESS = 0.005
+#: A zone; S3's gateway endpoint is free. Each GiB through one is 0.01.
+INTERFACE_ENDPOINT = 0.01
 GP3_GIB_MONTH = 0.08
 #: Of a self-managed machine (components/machine.py) and of an EKS node (EKS' default for AL2023).
 ROOT_GIB = {"self-managed": 30, "managed": 20}
@@ -50,8 +53,10 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
             ROOT_GIB[settings.kind] * GP3_GIB_MONTH / HOURS_A_MONTH,
         ),
     ]
-    gateways = int(settings.nat == "single")
+    zones = settings.availability_zones
+    gateways = {"none": 0, "single": 1, "per_zone": zones}[settings.nat]
     items.append(Item("NAT gateway", gateways, NAT_GATEWAY))
+    items.append(Item("interface endpoint, in a zone", len(settings.interface_endpoints) * zones, INTERFACE_ENDPOINT))
     public = isinstance(settings, SelfManagedSettings) and settings.machine_subnets == "public"
     items.append(Item("public IPv4 address", gateways + (machines if public else 0), PUBLIC_ADDRESS))
     return [item for item in items if item.count]

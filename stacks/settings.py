@@ -33,8 +33,12 @@ class Settings:
     vpc_cidr: IPv4Network
     #: How many zones the subnets are spread over, 2 or 3.
     availability_zones: int
-    #: Whether private subnets have a way out: "none" or "single" (one gateway for all zones).
+    #: Whether private subnets have a way out: "none", "single" (one gateway for all zones) or "per_zone".
     nat: Nat
+    #: AWS services with an endpoint in the private subnets, "ecr.api"; S3 has one always.
+    interface_endpoints: tuple[str, ...]
+    #: Days that CloudWatch keeps the VPC's flow logs; 0: there are none.
+    flow_log_days: int
     #: Addresses of Services; never seen outside the cluster.
     service_cidr: IPv4Network
     workers: int
@@ -102,7 +106,9 @@ KEYS: dict[str, _Key] = {
     # AWS takes /16 to /28. A subnet is an eighth, and on EKS pods take its addresses: /22 leaves 123 a subnet.
     "vpcCidr": _Key(checks.network(16, 22), IPv4Network("10.20.0.0/16")),
     "availabilityZones": _Key(checks.integer(2, 3), 2),
-    "nat": _Key(checks.choice("none", "single"), {"managed": "single", "self-managed": "none"}),
+    "nat": _Key(checks.choice("none", "single", "per_zone"), {"managed": "single", "self-managed": "none"}),
+    "interfaceEndpoints": _Key(checks.services, ()),
+    "flowLogDays": _Key(checks.log_days, 0),
     # EKS' bounds, https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
     "serviceCidr": _Key(checks.network(12, 24), IPv4Network("172.20.0.0/16")),
     "workers": _Key(checks.integer(1, 100), 2),

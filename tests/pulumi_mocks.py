@@ -272,6 +272,13 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:ec2/internetGateway:InternetGateway": _nothing,
     "aws:ec2/eip:Eip": _nothing,
     "aws:ec2/natGateway:NatGateway": _nothing,
+    "aws:ec2/vpcEndpoint:VpcEndpoint": _nothing,
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _nothing,
+    "aws:ec2/flowLog:FlowLog": _nothing,
+    "aws:cloudwatch/logGroup:LogGroup": lambda name, _: {
+        "name": f"{name}-0123abc",
+        "arn": f"arn:aws-test:logs:us-east-1:123456789012:log-group:{name}-0123abc",
+    },
     "aws:ec2/routeTable:RouteTable": _nothing,
     "aws:ec2/route:Route": _nothing,
     "aws:ec2/routeTableAssociation:RouteTableAssociation": _nothing,
@@ -281,6 +288,7 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:ec2/keyPair:KeyPair": lambda name, _: {"keyName": f"{name}-0123abc"},
     "aws:ec2/instance:Instance": _instance,
     "aws:iam/role:Role": lambda name, _: {"name": f"{name}-0123abc", "arn": f"arn:test:iam::1:role/{name}"},
+    "aws:iam/rolePolicy:RolePolicy": _nothing,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _nothing,
     "command:local:Command": _command,
     "eks:index:Cluster": lambda name, _: {
@@ -297,6 +305,7 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
 
 CALLS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "aws:index/getPartition:getPartition": lambda _: {"partition": "aws-test", "dnsSuffix": "test.example"},
+    "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {"accountId": "123456789012"},
     "aws:index/getRegion:getRegion": lambda _: {"region": "us-east-1"},
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {"names": ZONES},
     "aws:ec2/getAmi:getAmi": lambda args: {"id": f"ami-of-{args['owners'][0]}-{args['filters'][0]['values'][0]}"},

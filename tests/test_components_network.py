@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.network import Network, NetworkArgs, subnet_blocks
+from components import flow_logs
+from components.network import Network, NetworkArgs
+from components.subnet_blocks import subnet_blocks
+from tests import golden_files
 from tests.pulumi_mocks import Graph, run
 
 CIDR = IPv4Network("10.20.0.0/16")
@@ -81,6 +84,69 @@ def test_single_nat_is_in_the_first_zone_and_serves_every_private_subnet() -> No
         if "private" in route.name
     }
     assert ways == {"net-private-1-id": "net-nat-1-id", "net-private-2-id": "net-nat-1-id"}
+
+
+def test_per_zone_nat_serves_each_zone_from_itself() -> None:
+    graph = network(nat="per_zone", zones=3)
+    gateways = {each.name: each.inputs["subnetId"] for each in graph.all("NatGateway")}
+    assert gateways == {f"net-nat-{n}": f"net-public-{n}-id" for n in (1, 2, 3)}
+    ways = {r.inputs["routeTableId"]: r.inputs.get("natGatewayId") for r in graph.all("Route") if "private" in r.name}
+    assert ways == {f"net-private-{n}-id": f"net-nat-{n}-id" for n in (1, 2, 3)}
+
+
+def test_load_balancer_controllers_find_the_subnets() -> None:
+    found = {
+        each.name: {key for key in each.inputs["tags"] if key.startswith("kubernetes.io/")}
+        for each in network().all("Subnet")
+    }
+    assert found["net-public-1"] == found["net-public-2"] == {"kubernetes.io/role/elb"}
+    assert found["net-private-1"] == found["net-private-2"] == {"kubernetes.io/role/internal-elb"}
+
+
+def test_the_default_group_is_closed() -> None:
+    inputs = network().one("DefaultSecurityGroup").inputs
+    assert inputs["vpcId"] == "net-id"
+    assert not {"ingress", "egress"} & set(inputs)
+
+
+def test_every_table_leads_to_s3() -> None:
+    inputs = network(zones=3).one("VpcEndpoint").inputs
+    assert (inputs["vpcEndpointType"], inputs["serviceName"]) == ("Gateway", "com.amazonaws.us-east-1.s3")
+    assert inputs["routeTableIds"] == ["net-public-id", "net-private-1-id", "net-private-2-id", "net-private-3-id"]
+
+
+def test_interface_endpoints_are_in_the_private_subnets_and_open_to_the_vpc() -> None:
+    graph = network(interface_endpoints=("ecr.api", "sts"))
+    made = {each.name: each.inputs for each in graph.all("VpcEndpoint") if each.name != "net-s3"}
+    assert {name: inputs["serviceName"] for name, inputs in made.items()} == {
+        "net-ecr-api": "com.amazonaws.us-east-1.ecr.api",
+        "net-sts": "com.amazonaws.us-east-1.sts",
+    }
+    for inputs in made.values():
+        assert inputs["subnetIds"] == ["net-private-1-id", "net-private-2-id"]
+        assert inputs["securityGroupIds"] == ["net-endpoints-id"]
+        assert inputs["privateDnsEnabled"] is True
+        assert inputs["vpcEndpointType"] == "Interface"
+    rule = graph.one("SecurityGroupIngressRule").inputs
+    assert (rule["cidrIpv4"], rule["fromPort"], rule["toPort"]) == ("10.20.0.0/16", 443, 443)
+    assert not network().all("SecurityGroup")
+
+
+def test_flow_logs_record_everything_for_as_long_as_told() -> None:
+    graph = network(flow_log_days=30)
+    assert graph.one("LogGroup").inputs["retentionInDays"] == 30
+    log = graph.one("FlowLog").inputs
+    assert (log["vpcId"], log["trafficType"]) == ("net-id", "ALL")
+    assert log["logDestination"].endswith(":log-group:net-flow-logs-0123abc")
+    assert log["iamRoleArn"] == "arn:test:iam::1:role/net-flow-logs"
+    assert graph.one("RolePolicy").inputs["policy"] == flow_logs.write_to(log["logDestination"])
+    assert not network().all("FlowLog")
+
+
+def test_policies_of_flow_logs() -> None:
+    golden_files.check("flow_logs_trust.json", flow_logs.trust("amazonaws.com", "123456789012") + "\n")
+    group = "arn:aws:logs:us-east-1:123456789012:log-group:net-flow-logs"
+    golden_files.check("flow_logs_policy.json", flow_logs.write_to(group) + "\n")
 
 
 def test_each_subnet_is_tied_to_its_side() -> None:

@@ -51,3 +51,13 @@ def test_no_nat_gateway_no_charge() -> None:
     lines = {item.what for item in prices.bill(settings("managed", nat="none"))}
     assert "NAT gateway" not in lines
     assert "public IPv4 address" not in lines
+
+
+def test_a_gateway_in_each_zone_costs_its_gateways_and_addresses() -> None:
+    more = total(settings("managed", nat="per_zone", availabilityZones="3")) - total(settings("managed", nat="none"))
+    assert more == pytest.approx(3 * (prices.NAT_GATEWAY + prices.PUBLIC_ADDRESS))
+
+
+def test_an_interface_endpoint_costs_in_each_zone() -> None:
+    more = total(settings("managed", interfaceEndpoints='["ecr.api", "sts"]')) - total(settings("managed"))
+    assert more == pytest.approx(2 * 2 * prices.INTERFACE_ENDPOINT)

@@ -18,7 +18,7 @@ from tests.pulumi_mocks import PROJECT, SECRET, Graph, leaks, run
 ROOT = Path(__file__).parents[1]
 STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
 #: Resource types without tags.
-UNTAGGED = ("Route", "RouteTableAssociation", "RolePolicyAttachment")
+UNTAGGED = (":Route", "RouteTableAssociation", "RolePolicy", "RolePolicyAttachment")
 
 
 def config(stack: str) -> dict[str, str]:
@@ -144,13 +144,16 @@ def test_settings_reach_their_resources() -> None:
     base |= {"instanceType": "m7i.large", "vpcCidr": "10.9.0.0/20", "serviceCidr": "10.10.0.0/20"}
     base |= {"kubernetesVersion": "1.35.4"}
     arn = "arn:aws:iam::123456789012:role/a"
-    its = {"nodeReleaseVersion": "1.35.4-20260901", "adminArns": json.dumps([arn]), "nat": "none"}
+    its = {"nodeReleaseVersion": "1.35.4-20260901", "adminArns": json.dumps([arn]), "nat": "none", "flowLogDays": "7"}
+    its |= {"interfaceEndpoints": '["ecr.api"]'}
     made = run(lambda: managed.build(read({**base, **its, "kind": "managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     cluster = made.one("eks:index:Cluster").inputs
     group = made.one("ManagedNodeGroup").inputs
     assert made.one("Vpc").inputs["cidrBlock"] == "10.9.0.0/20"
     assert len(made.all("Subnet")) == 6
     assert not made.all("NatGateway")
+    assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-ecr-api"]
+    assert made.one("LogGroup").inputs["retentionInDays"] == 7
     assert cluster["version"] == "1.35"
     assert cluster["publicAccessCidrs"] == ["192.0.2.1/32"]
     assert cluster["kubernetesServiceIpAddressRange"] == "10.10.0.0/20"
@@ -163,7 +166,8 @@ def test_settings_reach_their_resources() -> None:
     app = made.one("Deployment").inputs["spec"]["template"]["spec"]["containers"][0]
     assert app["image"] == "sample-app:v9"
 
-    its = {"podCidr": "10.11.0.0/20", "controlPlanes": "3", "machineSubnets": "private", "nat": "single"}
+    its = {"podCidr": "10.11.0.0/20", "controlPlanes": "3", "machineSubnets": "private", "nat": "per_zone"}
+    its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]'}
     its |= {"sshCidrs": '["192.0.2.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
     made = run(lambda: self_managed.build(read({**base, **its, "kind": "self-managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     told = json.loads(made.one("Command", "twinplane-s-site").inputs["stdin"])
@@ -181,8 +185,10 @@ def test_settings_reach_their_resources() -> None:
         assert instance.inputs["ami"] == "ami-of-1-n"
         assert instance.inputs["instanceType"] == "m7i.large"
     people = {rule.inputs["cidrIpv4"] for rule in made.all("SecurityGroupIngressRule") if "cidrIpv4" in rule.inputs}
-    assert people == {"192.0.2.1/32", "192.0.2.2/32"}
-    assert made.all("NatGateway")
+    assert people == {"192.0.2.1/32", "192.0.2.2/32", "10.9.0.0/20"}
+    assert len(made.all("NatGateway")) == 3
+    assert made.one("LogGroup").inputs["retentionInDays"] == 14
+    assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-sts"]
     app = made.one("Deployment").inputs["spec"]["template"]["spec"]["containers"][0]
     assert app["image"] == "sample-app:v9"
 
