@@ -47,6 +47,7 @@ class ManagedCluster(pulumi.ComponentResource):
     kubeconfig: pulumi.Output[str]
     node_group_name: pulumi.Output[str]
     node_release_version: pulumi.Output[str]
+    node_role_arn: pulumi.Output[str]
     #: For what runs in the cluster.
     provider: kubernetes.Provider
 
@@ -90,6 +91,7 @@ class ManagedCluster(pulumi.ComponentResource):
         self.endpoint = cluster.core.endpoint
         self.node_group_name = nodes.node_group_name
         self.node_release_version = nodes.release_version
+        self.node_role_arn = nodes.role_arn
         self.kubeconfig = pulumi.Output.secret(
             pulumi.Output.all(cluster.kubeconfig_json, nodes.node_group_name).apply(lambda known: str(known[0]))
         )
@@ -100,6 +102,7 @@ class ManagedCluster(pulumi.ComponentResource):
                 "kubeconfig": self.kubeconfig,
                 "node_group_name": self.node_group_name,
                 "node_release_version": self.node_release_version,
+                "node_role_arn": self.node_role_arn,
             }
         )
 

@@ -37,6 +37,8 @@ class NodeGroup(pulumi.ComponentResource):
     #: As EKS knows it; known when the nodes are Ready.
     node_group_name: pulumi.Output[str]
     release_version: pulumi.Output[str]
+    #: The nodes' role.
+    role_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: NodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:NodeGroup", name, None, opts)
@@ -76,7 +78,14 @@ class NodeGroup(pulumi.ComponentResource):
 
         self.node_group_name = nodes.node_group.node_group_name
         self.release_version = nodes.node_group.release_version
-        self.register_outputs({"node_group_name": self.node_group_name, "release_version": self.release_version})
+        self.role_arn = role.arn
+        self.register_outputs(
+            {
+                "node_group_name": self.node_group_name,
+                "release_version": self.release_version,
+                "role_arn": self.role_arn,
+            }
+        )
 
 
 def node_trust(dns_suffix: str) -> str:

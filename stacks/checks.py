@@ -137,6 +137,15 @@ def image(text: str) -> str:
     return text
 
 
+def image_names(text: str) -> tuple[str, ...]:
+    """A list of names that repositories can have, without tags."""
+    names = _strings(text, '["sample-app"]')
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name) or len(name) > 100:
+            raise ValueError(f"{name!r} is no image's name such as sample-app (lower case, no tag, no registry)")
+    return tuple(dict.fromkeys(names))
+
+
 def machine_image(text: str) -> MachineImage:
     """An object with exactly owner and name."""
     value = _json(text, '{"owner": "136693071363", "name": "debian-12-amd64-*"}')

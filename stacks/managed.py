@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import checks
+from stacks import checks, registry
 from stacks.settings import ManagedSettings
 
 
@@ -54,4 +54,5 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         "nodeGroupName": cluster.node_group_name,
         "nodeReleaseVersion": cluster.node_release_version,
         "workload": app.exported,
+        **registry.build(settings, cluster.node_role_arn),
     }

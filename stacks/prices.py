@@ -3,7 +3,7 @@
 USD for us-east-1, on demand, Linux, from AWS's public price pages as of 2026-11: EKS
 (https://aws.amazon.com/eks/pricing/), EC2 (https://aws.amazon.com/ec2/pricing/on-demand/), EBS
 (https://aws.amazon.com/ebs/pricing/), VPC (https://aws.amazon.com/vpc/pricing/). Data
-transfer and what is paid by the GiB (flow logs: 0.50 taken in) are not in it.
+transfer and what is paid by the GiB (flow logs: 0.50 taken in; ECR: 0.10 a month kept) are not in it.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ PUBLIC_ADDRESS = 0.005
 #: A zone; S3's gateway endpoint is free. Each GiB through one is 0.01.
 INTERFACE_ENDPOINT = 0.01
 GP3_GIB_MONTH = 0.08
+#: A customer managed KMS key (https://aws.amazon.com/kms/pricing/).
+KMS_KEY_MONTH = 1.0
 #: Of a self-managed machine (components/machine.py) and of an EKS node (EKS' default for AL2023).
 ROOT_GIB = {"self-managed": 30, "managed": 20}
 
@@ -59,4 +61,5 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     items.append(Item("interface endpoint, in a zone", len(settings.interface_endpoints) * zones, INTERFACE_ENDPOINT))
     public = isinstance(settings, SelfManagedSettings) and settings.machine_subnets == "public"
     items.append(Item("public IPv4 address", gateways + (machines if public else 0), PUBLIC_ADDRESS))
+    items.append(Item("KMS key of the registry", int(bool(settings.registry_images)), KMS_KEY_MONTH / HOURS_A_MONTH))
     return [item for item in items if item.count]

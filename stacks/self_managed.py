@@ -8,6 +8,7 @@ import pulumi_aws as aws
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from stacks import registry
 from stacks.settings import SelfManagedSettings
 
 
@@ -59,4 +60,5 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         "sshUser": cluster.ssh_user,
         "sshPrivateKey": cluster.ssh_private_key,
         "workload": app.exported,
+        **registry.build(settings),
     }

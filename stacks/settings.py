@@ -47,6 +47,11 @@ class Settings:
     api_cidrs: tuple[str, ...]
     #: Repository and tag of the sample app.
     app_image: str
+    #: Images that the stack has an ECR repository for, `<project>-<stack>/<image>`; none: no registry.
+    registry_images: tuple[str, ...]
+    #: IAM roles that pull from it, besides the stack's own nodes: those of the other cluster's nodes.
+    registry_pull_roles: tuple[str, ...]
+    registry_keep_releases: int
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,9 @@ KEYS: dict[str, _Key] = {
     "instanceType": _Key(checks.instance_type, "t3.medium"),
     "apiCidrs": _Key(checks.sources),
     "appImage": _Key(checks.image),
+    "registryImages": _Key(checks.image_names, ("sample-app",)),
+    "registryPullRoles": _Key(checks.principals, ()),
+    "registryKeepReleases": _Key(checks.integer(1, 1000), 20),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),
     "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),

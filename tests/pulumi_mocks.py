@@ -287,6 +287,13 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": _nothing,
     "aws:ec2/keyPair:KeyPair": lambda name, _: {"keyName": f"{name}-0123abc"},
     "aws:ec2/instance:Instance": _instance,
+    "aws:kms/key:Key": lambda name, _: {"keyId": f"{name}-key", "arn": f"arn:aws-test:kms:us-east-1:1:key/{name}"},
+    "aws:kms/alias:Alias": _nothing,
+    "aws:ecr/repository:Repository": lambda _, inputs: {
+        "repositoryUrl": f"123456789012.dkr.ecr.us-east-1.test.example/{inputs['name']}",
+    },
+    "aws:ecr/lifecyclePolicy:LifecyclePolicy": _nothing,
+    "aws:ecr/repositoryPolicy:RepositoryPolicy": _nothing,
     "aws:iam/role:Role": lambda name, _: {"name": f"{name}-0123abc", "arn": f"arn:test:iam::1:role/{name}"},
     "aws:iam/rolePolicy:RolePolicy": _nothing,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _nothing,

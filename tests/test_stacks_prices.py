@@ -61,3 +61,8 @@ def test_a_gateway_in_each_zone_costs_its_gateways_and_addresses() -> None:
 def test_an_interface_endpoint_costs_in_each_zone() -> None:
     more = total(settings("managed", interfaceEndpoints='["ecr.api", "sts"]')) - total(settings("managed"))
     assert more == pytest.approx(2 * 2 * prices.INTERFACE_ENDPOINT)
+
+
+def test_a_registry_costs_its_key() -> None:
+    more = total(settings("managed")) - total(settings("managed", registryImages="[]"))
+    assert more * prices.HOURS_A_MONTH == pytest.approx(prices.KMS_KEY_MONTH)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
 #: Resource types without tags.
 UNTAGGED = (":Route", "RouteTableAssociation", "RolePolicy", "RolePolicyAttachment")
+UNTAGGED += ("Alias", "LifecyclePolicy", "RepositoryPolicy")
 
 
 def config(stack: str) -> dict[str, str]:
@@ -137,7 +138,7 @@ def test_both_kinds_coexist_in_one_program() -> None:
     assert len(names) == len(set(names))
 
 
-def test_settings_reach_their_resources() -> None:
+def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     from stacks import managed, self_managed
 
     base = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "availabilityZones": "3", "workers": "4"}
@@ -145,7 +146,8 @@ def test_settings_reach_their_resources() -> None:
     base |= {"kubernetesVersion": "1.35.4"}
     arn = "arn:aws:iam::123456789012:role/a"
     its = {"nodeReleaseVersion": "1.35.4-20260901", "adminArns": json.dumps([arn]), "nat": "none", "flowLogDays": "7"}
-    its |= {"interfaceEndpoints": '["ecr.api"]'}
+    its |= {"interfaceEndpoints": '["ecr.api"]', "registryImages": '["a", "b"]', "registryKeepReleases": "3"}
+    its |= {"registryPullRoles": json.dumps([arn])}
     made = run(lambda: managed.build(read({**base, **its, "kind": "managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     cluster = made.one("eks:index:Cluster").inputs
     group = made.one("ManagedNodeGroup").inputs
@@ -154,6 +156,10 @@ def test_settings_reach_their_resources() -> None:
     assert not made.all("NatGateway")
     assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-ecr-api"]
     assert made.one("LogGroup").inputs["retentionInDays"] == 7
+    assert [each.inputs["name"] for each in made.all("Repository")] == ["twinplane-s/a", "twinplane-s/b"]
+    assert json.loads(made.all("LifecyclePolicy")[0].inputs["policy"])["rules"][1]["selection"]["countNumber"] == 3
+    [statement] = json.loads(made.all("RepositoryPolicy")[0].inputs["policy"])["Statement"]
+    assert statement["Principal"] == {"AWS": [arn, "arn:test:iam::1:role/twinplane-s-nodes"]}
     assert cluster["version"] == "1.35"
     assert cluster["publicAccessCidrs"] == ["192.0.2.1/32"]
     assert cluster["kubernetesServiceIpAddressRange"] == "10.10.0.0/20"
@@ -167,7 +173,7 @@ def test_settings_reach_their_resources() -> None:
     assert app["image"] == "sample-app:v9"
 
     its = {"podCidr": "10.11.0.0/20", "controlPlanes": "3", "machineSubnets": "private", "nat": "per_zone"}
-    its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]'}
+    its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]', "registryImages": "[]"}
     its |= {"sshCidrs": '["192.0.2.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
     made = run(lambda: self_managed.build(read({**base, **its, "kind": "self-managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     told = json.loads(made.one("Command", "twinplane-s-site").inputs["stdin"])
@@ -188,6 +194,8 @@ def test_settings_reach_their_resources() -> None:
     assert people == {"192.0.2.1/32", "192.0.2.2/32", "10.9.0.0/20"}
     assert len(made.all("NatGateway")) == 3
     assert made.one("LogGroup").inputs["retentionInDays"] == 14
+    assert not made.all("Repository")
+    assert "registry" not in made.exports
     assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-sts"]
     app = made.one("Deployment").inputs["spec"]["template"]["spec"]["containers"][0]
     assert app["image"] == "sample-app:v9"
