@@ -163,8 +163,9 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
     errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", stack) or len(stack) > MAX_STACK_NAME:
-        lines.append(f"stack {stack}: its name must be letters, digits and hyphens, at most {MAX_STACK_NAME}")
+    # Two hyphens together, or one at the end, ECR takes in no repository's name.
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*", stack) or len(stack) > MAX_STACK_NAME:
+        lines.append(f"stack {stack}: its name must be letters, digits and single hyphens, at most {MAX_STACK_NAME}")
     if lines:
         raise ConfigErrors(lines)
     fields = {_snake(name): value for name, value in values.items()}

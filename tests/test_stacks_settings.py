@@ -166,9 +166,11 @@ def test_missing_says_how_to_set_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("stack", ["a" * 33, "with.dot", "9lives"])
+@pytest.mark.parametrize("stack", ["a" * 33, "with.dot", "9lives", "a--b", "a-"])
 def test_a_stack_name_that_aws_would_refuse(stack: str) -> None:
-    assert errors(MANAGED, stack=stack) == [f"stack {stack}: its name must be letters, digits and hyphens, at most 32"]
+    assert errors(MANAGED, stack=stack) == [
+        f"stack {stack}: its name must be letters, digits and single hyphens, at most 32"
+    ]
 
 
 def test_load_reads_the_running_stacks_config(monkeypatch: pytest.MonkeyPatch) -> None:
