@@ -66,3 +66,10 @@ def test_an_interface_endpoint_costs_in_each_zone() -> None:
 def test_a_registry_costs_its_key() -> None:
     more = total(settings("managed")) - total(settings("managed", registryImages="[]"))
     assert more * prices.HOURS_A_MONTH == pytest.approx(prices.KMS_KEY_MONTH)
+
+
+def test_the_documents_sums_are_those_of_the_bill() -> None:
+    text = (STACKS.parent / "docs" / "aws.md").read_text()
+    each = [total(settings(stack)) for stack in ("managed", "self-managed")]
+    assert f"**both defaults: {sum(each):.3f}** | **{each[0]:.3f}** | **{each[1]:.3f}** |" in text
+    assert prices.AS_OF in text
