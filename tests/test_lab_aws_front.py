@@ -111,6 +111,46 @@ def everything(server: Server) -> dict[str, Any]:
     return {name: ask()[name] for name, ask in seen.items()}
 
 
+def test_registry_keys_and_logs_survive_kill_9_with_the_same_ids(server: Server) -> None:
+    ec2, ecr, kms, logs = (server.client(service) for service in ("ec2", "ecr", "kms", "logs"))
+    key = kms.create_key(Description="images")["KeyMetadata"]
+    kms.create_alias(AliasName="alias/images", TargetKeyId=key["KeyId"])
+    ecr.create_repository(repositoryName="a/b", encryptionConfiguration={"encryptionType": "KMS", "kmsKey": key["Arn"]})
+    logs.create_log_group(logGroupName="flows")
+    vpc = ec2.create_vpc(CidrBlock="198.18.48.0/20")["Vpc"]["VpcId"]
+    service = "com.amazonaws.us-east-1.s3"
+    tables = [
+        table["RouteTableId"]
+        for table in ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+    ]
+    ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=service, RouteTableIds=tables)
+    role = "arn:aws:iam::123456789012:role/x"
+    ec2.create_flow_logs(
+        ResourceIds=[vpc],
+        ResourceType="VPC",
+        TrafficType="ALL",
+        LogGroupName="flows",
+        DeliverLogsPermissionArn=role,
+    )
+
+    def seen() -> list[Any]:
+        ec2, ecr, kms, logs = (server.client(each) for each in ("ec2", "ecr", "kms", "logs"))
+        return [
+            kms.list_keys()["Keys"],
+            kms.list_aliases()["Aliases"],
+            ecr.describe_repositories()["repositories"],
+            logs.describe_log_groups()["logGroups"],
+            ec2.describe_vpc_endpoints()["VpcEndpoints"],
+            ec2.describe_flow_logs()["FlowLogs"],
+        ]
+
+    before = seen()
+    assert all(before)
+    server.kill()
+    server.start()
+    assert seen() == before
+
+
 def test_survives_kill_9_with_the_same_ids(server: Server) -> None:
     ec2, iam = server.client("ec2"), server.client("iam")
     subnet = network(ec2, "198.18.0.0/20")
