@@ -120,9 +120,7 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="haproxy comes with the lab")
-def test_haproxy(
-    elb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_haproxy(elb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the loopback: one target answers, one does not, a request goes to the one that does.
 
     A short name: a socket's path has 107 bytes.

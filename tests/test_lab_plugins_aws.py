@@ -116,7 +116,7 @@ class World:
             self.made[f"{token}{name}"] = Made(self.aws, token, self.inputs(token), name)
         return self.made[f"{token}{name}"]
 
-    def inputs(self, token: str) -> dict[str, Any]:  # noqa: PLR0911, PLR0912
+    def inputs(self, token: str) -> dict[str, Any]:  # noqa: PLR0911, PLR0912, PLR0915
         match token.split("/", maxsplit=1)[0] + ":" + token.rsplit(":", 1)[1]:
             case "aws:ec2:Vpc":
                 return {"cidrBlock": "198.18.0.0/18", "enableDnsHostnames": True}
