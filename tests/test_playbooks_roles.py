@@ -202,7 +202,7 @@ def test_audit_policy_keeps_the_contents_of_secrets_out() -> None:
     first = next(
         rule
         for rule in policy["rules"]
-        if rule["level"] != "None" or "secrets" in str(rule.get("resources")) and "users" not in rule
+        if rule["level"] != "None" or ("secrets" in str(rule.get("resources")) and "users" not in rule)
     )
     assert first["level"] == "Metadata"
     assert "secrets" in first["resources"][0]["resources"]
