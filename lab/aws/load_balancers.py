@@ -7,6 +7,7 @@ lab's names are private ones of EC2. Application load balancers are only kept: n
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import logging
 import os
@@ -46,6 +47,11 @@ class Balancer:
     name: str  # of its process
     address: str
     config: str  # HAProxy's
+
+    @property
+    def generation(self) -> str:
+        """What a process says that has read this config."""
+        return _generation(self.config)
 
 
 def address(arn: str) -> str:
@@ -136,6 +142,8 @@ def _config(balancer: Any, groups: Any, addresses: dict[str, str]) -> str:
         lines += [f"  default_backend {_id(group)}"]
     for arn in dict.fromkeys(used):
         lines += _backend(groups[arn], addresses)
+    generation = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    lines.insert(1, f"  node {generation}")
     return "\n".join(lines) + "\n"
 
 
@@ -176,16 +184,30 @@ def _socket(name: str) -> Path:
     return constants.STATE / "run" / f"{name}.sock"
 
 
+def _generation(config: str) -> str:
+    return config.split("  node ", 1)[1].split("\n", 1)[0]
+
+
 def _statistics(name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(_asked(name, "show stat")))
+
+
+def _asked(name: str, question: str) -> list[str]:
+    """-> the lines that a process answers; none where it does not."""
     try:
         with socket.socket(socket.AF_UNIX) as asked:
             asked.settimeout(1)
             asked.connect(str(_socket(name)))
-            asked.sendall(b"show stat\n")
-            text = b"".join(iter(lambda: asked.recv(65536), b"")).decode()
+            asked.sendall(f"{question}\n".encode())
+            return b"".join(iter(lambda: asked.recv(65536), b"")).decode().splitlines()
     except OSError:
         return []
-    return list(csv.DictReader(text.splitlines()))
+
+
+def running(name: str) -> str:
+    """-> the generation of the config that a process works by; "" where none answers."""
+    told = (line.partition(": ") for line in _asked(name, "show info"))
+    return next((value for key, _, value in told if key == "node"), "")
 
 
 def _write(path: Path, text: str) -> None:
@@ -198,7 +220,6 @@ class Balancers:
     """Keeps a supervised HAProxy for every network load balancer, in a thread of the daemon."""
 
     def __init__(self) -> None:
-        self._applied: dict[str, str] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load balancers", daemon=True)
 
@@ -219,7 +240,8 @@ class Balancers:
             if made.stem not in balancers:
                 self._remove(made.stem)
         for each in balancers.values():
-            if self._applied.get(each.name) != each.config or not supervisor.alive(each.name):
+            # Also again where a process did not hear it, as while it was busy with the last.
+            if running(each.name) != each.generation:
                 self._apply(each)
 
     def _apply(self, balancer: Balancer) -> None:
@@ -227,11 +249,10 @@ class Balancers:
         path = _file(balancer.name)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, balancer.config)
-        if (running := supervisor.child(balancer.name)) and supervisor.alive(balancer.name):
-            running.signal(signal.SIGUSR2)  # a new worker listens before the old one lets go
+        if (child := supervisor.child(balancer.name)) and supervisor.alive(balancer.name):
+            child.signal(signal.SIGUSR2)  # a new worker listens before the old one lets go
         else:
             supervisor.start(balancer.name, ["/usr/sbin/haproxy", "-W", "-db", "-f", str(path)])
-        self._applied[balancer.name] = balancer.config
 
     def _remove(self, name: str) -> None:
         supervisor.stop(name, grace=2)
@@ -240,7 +261,6 @@ class Balancers:
                 network.disown(line.split()[1].split(":")[0])
         _file(name).unlink(missing_ok=True)
         _socket(name).unlink(missing_ok=True)
-        self._applied.pop(name, None)
 
     def _run(self) -> None:
         while not self._over.is_set():
