@@ -37,7 +37,8 @@ types: setup ## mypy, strict
 unit: setup ## The fast tests: mocks, pure functions, golden files
 	pytest tests --ignore tests/lab
 
-lab-test: setup ## The lab, end to end
+lab-test: setup ## The lab, end to end: starts from an empty one, and ends with one
+	twinplane lab down
 	twinplane lab up
 	pytest tests/lab
 
