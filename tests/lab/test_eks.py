@@ -136,8 +136,11 @@ def test_a_cluster_comes_up_though_the_daemon_is_killed(eks: Eks) -> None:
 def test_its_control_plane_is_hidden(eks: Eks) -> None:
     assert eks.get("nodes")["items"] == []
     assert eks.instances("running", "pending") == []
-    leases = {lease["metadata"]["name"] for lease in eks.get("leases", "-n", "kube-system")["items"]}
-    assert {"kube-scheduler", "kube-controller-manager"} <= leases
+
+    def leases() -> set[str]:
+        return {lease["metadata"]["name"] for lease in eks.get("leases", "-n", "kube-system")["items"]}
+
+    wait(lambda: {"kube-scheduler", "kube-controller-manager"} <= leases(), "leases of the hidden components")
     host = next(host for host in Host.all() if host.name.startswith("eks-") and _serves(host, eks))
     assert host.run("systemctl", "is-active", "ssh").stdout.strip() != "active"
 
