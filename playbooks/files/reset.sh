@@ -7,7 +7,9 @@ if test ! -e /etc/kubernetes && test ! -e /etc/systemd/system/pods-network.servi
   echo nothing
   exit 0
 fi
-test ! -x /usr/local/bin/kubeadm || kubeadm reset --force < /dev/null
+# The whole cluster ends. Members that leave etcd at once would wait for a majority that is gone.
+test ! -x /usr/local/bin/kubeadm || kubeadm reset --force --skip-phases remove-etcd-member < /dev/null
+test ! -d /var/lib/etcd || find /var/lib/etcd -mindepth 1 -delete
 systemctl disable --now pods-network.service 2> /dev/null || true
 rm -rf /etc/kubernetes /etc/cni/net.d /run/cni-leases /root/.kube \
   /etc/systemd/system/pods-network.service /usr/local/sbin/pods-network
