@@ -45,7 +45,7 @@ class Daemon:
     """WSGI application. It listens from the first moment, and answers when the replay is over."""
 
     def __init__(self) -> None:
-        self.parts = dict.fromkeys(("api", "eks", "reconciler", "balancers", "authenticator", "mirror"), False)
+        self.parts = dict.fromkeys(("api", "eks", "reconciler", "authenticator", "mirror"), False)
         self.failure = ""
         self._replayed = threading.Event()
         self._stops: list[Any] = []
@@ -69,7 +69,7 @@ class Daemon:
         """Starts the parts in the order in which they need each other. Ends the process when one cannot start."""
         mirror = threading.Thread(target=self._start, args=("mirror",), name="mirror", daemon=True)
         mirror.start()
-        for name in ("api", "eks", "reconciler", "balancers", "authenticator"):
+        for name in ("api", "eks", "reconciler", "authenticator"):
             if not self.failure:
                 self._start(name)
         mirror.join()
@@ -105,13 +105,6 @@ class Daemon:
         reconciler = Reconciler(Host)
         reconciler.start()
         self._stops.append(reconciler.stop)
-
-    def _balancers(self) -> None:
-        from lab.aws.load_balancers import Balancers
-
-        balancers = Balancers()
-        balancers.start()
-        self._stops.append(balancers.stop)
 
     def _authenticator(self) -> None:
         from lab.aws import authenticator, eks

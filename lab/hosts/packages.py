@@ -14,7 +14,6 @@ COMMANDS = {
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
     "apt-cacher-ng": "apt-cacher-ng",
-    "haproxy": "haproxy",
     "ip": "iproute2",
     "nsenter": "util-linux",
     # Contents of container images: lab/images.py.
@@ -26,10 +25,8 @@ COMMANDS = {
 }
 #: invoke-rc.d asks this file whether it may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
-#: A unit linked below is neither enabled nor started when its package is installed, nor at the machine's next boot.
-UNITS = Path("/etc/systemd/system")
-#: Packages with a daemon that only the lab is to start.
-DAEMONS = ("apt-cacher-ng", "haproxy")
+#: A unit linked here is neither enabled nor started when its package is installed, nor at the machine's next boot.
+MASK = Path("/etc/systemd/system/apt-cacher-ng.service")
 
 
 def missing() -> list[str]:
@@ -57,10 +54,9 @@ def install() -> None:
 
 @contextmanager
 def _no_services(packages: list[str]) -> Iterator[None]:
-    for unit in (UNITS / f"{name}.service" for name in DAEMONS if name in packages):
-        if not unit.exists() and not unit.is_symlink():
-            unit.parent.mkdir(parents=True, exist_ok=True)
-            unit.symlink_to("/dev/null")
+    if "apt-cacher-ng" in packages and not MASK.exists() and not MASK.is_symlink():
+        MASK.parent.mkdir(parents=True, exist_ok=True)
+        MASK.symlink_to("/dev/null")
     ours = False
     with suppress(FileExistsError), POLICY.open("x") as file:
         ours = True
