@@ -204,7 +204,7 @@ def test_a_crashed_host_comes_back(hosts: list[Host], victim: str) -> None:
     os.kill(nspawn.pid if victim == "nspawn" else leader, signal.SIGKILL)
     until(lambda: booted_again(host, before))
     assert Cgroup(host.name).processes()
-    assert not Path(f"/proc/{leader}").exists()
+    until(lambda: not Path(f"/proc/{leader}").exists())
 
 
 def test_a_host_outlives_its_supervisor_and_gets_a_new_one(hosts: list[Host]) -> None:
