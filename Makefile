@@ -39,8 +39,8 @@ unit: setup ## The fast tests: mocks, pure functions, golden files
 
 lab-test: setup ## The lab, end to end: starts from an empty one, and ends with one
 	twinplane lab down
-	pytest tests/lab/test_plugins.py # plain moto: in a process without the lab's own
 	twinplane lab up
+	pytest tests/lab/test_plugins.py # plain moto: in a process without the lab's own
 	pytest tests/lab --ignore tests/lab/test_plugins.py
 
 test: lint types unit lab-test ## Everything that proves it
