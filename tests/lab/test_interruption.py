@@ -52,5 +52,6 @@ def test_the_next_demo_finishes_what_kill_9_stopped(shell: Shell, self_managed: 
 
     shell.run("twinplane", "lab", "demo", timeout=1200, check=False)
     shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", SELF_MANAGED)
-    self_managed.kubeconfig.write_text(shell.outputs(SELF_MANAGED)["kubeconfig"])
+    self_managed.outputs.update(shell.outputs(SELF_MANAGED))  # new machines, for the tests that follow
+    self_managed.kubeconfig.write_text(self_managed.outputs["kubeconfig"])
     assert len(self_managed.ready_nodes()) == 3
