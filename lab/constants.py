@@ -5,7 +5,7 @@ from pathlib import Path
 
 #: Every lab address lies here: the benchmarking range of RFC 2544, routed nowhere.
 RANGE = IPv4Network("198.18.0.0/15")
-#: The machine's own address on the bridge: router, mirror, registry, apt proxy, token authenticator.
+#: The machine's own address on the bridge: router, AWS API, mirror, registry, apt proxy, token authenticator.
 FABRIC = IPv4Address("198.19.255.254")
 BRIDGE = "twinplane0"
 
@@ -15,6 +15,8 @@ EKS_CONTROL_PLANES = IPv4Network("198.19.240.0/24")
 
 API_PORT = 4515
 API_URL = f"http://127.0.0.1:{API_PORT}"
+#: The same API for machines and pods of the lab.
+FABRIC_API_URL = f"http://{FABRIC}:{API_PORT}"
 MIRROR_PORT = 8080
 REGISTRY_PORT = 5000
 APT_PROXY_PORT = 3142

@@ -16,7 +16,7 @@ import time
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from lab import constants
 from lab.aws import api, wsgi
@@ -24,7 +24,7 @@ from lab.aws.signature import Refused
 from twinplane.errors import UsageError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: Seconds for which a request waits for the replay; less than SDKs wait for an answer.
 PATIENCE = 50.0
@@ -92,6 +92,8 @@ class Daemon:
 
         api.front = Front(Journal(api.directory() / "journal.jsonl"))
         self._replayed.set()
+        # Machines and pods of the lab sign as everybody else does.
+        self._stops.append(serve(str(constants.FABRIC), self).shutdown)
 
     def _eks(self) -> None:
         from lab.aws import eks
@@ -123,6 +125,17 @@ class Daemon:
             stop()
 
 
+def serve(address: str, app: WSGIApplication) -> BaseWSGIServer:
+    """Serves an application on the API's port of one address, in a thread. -> the running server. Raises UsageError."""
+    try:
+        server = make_server(address, constants.API_PORT, app, threaded=True, request_handler=Handler)
+    except (OSError, SystemExit):  # werkzeug exits where the port is taken
+        raise UsageError(api.port_taken()) from None
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, name=f"api-{address}", daemon=True).start()
+    return server
+
+
 def main() -> int:
     """-> 0 after SIGTERM, 1 when a part could not start, 2 when the port is taken."""
     if os.environ.get("PYTHONHASHSEED") != "0":
@@ -133,15 +146,13 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     daemon = Daemon()
     try:
-        server = make_server("127.0.0.1", constants.API_PORT, daemon, threaded=True, request_handler=Handler)
-    except (OSError, SystemExit):  # werkzeug exits where the port is taken
-        print(api.port_taken(), file=sys.stderr)
-        return UsageError.exit_code
-    server.daemon_threads = True  # type: ignore[attr-defined]
+        server = serve("127.0.0.1", daemon)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    threading.Thread(target=server.serve_forever, name="api", daemon=True).start()
     threading.Thread(target=daemon.bring_up, name="start", daemon=True).start()
     over.wait()
     server.shutdown()

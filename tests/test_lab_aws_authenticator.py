@@ -108,6 +108,7 @@ def test_knows_a_role_by_the_arn_of_the_role() -> None:
 
 def test_accepts_the_form_of_the_official_clients() -> None:
     assert review(presign())["authenticated"] is True
+    assert review(presign(url=constants.FABRIC_API_URL + "/"))["authenticated"] is True, "signed on a machine"
 
 
 @pytest.mark.parametrize(

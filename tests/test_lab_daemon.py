@@ -5,12 +5,17 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from lab import constants, daemon, env, lab
 from lab.aws import api, wsgi
 from lab.daemon import Daemon
+from tests import aws_front
 from twinplane.errors import UsageError
 
 
@@ -79,6 +84,35 @@ def test_a_taken_port_is_named_with_the_way_to_its_owner(port: socket.socket, mo
     ):
         lab.up(print)
     assert list(constants.STATE.iterdir()) == [], "nothing was changed"
+
+
+def test_the_api_is_the_same_on_a_second_address(
+    port: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port.close()
+    keys = api.credentials()
+
+    def client(service: str, address: str, access_key: str = keys.access_key) -> Any:
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]
+            endpoint_url=f"http://{address}:{constants.API_PORT}",
+            region_name=constants.REGION,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=keys.secret_key,
+            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        )
+
+    with aws_front.fresh(tmp_path, monkeypatch) as front:
+        servers = [daemon.serve(address, front) for address in ("127.0.0.1", "127.0.0.2")]
+        vpc = client("ec2", "127.0.0.2").create_vpc(CidrBlock="198.18.0.0/24")["Vpc"]["VpcId"]
+        assert client("ec2", "127.0.0.1").describe_vpcs(VpcIds=[vpc])["Vpcs"]
+        client("s3", "127.0.0.2").create_bucket(Bucket="here")
+        assert [each["Name"] for each in client("s3", "127.0.0.1").list_buckets()["Buckets"]] == ["here"]
+        with pytest.raises(ClientError, match="InvalidClientTokenId"):
+            client("ec2", "127.0.0.2", "AKIAUNKNOWN").describe_vpcs()
+        for server in servers:
+            server.shutdown()
+            server.server_close()
 
 
 @pytest.mark.parametrize("verb", [lab.prepare, lab.up, lab.down])

@@ -100,7 +100,8 @@ def identify(token: str, cluster: str) -> str:
 
 def _endpoints() -> set[str]:
     """STS as the lab's callers reach it; as AWS's names where a caller signs for them."""
-    return {constants.API_URL, "https://sts.amazonaws.com", f"https://sts.{constants.REGION}.amazonaws.com"}
+    urls = {constants.API_URL, constants.FABRIC_API_URL}
+    return urls | {"https://sts.amazonaws.com", f"https://sts.{constants.REGION}.amazonaws.com"}
 
 
 def _replay(query: str, headers: dict[str, str]) -> str:

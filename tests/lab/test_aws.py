@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lab import supervisor
-from lab.constants import API_URL, STATE
+from lab.constants import API_PORT, API_URL, FABRIC, FABRIC_API_URL, STATE
 from tests.lab.conftest import Shell
 
 pytestmark = pytest.mark.lab
@@ -140,6 +140,16 @@ def kill_daemon() -> None:
             return
         time.sleep(0.3)
     pytest.fail("the daemon did not come back within 90 s")
+
+
+def test_the_api_answers_on_the_bridge_to_its_own_keys_alone(shell: Shell) -> None:
+    call = ["aws", "sts", "get-caller-identity", "--output", "text", "--query", "Arn"]
+    there = shell.environment | {"AWS_ENDPOINT_URL": FABRIC_API_URL}
+    assert Shell(there).run(*call).stdout.strip().endswith(":user/twinplane")
+    strange = Shell(there | {"AWS_ACCESS_KEY_ID": "AKIAUNKNOWN"}).run(*call, check=False)
+    assert "InvalidClientTokenId" in strange.stderr
+    listening = shell.run("ss", "-ltnH", f"sport = :{API_PORT}").stdout
+    assert sorted(line.split()[3].rpartition(":")[0] for line in listening.splitlines()) == ["127.0.0.1", str(FABRIC)]
 
 
 def test_an_instance_from_launch_to_end(cloud: Cloud) -> None:
