@@ -40,8 +40,7 @@ unit: setup ## The fast tests: mocks, pure functions, golden files
 lab-test: setup ## The lab, end to end: starts from an empty one, and ends with one
 	twinplane lab down
 	twinplane lab up
-	pytest tests/lab/test_plugins.py # plain moto: in a process without the lab's own
-	pytest tests/lab --ignore tests/lab/test_plugins.py
+	pytest tests/lab
 
 test: lint types unit lab-test ## Everything that proves it
 

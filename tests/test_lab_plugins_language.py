@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import struct_pb2
@@ -71,6 +73,63 @@ def test_how_a_program_ended(code: int, told: str) -> None:
     assert ending(code) == told
 
 
+class Call:
+    """The gRPC call of the engine that asked: what to do when it hangs up."""
+
+    def __init__(self) -> None:
+        self.at_end: list[Callable[[], None]] = []
+
+    def add_callback(self, callback: Callable[[], None]) -> None:
+        self.at_end.append(callback)
+
+
+def plugin(root: Path, source: str, kind: str = "resource") -> language_pb2.RunPluginRequest:
+    virtualenv(root, "env")
+    (root / "__main__.py").write_text(source)
+    return language_pb2.RunPluginRequest(
+        info=info(root, virtualenv="env"), kind=kind, args=["127.0.0.1:1"], env=["GREETING=hello=you"], pwd=str(root)
+    )
+
+
+def test_plugin_tells_what_it_writes_and_how_it_ends(tmp_path: Path) -> None:
+    source = """
+import os, sys
+print(os.environ["GREETING"], os.environ["VIRTUAL_ENV"], sys.argv[1])
+print("mind the step", file=sys.stderr)
+sys.exit(3)
+"""
+    said = list(LanguageHost("").RunPlugin(plugin(tmp_path, source), Call()))  # type: ignore[arg-type]
+    assert b"".join(each.stdout for each in said).decode() == f"hello=you {tmp_path}/env 127.0.0.1:1\n"
+    assert b"".join(each.stderr for each in said) == b"mind the step\n"
+    assert said[-1].WhichOneof("output") == "exitcode"
+    assert said[-1].exitcode == 3
+
+
+def test_plugin_ends_when_the_engine_hangs_up(tmp_path: Path) -> None:
+    host, call = LanguageHost(""), Call()
+    source = "import os, time; os.write(1, b'1\\n'); time.sleep(600)"
+    said = host.RunPlugin(plugin(tmp_path, source), call)  # type: ignore[arg-type]
+    assert next(said).stdout == b"1\n"
+    assert len(host.programs) == 1
+    for each in call.at_end:
+        each()
+    assert [each.exitcode for each in said] == [-15]
+    assert not host.programs
+
+
+def test_policy_pack_is_started_by_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def popen(argv: list[str], **_: Any) -> Any:
+        started.append(argv)
+        raise OSError("not in this test")
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(OSError, match="not in this test"):
+        list(LanguageHost("").RunPlugin(plugin(tmp_path, "", kind="analyzer"), Call()))  # type: ignore[arg-type]
+    assert started == [[str(tmp_path / "env/bin/python"), "-m", "pulumi.policy", "127.0.0.1:1", str(tmp_path)]]
+
+
 def test_traceback_begins_in_the_program(tmp_path: Path) -> None:
     (tmp_path / "__main__.py").write_text("def deep():\n    raise ValueError('why')\ndeep()\n")
     try:
@@ -102,6 +161,9 @@ def test_wrappers_for_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monkey
     stale.parent.mkdir(parents=True)
     stale.write_text("from before")
 
+    mine = plugins.directory(tmp_path / "mine")
+    assert len(list(mine.iterdir())) == 3
+    assert stale.exists(), "a place of one's own leaves the cache's alone"
     place = plugins.directory()
     assert sorted(path.name for path in place.iterdir()) == [
         "pulumi-language-python",

@@ -21,9 +21,10 @@ STAND_INS = {
 }
 
 
-def directory() -> Path:
-    """The directory to put on PATH: a wrapper for each plugin whose official version is missing, and no other file."""
-    place = CACHE / "plugins"
+def directory(place: Path | None = None) -> Path:
+    """The directory to put on PATH: a wrapper for each plugin whose official version is missing, and no other file.
+    Without a `place` it is the cache's, which belongs to the project that asked last."""
+    place = place or CACHE / "plugins"
     place.mkdir(parents=True, exist_ok=True)
     wanted = missing()
     for stale in (path for path in place.iterdir() if path.name not in wanted):

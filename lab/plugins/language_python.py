@@ -2,12 +2,14 @@
 
 import json
 import os
+import selectors
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,8 +47,12 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
+        """Our own variables, activated."""
+        return self.activated(os.environ)
+
+    def activated(self, variables: Mapping[str, str]) -> dict[str, str]:
         """What an activated shell would have, unbuffered so that prints appear when they are made."""
-        variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        variables = {**variables, "PYTHONUNBUFFERED": "1"}
         variables.pop("PYTHONHOME", None)
         if self.root is not None:
             variables["VIRTUAL_ENV"] = str(self.root)
@@ -120,15 +126,34 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             },
             stdin=subprocess.DEVNULL,
         )
-        with self.lock:
-            self.programs.add(process)
-        context.add_callback(process.terminate)  # the call ended: by the program's end, or by the engine
-        code = process.wait()
-        with self.lock:
-            self.programs.discard(process)
+        with self._running(process, context):
+            code = process.wait()
         if code == REPORTED:
             return language_pb2.RunResponse(bail=True)
         return language_pb2.RunResponse(error=ending(code))
+
+    def RunPlugin(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        """A policy pack or a provider written in Python, until the engine hangs up: the parts of its output."""
+        environment = Environment(request.info)
+        program = request.info.program_directory
+        # The SDK starts a policy pack for the engine's address and the pack's folder; a provider starts itself.
+        argv = (
+            ["-m", "pulumi.policy", *request.args, program] if request.kind == "analyzer" else [program, *request.args]
+        )
+        variables = dict(each.split("=", 1) for each in request.env)
+        process = subprocess.Popen(
+            [self._python(request.info, context), *argv],
+            cwd=request.pwd or None,
+            env=environment.activated(variables)
+            | {"PYTHONPYCACHEPREFIX": str(CACHE / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with process, self._running(process, context):
+            for part in output(process):
+                yield language_pb2.RunPluginResponse(**part)
+            yield language_pb2.RunPluginResponse(exitcode=process.wait())
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002
         self.end()
@@ -139,6 +164,19 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         with self.lock:
             for process in self.programs:
                 process.terminate()
+
+    @contextmanager
+    def _running(self, process: subprocess.Popen[bytes], context: grpc.ServicerContext) -> Iterator[None]:
+        """Ends the process with the call, which the program ends or the engine."""
+        with self.lock:
+            self.programs.add(process)
+        context.add_callback(process.terminate)
+        try:
+            yield
+        finally:
+            process.terminate()
+            with self.lock:
+                self.programs.discard(process)
 
     def _python(self, info: Any, context: grpc.ServicerContext) -> str:
         try:
@@ -153,6 +191,19 @@ def ending(code: int) -> str:
     if code < 0:
         return f"Program was ended by {signal.Signals(-code).name}"
     return f"Program exited with non-zero exit code: {code}" if code else ""
+
+
+def output(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    """{"stdout" or "stderr": what came of it} until the process has closed both."""
+    with selectors.DefaultSelector() as selector:
+        for name in ("stdout", "stderr"):
+            selector.register(getattr(process, name), selectors.EVENT_READ, name)
+        while selector.get_map():
+            for key, _ in selector.select():
+                if data := os.read(key.fd, 1 << 16):
+                    yield {key.data: data}
+                else:
+                    selector.unregister(key.fileobj)
 
 
 def main() -> None:

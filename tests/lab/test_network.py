@@ -1,18 +1,14 @@
 """Network and ContainerRegistry under the real engine, against moto: every way out, and nothing left at the end."""
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
-from lab import plugins
-from lab.toolchain import tool
-from tests.lab.test_plugins import PROJECT, Project
+from tests import engine
+from tests.engine import PROJECT, Project
 
 pytestmark = pytest.mark.lab
 
@@ -44,31 +40,8 @@ pulumi.export("registry", registry.exported)
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "Pulumi.yaml").write_text(
-        f"name: network\nruntime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
-    )
-    (tmp_path / "__main__.py").write_text(PROGRAM)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(plugins.directory()), str(tool("pulumi").parent), os.environ["PATH"]]),
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-    }
-    made = Project(tmp_path, environment)
-    made("stack", "init", "dev")
-    yield made
-    server.stop()
+    with engine.moto() as url:
+        yield engine.project(tmp_path, url, PROGRAM, "network")
 
 
 def client(project: Project, service: str) -> Any:

@@ -1,22 +1,15 @@
 """The plugins under the real engine, against moto: up, nothing to do, refresh, replace, destroy, errors, kills."""
 
-import json
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
-from lab import plugins
-from lab.toolchain import tool
+from tests import engine
+from tests.engine import Project
 
-PROJECT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.lab
 
 PROGRAM = """
@@ -59,71 +52,11 @@ if config.get("refuse"):
 """
 
 
-@dataclass(frozen=True)
-class Project:
-    """A Pulumi project in a folder of its own, with a state of its own."""
-
-    folder: Path
-    environment: dict[str, str]
-
-    def start(self, *argv: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            ["pulumi", *argv, "--non-interactive"],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def __call__(self, *argv: str, code: int = 0) -> str:
-        """-> what the command printed; fails on another exit code than `code`."""
-        process = self.start(*argv)
-        text, _ = process.communicate(timeout=180)
-        assert process.returncode == code, text
-        return text
-
-    def changes(self, *argv: str) -> dict[str, int]:
-        """Operation -> number of resources, of a preview."""
-        events = json.loads(self("preview", "--json", *argv).split("warning:", 1)[-1].split("\n", 1)[-1])
-        return dict(events["changeSummary"])
-
-    def outputs(self) -> dict[str, Any]:
-        return dict(json.loads(self("stack", "output", "--json", "--show-secrets")))
-
-    def state(self) -> str:
-        return (self.folder / "state/.pulumi/stacks/plugins/dev.json").read_text()
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("plugins")
-    (folder / "state").mkdir()
-    (folder / "Pulumi.yaml").write_text(
-        f"name: plugins\nruntime:\n  name: python\n  options:\n    virtualenv: {PROJECT / '.venv'}\n"
-    )
-    (folder / "__main__.py").write_text(PROGRAM)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(plugins.directory()), str(tool("pulumi").parent), os.environ["PATH"]]),
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-        "PID": str(folder / "pid"),
-    }
-    made = Project(folder, environment)
-    made("stack", "init", "dev")
-    yield made
-    server.stop()
+    with engine.moto() as url:
+        yield engine.project(folder, url, PROGRAM, "plugins", {"PID": str(folder / "pid")})
 
 
 def test_from_nothing_to_nothing(project: Project) -> None:

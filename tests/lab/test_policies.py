@@ -1,0 +1,75 @@
+"""The policy pack under the real engine: what holds passes, what breaks a guard is refused with what to change."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import engine
+
+pytestmark = pytest.mark.lab
+
+PROGRAM = """
+import pulumi
+import pulumi_aws as aws
+
+config = pulumi.Config()
+tags = {"Project": "guards", "Stack": "dev", "ManagedBy": "pulumi"}
+vpc = aws.ec2.Vpc("net", cidr_block="198.18.0.0/18", tags=tags)
+subnet = aws.ec2.Subnet("a", vpc_id=vpc.id, cidr_block="198.18.1.0/24", tags=tags if not config.get("untagged") else {})
+group = aws.ec2.SecurityGroup("ssh", vpc_id=vpc.id)
+aws.vpc.SecurityGroupIngressRule(
+    "ssh",
+    security_group_id=group.id,
+    ip_protocol="tcp",
+    from_port=22,
+    to_port=22,
+    cidr_ipv4=config.get("from") or "198.18.0.0/15",
+)
+aws.ec2.Instance(
+    "machine",
+    ami="ami-12c6146b",
+    instance_type="t3.medium",
+    subnet_id=subnet.id,
+    vpc_security_group_ids=[group.id],
+    metadata_options={"http_tokens": config.get("tokens") or "required"},
+    root_block_device={"encrypted": True, "volume_size": 8},
+    user_data=pulumi.Output.secret("hush-hush"),
+    tags=tags,
+)
+"""
+PACK = ("--policy-pack", str(engine.PROJECT / "policies"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engine.Project]:
+    with engine.moto() as url:
+        yield engine.project(tmp_path_factory.mktemp("guards"), url, PROGRAM, "guards")
+
+
+def test_what_holds_passes(project: engine.Project) -> None:
+    text = project("up", "--yes", *PACK)
+    assert "twinplane" in text.split("Policies:")[1]
+    assert "hush-hush" not in text
+    project("up", "--yes", "--skip-preview", "--expect-no-changes", *PACK)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("from", "0.0.0.0/0", "ssh: SSH (port 22) is open to the world: name the ranges in sshCidrs or apiCidrs"),
+        ("tokens", "optional", "machine: instance metadata answers without a token (IMDSv1): set metadataOptions"),
+        ("untagged", "1", "a: tags missing: Project, Stack, ManagedBy; take them from components/tags.py"),
+    ],
+)
+@pytest.mark.parametrize("verb", [("preview",), ("up", "--yes", "--skip-preview")])
+def test_what_breaks_a_guard_is_refused(
+    project: engine.Project, verb: tuple[str, ...], key: str, value: str, told: str
+) -> None:
+    project("config", "set", key, value)
+    try:
+        text = project(*verb, *PACK, code=1)
+    finally:
+        project("config", "rm", key)
+    assert told in text
+    assert "[mandatory]" in text
+    project("preview", "--expect-no-changes", *PACK)
