@@ -34,7 +34,8 @@ def run(*arguments: str) -> Any:
 def end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException) -> tuple[int, str]:
     """-> exit code and standard error of a verb that ends in `error`."""
 
-    def fail() -> None:
+    def fail(prog_name: str) -> None:
+        assert prog_name == "twinplane", "what a shell completes"
         raise error
 
     monkeypatch.setattr(cli, "app", fail)

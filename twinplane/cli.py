@@ -19,7 +19,7 @@ from rich.text import Text
 
 from twinplane.errors import Failed, UsageError
 from twinplane.screen import Tell, err, out, working
-from twinplane.stack import Stack
+from twinplane.stack import PROJECT, Stack
 
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
 #: Where the lab stacks' config sends AWS calls.
@@ -35,13 +35,23 @@ lab = typer.Typer(help="The lab: a small cloud on this machine.", no_args_is_hel
 app.add_typer(lab, name="lab")
 
 Json = Annotated[bool, typer.Option("--json", help="The result as one JSON value.")]
-Name = Annotated[str, typer.Argument(metavar="STACK", help="A stack of this project, e.g. managed-lab.")]
+
+
+def _names(incomplete: str = "") -> list[str]:
+    """The stacks that this project has a config file of; what a shell completes."""
+    found = (path.name.split(".")[1] for path in (PROJECT / "stacks").glob("Pulumi.*.yaml"))
+    return sorted(name for name in found if name.startswith(incomplete))
+
+
+Name = Annotated[
+    str, typer.Argument(metavar="STACK", help="A stack of this project, e.g. managed-lab.", autocompletion=_names)
+]
 
 
 def main() -> None:
     """Runs a verb. Errors are one line."""
     try:
-        app()
+        app(prog_name="twinplane")
     except (UsageError, Failed) as error:
         err.print(f"error: {error}", markup=False, style="red")
         sys.exit(error.exit_code)
@@ -62,8 +72,12 @@ def main() -> None:
 
 @app.command()
 def compare(
-    managed: Annotated[str, typer.Argument(metavar="MANAGED", help="The managed stack.")] = MANAGED,
-    self_managed: Annotated[str, typer.Argument(metavar="SELF_MANAGED", help="The self-managed stack.")] = SELF_MANAGED,
+    managed: Annotated[
+        str, typer.Argument(metavar="MANAGED", help="The managed stack.", autocompletion=_names)
+    ] = MANAGED,
+    self_managed: Annotated[
+        str, typer.Argument(metavar="SELF_MANAGED", help="The self-managed stack.", autocompletion=_names)
+    ] = SELF_MANAGED,
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write one HTML page.")] = None,
 ) -> None:
@@ -255,8 +269,7 @@ def _stack(name: str) -> Stack:
     """The stack with the environment that it needs: the lab's own for stacks that go to the lab."""
     stack = Stack(name)
     if not stack.file.exists():
-        known = sorted(path.name.split(".")[1] for path in stack.file.parent.glob("Pulumi.*.yaml"))
-        raise UsageError(f"stack {name}: unknown; stacks of this project: {', '.join(known)}")
+        raise UsageError(f"stack {name}: unknown; stacks of this project: {', '.join(_names())}")
     if stack.endpoints and os.environ.get("AWS_ENDPOINT_URL", LAB) == LAB:
         from lab.env import environment as of_lab
 
