@@ -15,7 +15,7 @@ from tests.test_twinplane_compare_components import without_scheduler
 from twinplane import cli, compare, stack
 from twinplane.compare.differences import Comparison
 from twinplane.errors import Failed, UsageError
-from twinplane.operate import patch
+from twinplane.operate import destroy, patch
 from twinplane.operate.load import Measured
 from twinplane.operate.patch import Patched
 
@@ -144,6 +144,7 @@ def test_destroy_asks_and_then_destroys(monkeypatch: pytest.MonkeyPatch) -> None
     destroyed: list[str] = []
     monkeypatch.setattr(stack.Stack, "exists", lambda _: True)
     monkeypatch.setattr(stack.Stack, "destroy", lambda each, _: destroyed.append(each.name))
+    monkeypatch.setattr(destroy, "gone", lambda *_: False)
     assert "say --yes" in str(run("destroy", "managed-lab").exception)
     assert destroyed == []
     done = run("destroy", "managed-lab", "--yes", "--json")

@@ -138,7 +138,9 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove everything that a stack made."""
+    """Remove everything that a stack made, even where its cluster is gone already."""
+    from twinplane.operate.destroy import destroy as run
+
     found = _stack(stack)
     if not found.exists():
         raise UsageError(f"stack {stack}: unknown; `pulumi stack ls` shows those that exist")
@@ -147,7 +149,7 @@ def destroy(
             raise UsageError(f"destroy {stack}: cannot be undone; say --yes")
         typer.confirm(f"Remove everything of {stack}?", abort=True, err=True)
     with working(f"destroying {stack}") as tell:
-        found.destroy(tell)
+        run(found, tell)
     _done(as_json, {"stack": stack, "destroyed": True}, f"{stack}: destroyed")
 
 

@@ -1,0 +1,76 @@
+"""Destroy forgets what is in a cluster only where AWS says that the cluster is gone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from stacks.outputs import StackOutputs
+from tests.compare_cases import GOLDEN
+from twinplane.compare.questions import Access, Unanswered
+from twinplane.errors import UsageError
+from twinplane.operate import destroy as module
+from twinplane.stack import Stack
+
+NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")
+NO_ANSWER = Unanswered("Could not connect to the endpoint URL")
+
+
+def reservation(*ids: str) -> dict[str, Any]:
+    each = {
+        "InstanceType": "t3.medium",
+        "ImageId": "ami-1",
+        "LaunchTime": "2026-11-24T00:00:00+00:00",
+        "State": {"Name": "running"},
+    }
+    return {"Reservations": [{"Instances": [{"InstanceId": one, **each} for one in ids]}]}
+
+
+@pytest.fixture
+def outputs() -> dict[str, StackOutputs]:
+    def read(kind: str) -> StackOutputs:
+        return StackOutputs.from_exports(json.loads((GOLDEN / "compare" / f"{kind}.json").read_text())["outputs"])
+
+    return {kind: read(kind) for kind in ("managed", "self-managed")}
+
+
+def forgets(monkeypatch: pytest.MonkeyPatch, found: StackOutputs | Exception, answer: Any) -> bool:
+    """-> whether the destroy of a stack with these outputs may forget, when AWS answers `answer`."""
+    seen: list[Stack] = []
+
+    def say(value: Any) -> Any:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    monkeypatch.setattr(Stack, "outputs", lambda _: say(found))
+    monkeypatch.setattr(Stack, "destroy", lambda stack, _: seen.append(stack))
+    monkeypatch.setattr(Access, "answer", lambda *_: say(answer))
+    module.destroy(Stack("some", {"PATH": "/bin"}), lambda _: None)
+    (stack,) = seen
+    assert stack.name == "some"
+    assert stack.environment["PATH"] == "/bin"
+    return stack.environment.get("PULUMI_K8S_DELETE_UNREACHABLE") == "true"
+
+
+def test_managed(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]) -> None:
+    alive = {"cluster": {"name": "tp-eks", "status": "ACTIVE", "version": "1.36"}}
+    assert forgets(monkeypatch, outputs["managed"], NOT_FOUND)
+    assert not forgets(monkeypatch, outputs["managed"], alive)
+    assert not forgets(monkeypatch, outputs["managed"], NO_ANSWER)
+
+
+def test_self_managed(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]) -> None:
+    machines = outputs["self-managed"].machines
+    workers = [each.instance_id for each in machines if each.role == "worker"]
+    assert workers
+    assert forgets(monkeypatch, outputs["self-managed"], reservation())
+    assert forgets(monkeypatch, outputs["self-managed"], reservation("i-other", *workers))
+    assert not forgets(monkeypatch, outputs["self-managed"], reservation(*(each.instance_id for each in machines)))
+    assert not forgets(monkeypatch, outputs["self-managed"], NO_ANSWER)
+
+
+def test_a_stack_that_never_came_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not forgets(monkeypatch, UsageError("has no outputs"), NO_ANSWER)

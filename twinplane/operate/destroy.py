@@ -1,0 +1,40 @@
+"""Destroy a stack, also where its cluster is gone already: then nothing in it can be deleted, and nothing has to be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kubernetes.client import ApiClient
+
+from twinplane.compare.probes import eks_cluster, instances
+from twinplane.compare.questions import Access
+from twinplane.errors import UsageError
+from twinplane.screen import Tell
+from twinplane.stack import Stack
+
+#: Makes the kubernetes provider forget what it cannot reach, on delete and on refresh
+#: (https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/). For good it would be wrong: a
+#: refresh while the API server is away would forget a living workload.
+FORGET = "PULUMI_K8S_DELETE_UNREACHABLE"
+
+
+def destroy(stack: Stack, tell: Tell) -> None:
+    """Removes everything that the stack made. Raises Failed; run it again, it goes on."""
+    if gone(stack, tell):
+        tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
+        stack = replace(stack, environment={**stack.environment, FORGET: "true"})
+    stack.destroy(tell)
+
+
+def gone(stack: Stack, tell: Tell) -> bool:
+    """True where AWS says that the cluster's control plane does not exist. False where it says nothing."""
+    try:
+        outputs = stack.outputs()
+    except UsageError:  # never fully up: what is in the cluster, if anything, is deleted as usual
+        return False
+    access = Access(outputs, ApiClient(), stack.environment, tell)
+    if outputs.kind == "managed":
+        return eks_cluster(outputs.cluster_name).ask(access).error.startswith("ResourceNotFoundException:")
+    found = instances().ask(access).fact
+    ours = {machine.instance_id for machine in outputs.machines if machine.role == "control-plane"}
+    return found is not None and not ours & {instance.id for instance in found}
