@@ -3,6 +3,7 @@
 import json
 import os
 import selectors
+import shlex
 import shutil
 import signal
 import subprocess
@@ -154,6 +155,29 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             for part in output(process):
                 yield language_pb2.RunPluginResponse(**part)
             yield language_pb2.RunPluginResponse(exitcode=process.wait())
+
+    def InstallDependencies(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        """`pulumi install`: the virtual environment, and requirements.txt in it; the parts of what pip says."""
+        environment = Environment(request.info)
+        requirements = Path(request.info.program_directory, "requirements.txt")
+        if environment.root is None or not requirements.exists():
+            return
+        steps = [[str(environment.root / "bin" / "python"), "-m", "pip", "install", "-r", str(requirements)]]
+        if not (environment.root / "bin" / "python").exists():
+            steps.insert(0, [sys.executable, "-m", "venv", str(environment.root)])
+        for argv in steps:
+            process = subprocess.Popen(
+                argv,
+                env=environment.variables,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            with process, self._running(process, context):
+                for part in output(process):
+                    yield language_pb2.InstallDependenciesResponse(**part)
+                if code := process.wait():
+                    context.abort(grpc.StatusCode.UNKNOWN, f"{shlex.join(argv)} ended with exit code {code}")
 
     def Cancel(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002
         self.end()
