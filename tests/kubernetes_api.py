@@ -14,6 +14,8 @@ Object = dict[str, Any]
 KINDS = {
     "v1": [("ConfigMap", "configmaps", True), ("Secret", "secrets", True), ("Namespace", "namespaces", False)],
     "apps/v1": [("Deployment", "deployments", True)],
+    "apiextensions.k8s.io/v1": [("CustomResourceDefinition", "customresourcedefinitions", False)],
+    "example.test/v1": [("Thing", "things", True)],
 }
 
 

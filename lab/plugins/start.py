@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 #: Plugins that use the SDK itself, because they make resources of their own.
-WITH_SDK = {"lab.plugins.eks", "lab.plugins.kubernetes.yaml"}
+WITH_SDK = {"lab.plugins.eks", "lab.plugins.kubernetes.construct"}
 
 
 def without_sdk() -> None:

@@ -11,6 +11,7 @@ PULUMI = "3.259.0"
 ETCD = "3.6.13"
 COREDNS = "1.14.0"
 CONTAINERD = "2.4.2"
+HELM = "3.22.0"
 SAMPLE_APP = "1.0.0"
 
 MODULES = Path(__file__).parent
@@ -134,6 +135,20 @@ TOOLS: tuple[Tool, ...] = (
             f"https://github.com/coredns/coredns/releases/download/v{COREDNS}/coredns_{COREDNS}_linux_amd64.tgz",
             f"https://github.com/coredns/coredns/releases/download/v{COREDNS}/coredns_{COREDNS}_linux_amd64.tgz.sha256",
             "coredns",
+        ),
+    ),
+    Tool(
+        "helm",
+        HELM,
+        MODULES / "helm",
+        "helm.sh/helm/v3/cmd/helm",
+        90,
+        ldflags=f"-X helm.sh/helm/v3/internal/version.version=v{HELM}",
+        probe=("version", "--template", "{{.Version}}"),
+        download=Download(
+            f"https://get.helm.sh/helm-v{HELM}-linux-amd64.tar.gz",
+            f"https://get.helm.sh/helm-v{HELM}-linux-amd64.tar.gz.sha256sum",
+            "linux-amd64/helm",
         ),
     ),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),

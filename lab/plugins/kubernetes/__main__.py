@@ -35,7 +35,7 @@ class KubernetesServicer(Servicer):
             sys.executable,
             "-P",
             str(PROJECT / "lab/plugins/start.py"),
-            "lab.plugins.kubernetes.yaml",
+            "lab.plugins.kubernetes.construct",
             sys.argv[-1],
         ]
         done = subprocess.run(argv, input=request.SerializeToString(), capture_output=True, check=False)

@@ -1,0 +1,161 @@
+"""Charts under the real engine and the real helm, against an API server in a thread: no lab is needed."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from lab import plugins
+from lab.plugins.kubernetes.chart import rendered
+from lab.toolchain import tool
+from tests.kubernetes_api import Api, api_server
+from tests.lab.test_plugins import PROJECT, Project
+
+pytestmark = pytest.mark.lab
+
+PROGRAM = """
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+config = pulumi.Config()
+cluster = kubernetes.Provider("cluster", kubeconfig=config.require_secret("kubeconfig"))
+chart = kubernetes.helm.v4.Chart(
+    "web",
+    chart=config.get("chart") or "./chart",
+    namespace="apps",
+    values={"greeting": config.get("greeting") or "hello", "password": pulumi.Output.secret("hush-hush")},
+    dependency_update=True if config.get("update") else None,
+    post_renderer={"command": "cat"} if config.get("wrong") else None,
+    opts=pulumi.ResourceOptions(provider=cluster),
+)
+kubernetes.core.v1.ConfigMap(
+    "after", metadata={"name": "after", "namespace": "apps"},
+    opts=pulumi.ResourceOptions(provider=cluster, depends_on=[chart]),
+)
+"""
+CHART = {
+    "Chart.yaml": "apiVersion: v2\nname: web\nversion: 0.1.0\n",
+    "values.yaml": "greeting: nothing\npassword: none\n",
+    "crds/thing.yaml": """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.example.test}
+spec: {group: example.test, names: {kind: Thing, plural: things}, scope: Namespaced}
+""",
+    "templates/all.yaml": """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: "{{ .Release.Name }}-greeting"}
+data: {greeting: "{{ .Values.greeting }}"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: password}
+stringData: {password: "{{ .Values.password }}"}
+---
+apiVersion: example.test/v1
+kind: Thing
+metadata: {name: thing, namespace: "{{ .Release.Namespace }}"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: hooked, annotations: {helm.sh/hook: pre-install}}
+""",
+}
+MAPS = "/api/v1/namespaces/apps/configmaps"
+DEFINITION = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.example.test"
+THING = "/apis/example.test/v1/namespaces/apps/things/thing"
+
+
+def chart_in(folder: Path) -> Path:
+    for name, text in CHART.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture(name="api")
+def _api() -> Iterator[Api]:
+    with api_server() as api:
+        yield api
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(plugins, "CACHE", tmp_path)  # wrappers of its own: no other engine's plugins change
+    (tmp_path / "state").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text(
+        f"name: plugins\nruntime:\n  name: python\n  options:\n    virtualenv: {PROJECT / '.venv'}\n"
+    )
+    (tmp_path / "__main__.py").write_text(PROGRAM)
+    chart_in(tmp_path / "chart")
+    environment = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(plugins.directory()), str(tool("pulumi").parent), os.environ["PATH"]]),
+        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+    }
+    made = Project(tmp_path, environment)
+    made("stack", "init", "dev")
+    made("config", "set", "--secret", "kubeconfig", api.kubeconfig())
+    api.later[DEFINITION] = (0.2, {"status": {"conditions": [{"type": "Established", "status": "True"}]}})
+    return made
+
+
+def test_install_upgrade_and_destroy(project: Project, api: Api) -> None:
+    project("up", "--yes", "--skip-preview")
+    assert api.objects[f"{MAPS}/web-greeting"]["data"] == {"greeting": "hello"}
+    assert api.objects["/api/v1/namespaces/apps/secrets/password"]["stringData"] == {"password": "hush-hush"}
+    assert f"{MAPS}/hooked" not in api.objects
+    made = api.asked("PATCH")
+    assert made.index(DEFINITION) < made.index(THING) < made.index(f"{MAPS}/after")
+    assert "hush-hush" not in project.state()
+
+    assert set(project.changes()) == {"same"}
+    project("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    project("config", "set", "greeting", "goodbye")
+    assert project.changes() == {"same": 7, "replace": 1}
+    project("up", "--yes", "--skip-preview")
+    assert api.objects[f"{MAPS}/web-greeting"]["data"] == {"greeting": "goodbye"}
+
+    api.requests.clear()
+    project("destroy", "--yes", "--skip-preview")
+    assert api.objects == {}
+    gone = api.asked("DELETE")
+    assert gone[0] == f"{MAPS}/after", "what needs the chart goes before all of it"
+    assert gone.index(THING) < gone.index(DEFINITION)
+
+
+def test_what_is_wrong_is_told(project: Project) -> None:
+    project("config", "set", "wrong", "1")
+    assert "postRenderer: is no input that the lab's kubernetes plugin knows" in project("preview", code=1)
+    project("config", "rm", "wrong")
+    project("config", "set", "chart", "./nowhere")
+    assert "chart ./nowhere: path" in project("preview", code=1)
+
+
+def test_a_chart_of_a_repository(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(site)))
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    helm = str(tool("helm"))
+    chart = chart_in(tmp_path / "chart")
+    try:
+        subprocess.run([helm, "package", str(chart), "-d", str(site)], check=True, capture_output=True)
+        subprocess.run([helm, "repo", "index", str(site), "--url", url], check=True, capture_output=True)
+        given = {"chart": "web", "repositoryOpts": {"repo": url}, "version": "0.1.0", "values": {"greeting": "far"}}
+        found = rendered("web", given)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert [obj["kind"] for obj in found] == ["CustomResourceDefinition", "Secret", "ConfigMap", "Thing"]
+    assert found[2]["data"] == {"greeting": "far"}
