@@ -35,7 +35,7 @@ types: setup ## mypy, strict
 	mypy
 
 unit: setup ## The fast tests: mocks, pure functions, golden files
-	pytest tests --ignore tests/lab
+	pytest tests --ignore tests/lab -n auto --dist loadfile
 
 lab-test: setup ## The lab, end to end: starts from an empty one, and ends with one
 	twinplane lab down

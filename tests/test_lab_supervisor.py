@@ -140,7 +140,11 @@ def test_of_two_supervisors_started_at_once_one_remains() -> None:
         process.wait()
 
 
-@pytest.mark.parametrize("content", ["", "{", json.dumps({"supervisor": {"pid": os.getpid(), "started": 1}})])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", json.dumps({"supervisor": {"pid": os.getpid(), "started": 1}})],
+    ids=["empty", "cut", "pid-reused"],
+)
 def test_a_stale_pid_file_names_nobody(state: Path, content: str) -> None:
     (state / "run").mkdir()
     (state / "run/x.pid").write_text(content)

@@ -126,8 +126,9 @@ class Front:
                 return original()
             return datetime.fromtimestamp(self._time, UTC).replace(tzinfo=None)
 
-        for module in list(sys.modules.values()):
-            if getattr(module, "utcnow", None) is original:
+        # moto's only: a look at others would load what they load lazily, such as all of pulumi_aws in a test.
+        for name, module in list(sys.modules.items()):
+            if name.startswith("moto.") and getattr(module, "utcnow", None) is original:
                 module.utcnow = utcnow  # type: ignore[attr-defined]
 
 
