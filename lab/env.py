@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from lab import constants
+from lab import constants, whole_file
 from lab.aws import api
 from twinplane.errors import UsageError
 
@@ -13,10 +13,7 @@ def passphrase() -> Path:
     """-> the file that holds the passphrase of the lab stacks' secrets, made when first asked for."""
     path = constants.STATE / "passphrase"
     if not path.exists():
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(secrets.token_urlsafe(32))
-        unfinished.rename(path)
+        whole_file.write(path, secrets.token_urlsafe(32))
     return path
 
 

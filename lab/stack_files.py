@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lab import whole_file
 from lab.constants import BASE_RELEASE, PROJECT, UPDATED_RELEASE
 
 
@@ -15,6 +16,4 @@ def reset(folder: Path = PROJECT / "stacks") -> None:
         lines = [line for line in old.splitlines(keepends=True) if not line.startswith("encryptionsalt:")]
         new = "".join(lines).replace(f"-{UPDATED_RELEASE}", f"-{BASE_RELEASE}")
         if new != old:
-            fresh = file.with_suffix(".new")
-            fresh.write_text(new)
-            fresh.replace(file)
+            whole_file.write(file, new, 0o644)

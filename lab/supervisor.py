@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lab import whole_file
 from lab.constants import PROJECT, STATE
 from twinplane.errors import Failed, UsageError
 
@@ -94,9 +95,7 @@ class Record:
     def write(self, name: str) -> None:
         path = pid_file(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(asdict(self)))
-        fresh.rename(path)
+        whole_file.write(path, json.dumps(asdict(self)))
 
 
 def pid_file(name: str) -> Path:

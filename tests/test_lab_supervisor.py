@@ -31,7 +31,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (project / "lab").mkdir(parents=True)
     source = Path(supervisor.__file__).parent
     (project / "lab/__init__.py").touch()
-    (project / "lab/supervisor.py").symlink_to(source / "supervisor.py")
+    for name in ("supervisor.py", "whole_file.py"):
+        (project / "lab" / name).symlink_to(source / name)
     (project / "twinplane").symlink_to(source.parent / "twinplane")
     state = tmp_path / "state"
     state.mkdir()

@@ -11,7 +11,6 @@ import base64
 import binascii
 import json
 import logging
-import os
 import re
 import ssl
 import sys
@@ -30,7 +29,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from lab import constants
+from lab import constants, whole_file
 from lab.aws import api, signature, wsgi
 from lab.aws.signature import Refused
 
@@ -208,8 +207,5 @@ def _certificate() -> Path:
     )
     pem = serialization.Encoding.PEM
     plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.touch(mode=0o600)
-    unfinished.write_bytes(key.private_bytes(pem, *plain) + made.public_bytes(pem))
-    unfinished.rename(path)
+    whole_file.write(path, key.private_bytes(pem, *plain) + made.public_bytes(pem))
     return path

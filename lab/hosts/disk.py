@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from lab import whole_file
+
 SEED = "/var/lib/cloud/seed/nocloud"
 
 
@@ -16,11 +18,7 @@ class Disk:
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Writes a file, whole or not at all. `path` is the guest's, absolute."""
         file = self._place(path)
-        fresh = file.with_name(f"{file.name}.new")
-        fresh.touch(0o600)
-        fresh.write_bytes(content)
-        fresh.chmod(mode)
-        fresh.rename(file)
+        whole_file.write(file, content, mode)
 
     def link(self, path: str, target: str) -> None:
         """Makes a symbolic link."""

@@ -7,6 +7,7 @@ default of 128 the fourth node's containerd comes up without its CRI service.
 import json
 from pathlib import Path
 
+from lab import whole_file
 from lab.constants import STATE
 
 #: Below /proc/sys: about 50 instances a node, of every node the lab has addresses for.
@@ -19,9 +20,7 @@ def up(root: Path = Path("/proc/sys"), kept: Path = STATE / "kernel.json") -> No
     lower = {name: value for name, value in before.items() if value < LIMITS[name]}
     if lower and not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = kept.with_suffix(".new")
-        fresh.write_text(json.dumps(lower))
-        fresh.rename(kept)
+        whole_file.write(kept, json.dumps(lower))
     for name in lower:
         (root / name).write_text(str(LIMITS[name]))
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from lab import whole_file
 from lab.constants import CACHE, PROJECT
 
 #: Executable the engine looks for -> module that stands in for it.
@@ -61,7 +62,4 @@ def _wrapper(module: str) -> str:
 def _write(path: Path, text: str) -> None:
     if path.exists() and path.read_text() == text:
         return
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(text)
-    fresh.chmod(0o755)
-    fresh.replace(path)
+    whole_file.write(path, text, 0o755)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from lab import whole_file
 from lab.aws.eks.model import EksError, Json
 
 
@@ -116,12 +116,7 @@ class Store:
 
     def _save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self.path.with_suffix(".new")
-        with fresh.open("w") as stream:
-            json.dump({name: asdict(cluster) for name, cluster in self._clusters.items()}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(self.path)
+        whole_file.write(self.path, json.dumps({name: asdict(each) for name, each in self._clusters.items()}))
 
 
 def find(clusters: dict[str, Cluster], name: str) -> Cluster:
