@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,17 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
+
+
+def processes() -> dict[int, str]:
+    """-> pid and command line of every other process of the machine."""
+    found = {}
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            found[int(directory.name)] = line
+    found.pop(os.getpid())
+    return found
 
 
 @dataclass(frozen=True)

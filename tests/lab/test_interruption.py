@@ -4,23 +4,14 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 from lab import supervisor
-from tests.lab.conftest import PROJECT, SELF_MANAGED, Cluster, Shell
+from tests.lab.conftest import PROJECT, SELF_MANAGED, Cluster, Shell, processes
 
 
-def processes(*words: str) -> list[int]:
+def running(*words: str) -> list[int]:
     """-> pids whose command line has all the words."""
-    found = []
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if all(word in line for word in words) and int(directory.name) != os.getpid():
-            found.append(int(directory.name))
-    return found
+    return [pid for pid, line in processes().items() if all(word in line for word in words)]
 
 
 def test_the_next_demo_finishes_what_kill_9_stopped(shell: Shell, self_managed: Cluster) -> None:
@@ -33,13 +24,13 @@ def test_the_next_demo_finishes_what_kill_9_stopped(shell: Shell, self_managed: 
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 300
-    while not processes("ansible-playbook", "site.yml"):
+    while not running("ansible-playbook", "site.yml"):
         assert demo.poll() is None, "the demo ended before its playbook ran"
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(3)
     daemon = supervisor.Record.read("daemon").child
-    victims = [demo.pid, *processes("pulumi", "up", SELF_MANAGED), *processes("ansible-playbook", "site.yml")]
+    victims = [demo.pid, *running("pulumi", "up", SELF_MANAGED), *running("ansible-playbook", "site.yml")]
     assert len(victims) >= 3
     for pid in victims:
         try:

@@ -1,6 +1,5 @@
 """The last test of the lab: `lab down` leaves nothing, also when everything was killed before."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from lab import supervisor
 from lab.aws import api, images
 from lab.constants import BASE_RELEASE, STATE
 from lab.lab import mounts
-from tests.lab.conftest import Shell
+from tests.lab.conftest import Shell, processes
 
 pytestmark = pytest.mark.lab
 
@@ -24,13 +23,7 @@ SIGNS = ("lab.daemon", "lab.supervisor", "lab.hosts", str(STATE))
 def traces() -> list[str]:
     """-> every process, mount, link, route, cgroup and file of the lab that the machine still has."""
     found = [f"file {path}" for path in STATE.glob("*")] if STATE.is_mount() else [f"file {STATE}"] * STATE.exists()
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if int(directory.name) != os.getpid() and any(sign in line for sign in SIGNS):
-            found.append(f"process {directory.name} {line}")
+    found += [f"process {pid} {line}" for pid, line in processes().items() if any(sign in line for sign in SIGNS)]
     found += [f"mount {path}" for path in mounts()]
     for command in ("link", "-4 route show table all"):
         shown = subprocess.run(["ip", "-o", *command.split()], capture_output=True, text=True, check=True).stdout
