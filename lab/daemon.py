@@ -45,7 +45,7 @@ class Daemon:
     """WSGI application. It listens from the first moment, and answers when the replay is over."""
 
     def __init__(self) -> None:
-        self.parts = dict.fromkeys(("api", "eks", "reconciler", "authenticator", "mirror"), False)
+        self.parts = dict.fromkeys(("api", "eks", "reconciler", "authenticator", "metadata", "mirror"), False)
         self.failure = ""
         self._replayed = threading.Event()
         self._stops: list[Any] = []
@@ -69,7 +69,7 @@ class Daemon:
         """Starts the parts in the order in which they need each other. Ends the process when one cannot start."""
         mirror = threading.Thread(target=self._start, args=("mirror",), name="mirror", daemon=True)
         mirror.start()
-        for name in ("api", "eks", "reconciler", "authenticator"):
+        for name in ("api", "eks", "reconciler", "authenticator", "metadata"):
             if not self.failure:
                 self._start(name)
         mirror.join()
@@ -112,6 +112,11 @@ class Daemon:
         from lab.aws import authenticator, eks
 
         self._stops.append(authenticator.serve(eks.access_entry).shutdown)
+
+    def _metadata(self) -> None:
+        from lab.aws import metadata
+
+        self._stops.append(metadata.serve().shutdown)
 
     def _mirror(self) -> None:
         from lab import mirror

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import toolchain
 from lab.constants import CACHE
-from lab.toolchain.tool import KUBERNETES, SAMPLE_APP
+from lab.toolchain.tool import CLOUD_CONTROLLER, KUBERNETES, SAMPLE_APP
 
 #: Bump when the way an image is put together changes.
 RECIPE = "1"
@@ -65,6 +65,15 @@ def images() -> list[Image]:
     made.append(Image("etcd", "3.6.8-0", {"/usr/local/bin/etcd": toolchain.tool("etcd")}))
     made.append(Image("coredns/coredns", "v1.14.2", {"/coredns": toolchain.tool("coredns")}, ("/coredns",)))
     made.append(Image("pause", "3.10.2", {"/pause": Path("/usr/bin/catatonit")}, ("/pause", "-P"), "65535:65535"))
+    controller = "/bin/aws-cloud-controller-manager"
+    made.append(
+        Image(
+            "provider-aws/cloud-controller-manager",
+            f"v{CLOUD_CONTROLLER}",
+            {controller: toolchain.tool("aws-cloud-controller-manager")},
+            (controller,),
+        )
+    )
     made.append(
         Image(
             "sample-app",

@@ -307,6 +307,12 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "kubernetes:core/v1:Namespace": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
     "kubernetes:core/v1:Service": _nothing,
+    "kubernetes:core/v1:ServiceAccount": _nothing,
+    "kubernetes:core/v1:ConfigMap": _nothing,
+    "kubernetes:apps/v1:DaemonSet": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _nothing,
+    "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding": _nothing,
     "kubernetes:policy/v1:PodDisruptionBudget": _nothing,
 }
 

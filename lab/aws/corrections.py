@@ -27,6 +27,7 @@ def prepare() -> None:
     moto.ec2.models.instances.InstanceState = ec2.State  # type: ignore[assignment,misc]
     Instance.terminate = _terminate  # type: ignore[method-assign]
     General.get_console_output = _console_output  # type: ignore[method-assign]
+    General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
     images.register(ec2.backend())
 
 
@@ -65,3 +66,8 @@ def _console_output(self: Any) -> Any:
     instance = ec2.backend().get_instance(self._get_param("InstanceId"))
     output = Base64EncodedString.from_raw_string(ec2.console(instance.id))
     return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
+
+
+def _no_topology(_: Any) -> Any:
+    """Where an instance stands in its data center, EC2 tells of large types alone."""
+    return ActionResult({"Instances": []})

@@ -12,6 +12,7 @@ ETCD = "3.6.13"
 COREDNS = "1.14.0"
 CONTAINERD = "2.4.2"
 HELM = "3.22.0"
+CLOUD_CONTROLLER = "1.36.2"
 SAMPLE_APP = "1.0.0"
 
 MODULES = Path(__file__).parent
@@ -150,6 +151,14 @@ TOOLS: tuple[Tool, ...] = (
             f"https://get.helm.sh/helm-v{HELM}-linux-amd64.tar.gz.sha256sum",
             "linux-amd64/helm",
         ),
+    ),
+    Tool(
+        "aws-cloud-controller-manager",
+        CLOUD_CONTROLLER,
+        MODULES / "cloud-controller",
+        "k8s.io/cloud-provider-aws/cmd/aws-cloud-controller-manager",
+        300,
+        ldflags=f"-X k8s.io/component-base/version.gitVersion=v{CLOUD_CONTROLLER}",
     ),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),
 )

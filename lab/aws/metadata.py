@@ -1,0 +1,175 @@
+"""The instance metadata service of the lab's machines, version 2, on the bridge.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html
+
+Who asks is told by the address it asks from. A pod asks from its own, which is no instance's: it learns nothing, as
+behind EC2's hop limit of one. Processes in the network of a machine find it by AWS_EC2_METADATA_SERVICE_ENDPOINT.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+from lab import constants
+from lab.aws import api
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+#: Seconds that a session of IMDSv2 may last at most.
+LONGEST = 21600
+#: Seconds that credentials of a role live, and of that the last ones, in which they are not handed out any more.
+LIFE, LAST = 3600, 900
+
+log = logging.getLogger(__name__)
+
+
+class Metadata:
+    """What an instance learns of itself, by the address it asks from."""
+
+    def __init__(self) -> None:
+        #: Token -> address and the time it ends.
+        self._tokens: dict[str, tuple[str, float]] = {}
+        self._credentials: dict[tuple[str, str], dict[str, str]] = {}
+        self._lock = threading.Lock()
+
+    def token(self, address: str, seconds: int) -> str:
+        """Starts a session. -> its token, good for this address alone. Raises ValueError for a bad length."""
+        if not 1 <= seconds <= LONGEST:
+            raise ValueError(f"X-aws-ec2-metadata-token-ttl-seconds: {seconds} is not from 1 to {LONGEST}")
+        now, made = time.monotonic(), secrets.token_urlsafe(24)
+        with self._lock:
+            self._tokens = {token: kept for token, kept in self._tokens.items() if kept[1] > now}
+            self._tokens[made] = (address, now + seconds)
+        return made
+
+    def open(self, address: str, token: str) -> bool:
+        """-> whether the token is of a session of that address which has not ended."""
+        owner, end = self._tokens.get(token, ("", 0.0))
+        return owner == address and end > time.monotonic()
+
+    def read(self, address: str, path: str) -> str | None:
+        """-> what stands at a path below /latest; None where nothing does."""
+        instance = _instance(address)
+        if instance is None:
+            return None
+        zone = instance["Placement"]["AvailabilityZone"]
+        values = {
+            "meta-data/instance-id": instance["InstanceId"],
+            "meta-data/instance-type": instance["InstanceType"],
+            "meta-data/local-ipv4": address,
+            "meta-data/local-hostname": instance["PrivateDnsName"],
+            "meta-data/placement/availability-zone": zone,
+            "meta-data/placement/region": constants.REGION,
+            "dynamic/instance-identity/document": json.dumps(
+                {
+                    "accountId": constants.ACCOUNT,
+                    "availabilityZone": zone,
+                    "instanceId": instance["InstanceId"],
+                    "instanceType": instance["InstanceType"],
+                    "privateIp": address,
+                    "region": constants.REGION,
+                }
+            ),
+        }
+        kept = "meta-data/iam/security-credentials"
+        profile = instance.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2]
+        if path.startswith(kept) and profile:
+            roles = api.client("iam").get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]
+            for role in roles:
+                values[kept] = role["RoleName"]
+                if path == f"{kept}/{role['RoleName']}":
+                    return json.dumps(self._of_role(instance["InstanceId"], role["Arn"]))
+        return values.get(path)
+
+    def _of_role(self, instance: str, role: str) -> dict[str, str]:
+        """-> credentials of the role, the same until they near their end."""
+        with self._lock:
+            known = self._credentials.get((instance, role))
+        now = datetime.now(UTC)
+        if known and (datetime.fromisoformat(known["Expiration"]) - now).total_seconds() > LAST:
+            return known
+        made = api.client("sts").assume_role(RoleArn=role, RoleSessionName=instance, DurationSeconds=LIFE)[
+            "Credentials"
+        ]
+        answer = {
+            "Code": "Success",
+            "Type": "AWS-HMAC",
+            "LastUpdated": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            "AccessKeyId": made["AccessKeyId"],
+            "SecretAccessKey": made["SecretAccessKey"],
+            "Token": made["SessionToken"],
+            "Expiration": f"{made['Expiration'].astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        }
+        with self._lock:
+            self._credentials[instance, role] = answer
+        return answer
+
+
+def _instance(address: str) -> InstanceTypeDef | None:
+    found = api.client("ec2").describe_instances(
+        Filters=[
+            {"Name": "private-ip-address", "Values": [address]},
+            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        ]
+    )
+    return next((each for reservation in found["Reservations"] for each in reservation["Instances"]), None)
+
+
+def serve(address: str = str(constants.FABRIC), port: int = constants.METADATA_PORT) -> ThreadingHTTPServer:
+    """Starts the service in a thread. -> the running server."""
+    metadata = Metadata()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 60  # seconds of silence after which a connection is given up
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent: clients ask often."""
+
+        def do_PUT(self) -> None:
+            try:
+                if self.path != "/latest/api/token":
+                    raise ValueError(self.path)
+                seconds = int(self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", ""))
+                self._answer(HTTPStatus.OK, metadata.token(self.client_address[0], seconds), str(seconds))
+            except ValueError as error:
+                self._answer(HTTPStatus.BAD_REQUEST, str(error))
+
+        def do_GET(self) -> None:
+            who = self.client_address[0]
+            if not metadata.open(who, self.headers.get("X-aws-ec2-metadata-token", "")):
+                self._answer(HTTPStatus.UNAUTHORIZED, "a token is needed: PUT /latest/api/token")
+                return
+            text = metadata.read(who, self.path.removeprefix("/latest/").rstrip("/"))
+            self._answer(HTTPStatus.NOT_FOUND if text is None else HTTPStatus.OK, text or "")
+
+        def _answer(self, status: HTTPStatus, text: str, life: str = "") -> None:
+            body = text.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            if life:
+                self.send_header("X-aws-ec2-metadata-token-ttl-seconds", life)
+            self.end_headers()
+            self.wfile.write(body)
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+            """A client that ends a connection is worth one line."""
+            log.info("metadata of %s: %s", client_address[0], sys.exception())
+
+    server = Server((address, port), Handler)
+    threading.Thread(target=server.serve_forever, name="metadata", daemon=True).start()
+    return server
