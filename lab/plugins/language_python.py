@@ -84,11 +84,14 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return plugin_pb2.PluginInfo(version=version("pulumi"))
 
     def GetRequiredPackages(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002
+        # Of a component package, the engine would fetch even those that it then takes from PATH.
+        package_only = Path(request.info.program_directory, "PulumiPlugin.yaml").exists()
         packages = [
             plugin_pb2.PackageDependency(
                 name=package["name"], kind="resource", version=package["version"], server=package.get("server", "")
             )
             for package in Environment(request.info).packages()
+            if not (package_only and shutil.which(f"pulumi-resource-{package['name']}"))
         ]
         return language_pb2.GetRequiredPackagesResponse(packages=packages)
 
