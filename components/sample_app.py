@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-NAME = "sample-app"
-HTTP_PORT = 8080
+from components.app_ingress import AppIngress, AppIngressArgs
+from components.app_pod import HTTP_PORT, NAME, TCP_PORT, pod
+from components.app_storage import AppStorage, AppStorageArgs
+
+#: Kind of balancer that the cloud controller makes: one that passes any TCP
+#: (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/docs/service_controller.md).
+NLB = "service.beta.kubernetes.io/aws-load-balancer-type"
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,15 @@ class SampleAppArgs:
     replicas: int = 3
     #: Port of every node that reaches the Service, 30000 to 32767.
     node_port: int = 30080
+    #: True: a Service of type LoadBalancer too, for HTTP and TCP; the cluster has a cloud controller for it.
+    load_balancer: bool = False
+    #: Host names of an Ingress of `ingress_class`; none: there is no Ingress.
+    hosts: Sequence[str] = ()
+    ingress_class: pulumi.Input[str] = "alb"
+    #: TLS of the hosts, in Certificate Manager; None: HTTP only.
+    certificate_arn: pulumi.Input[str] | None = None
+    #: Class of a volume that outlives pods and nodes; None: there is none.
+    storage_class: pulumi.Input[str] | None = None
 
 
 class SampleApp(pulumi.ComponentResource):
@@ -65,6 +80,34 @@ class SampleApp(pulumi.ComponentResource):
             },
             opts=child,
         )
+        if args.load_balancer:
+            ports = {"http": (80, HTTP_PORT), "tcp": (TCP_PORT, TCP_PORT)}
+            public: Any = {
+                "type": "LoadBalancer",
+                "selector": selector,
+                "ports": [{"name": key, "port": at, "target_port": to} for key, (at, to) in ports.items()],
+            }
+            annotated: Any = {**metadata, "name": f"{NAME}-public", "annotations": {NLB: "nlb"}}
+            kubernetes.core.v1.Service(f"{name}-public", metadata=annotated, spec=public, opts=child)
+        if args.hosts:
+            AppIngress(
+                name,
+                AppIngressArgs(
+                    metadata=metadata,
+                    service=service.metadata.name,
+                    port="http",
+                    hosts=args.hosts,
+                    ingress_class=args.ingress_class,
+                    certificate_arn=args.certificate_arn,
+                ),
+                child,
+            )
+        if args.storage_class is not None:
+            AppStorage(
+                f"{name}-storage",
+                AppStorageArgs(args.image, namespace.metadata.name, args.storage_class),
+                child,
+            )
         kubernetes.policy.v1.PodDisruptionBudget(
             name,
             metadata=metadata,
@@ -78,46 +121,3 @@ class SampleApp(pulumi.ComponentResource):
             nodePort=service.spec.ports[0].node_port,
         )
         self.register_outputs({"exported": self.exported})
-
-
-def pod(image: str, selector: dict[str, str]) -> Any:
-    """The pod's spec: one container that may do nothing but serve."""
-    probe = {"http_get": {"path": "/healthz", "port": "http"}, "period_seconds": 5}
-    return {
-        "automount_service_account_token": False,
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": 65532,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
-        # Prefers spread to waiting: with a node away for patching, all replicas run on the others.
-        "topology_spread_constraints": [
-            {
-                "max_skew": 1,
-                "topology_key": "kubernetes.io/hostname",
-                "when_unsatisfiable": "ScheduleAnyway",
-                "label_selector": {"match_labels": selector},
-            }
-        ],
-        "containers": [
-            {
-                "name": NAME,
-                "image": image,
-                "ports": [{"name": "http", "container_port": HTTP_PORT}],
-                "env": [
-                    {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}},
-                    {"name": "NODE_NAME", "value_from": {"field_ref": {"field_path": "spec.nodeName"}}},
-                ],
-                "readiness_probe": probe,
-                "liveness_probe": {**probe, "failure_threshold": 6},
-                # Time for every node to forget the pod's address before the app stops to listen.
-                "lifecycle": {"pre_stop": {"sleep": {"seconds": 5}}},
-                "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
-                "security_context": {
-                    "allow_privilege_escalation": False,
-                    "read_only_root_filesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-            }
-        ],
-    }

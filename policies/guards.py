@@ -29,6 +29,7 @@ TAGGED = {
     "aws:kms/key:Key",
     "aws:lb/loadBalancer:LoadBalancer",
     "aws:lb/targetGroup:TargetGroup",
+    "aws:acm/certificate:Certificate",
     "aws:s3/bucket:Bucket",
     "aws:ebs/volume:Volume",
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Any
 
+from components.ingress_controller import ControllerChart
 from components.machine_image import MachineImage
 
 #: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
@@ -121,6 +122,41 @@ def principals(text: str) -> tuple[str, ...]:
         if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+", arn):
             raise ValueError(f"{arn!r} is not the ARN of an IAM role or user")
     return tuple(arns)
+
+
+def role(text: str) -> str:
+    """The ARN of an IAM role."""
+    if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", text):
+        raise ValueError(f"{text!r} is not the ARN of an IAM role")
+    return text
+
+
+def certificate(text: str) -> str:
+    """The ARN of a certificate in Certificate Manager."""
+    if not re.fullmatch(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+", text):
+        raise ValueError(f"{text!r} is not the ARN of a certificate in Certificate Manager")
+    return text
+
+
+def host_names(text: str) -> tuple[str, ...]:
+    """A list of DNS names in lower case, without wildcards."""
+    names = _strings(text, '["app.example.test"]')
+    label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    for name in names:
+        if not re.fullmatch(rf"{label}(\.{label})+", name) or len(name) > 253:
+            raise ValueError(f"{name!r} is no host name such as app.example.test")
+    return tuple(dict.fromkeys(names))
+
+
+def controller_chart(text: str) -> ControllerChart:
+    """An object with chart, and repository and version where the chart needs them."""
+    value = _json(text, '{"chart": "./charts/controller"}')
+    parts = {"chart", "repository", "version"}
+    if not isinstance(value, dict) or not {"chart"} <= set(value) <= parts:
+        raise ValueError("must have chart, may have repository and version, nothing else")
+    if not all(isinstance(item, str) and item for item in value.values()):
+        raise ValueError("its parts must be texts")
+    return ControllerChart(value["chart"], value.get("repository"), value.get("version"))
 
 
 def instance_type(text: str) -> str:

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import checks, registry
+from stacks import checks, ingress, registry
 from stacks.settings import ManagedSettings
 
 
@@ -41,7 +41,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
     )
     app = SampleApp(
         f"{name}-sample-app",
-        SampleAppArgs(image=settings.app_image),
+        SampleAppArgs(image=settings.app_image, **ingress.build(settings, network.vpc_id, cluster.provider)),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )
     return {

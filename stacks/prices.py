@@ -18,6 +18,8 @@ EKS_CLUSTER = 0.10
 #: Of the EC2 types that the stacks' documents name. t3.medium: 2 vCPU, 4 GiB.
 INSTANCE = {"t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832, "m7i.large": 0.1008}
 NAT_GATEWAY = 0.045
+#: Without what passes through it (https://aws.amazon.com/elasticloadbalancing/pricing/).
+APPLICATION_LOAD_BALANCER = 0.0225
 PUBLIC_ADDRESS = 0.005
 #: A zone; S3's gateway endpoint is free. Each GiB through one is 0.01.
 INTERFACE_ENDPOINT = 0.01
@@ -61,5 +63,7 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     items.append(Item("interface endpoint, in a zone", len(settings.interface_endpoints) * zones, INTERFACE_ENDPOINT))
     public = isinstance(settings, SelfManagedSettings) and settings.machine_subnets == "public"
     items.append(Item("public IPv4 address", gateways + (machines if public else 0), PUBLIC_ADDRESS))
+    hosts = int(bool(settings.ingress_hosts))
+    items.append(Item("application load balancer", hosts, APPLICATION_LOAD_BALANCER))
     items.append(Item("KMS key of the registry", int(bool(settings.registry_images)), KMS_KEY_MONTH / HOURS_A_MONTH))
     return [item for item in items if item.count]

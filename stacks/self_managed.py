@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import registry
+from stacks import ingress, registry
 from stacks.settings import SelfManagedSettings
 
 
@@ -46,7 +46,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     )
     app = SampleApp(
         f"{name}-sample-app",
-        SampleAppArgs(image=settings.app_image),
+        SampleAppArgs(image=settings.app_image, **ingress.build(settings, network.vpc_id, cluster.provider)),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )
     return {

@@ -15,6 +15,7 @@ from typing import Any
 
 import pulumi
 
+from components.ingress_controller import ControllerChart
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat
 from stacks import checks
@@ -52,6 +53,17 @@ class Settings:
     #: IAM roles that pull from it, besides the stack's own nodes: those of the other cluster's nodes.
     registry_pull_roles: tuple[str, ...]
     registry_keep_releases: int
+    #: Host names of the sample app's Ingress; none: neither it nor its controller is made.
+    ingress_hosts: tuple[str, ...]
+    #: ARN of their certificate in Certificate Manager; None: a self-signed one is imported.
+    ingress_certificate: str | None
+    #: "internet-facing" or "internal".
+    ingress_scheme: str
+    ingress_controller_chart: ControllerChart
+    #: Repository and tag; None: the chart's own.
+    ingress_controller_image: str | None
+    #: ARN of the IAM role that the controller's service account asks for; None: it has its rights another way.
+    ingress_controller_role: str | None
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,12 @@ KEYS: dict[str, _Key] = {
     "registryImages": _Key(checks.image_names, ("sample-app",)),
     "registryPullRoles": _Key(checks.principals, ()),
     "registryKeepReleases": _Key(checks.integer(1, 1000), 20),
+    "ingressHosts": _Key(checks.host_names, ()),
+    "ingressCertificate": _Key(checks.certificate, None),
+    "ingressScheme": _Key(checks.choice("internet-facing", "internal"), "internet-facing"),
+    "ingressControllerChart": _Key(checks.controller_chart, ControllerChart()),
+    "ingressControllerImage": _Key(checks.image, None),
+    "ingressControllerRole": _Key(checks.role, None),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),
     "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),

@@ -244,6 +244,8 @@ def _command(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     module = inputs["interpreter"][-1]
     if module == "twinplane.keys":
         answer = {"private": f"{SECRET} {name}", "public": f"ssh-ed25519 AAAA{name} {inputs['create']}"}
+    elif module == "twinplane.certificates":
+        answer = {"certificate": f"certificate of {inputs['create']}", "private_key": f"{SECRET} key of {name}"}
     else:
         assert module == "twinplane.ansible"
         answer = {"ok": True, "kubeconfig": f"{SECRET} kubeconfig of {name}"}
@@ -303,7 +305,15 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
         "kubeconfigJson": f"{SECRET} kubeconfig of {name}",
     },
     "eks:index:ManagedNodeGroup": _node_group,
+    "aws:acm/certificate:Certificate": lambda name, _: {"arn": f"arn:aws-test:acm:us-east-1:1:certificate/{name}"},
     "pulumi:providers:kubernetes": _nothing,
+    "kubernetes:helm.sh/v4:Chart": _nothing,
+    "kubernetes:elbv2.k8s.aws/v1beta1:IngressClassParams": _nothing,
+    "kubernetes:networking.k8s.io/v1:IngressClass": _nothing,
+    "kubernetes:networking.k8s.io/v1:Ingress": lambda name, _: {
+        "status": {"loadBalancer": {"ingress": [{"hostname": f"{name}.elb.test"}]}}
+    },
+    "kubernetes:apps/v1:StatefulSet": _nothing,
     "kubernetes:core/v1:Namespace": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
     "kubernetes:core/v1:Service": _nothing,

@@ -18,8 +18,10 @@ from lab.plugins.aws.session import Session
 from lab.plugins.aws.types import Type
 from lab.plugins.provider import Change, Invalid, PartialFailure, ProviderError, Resource
 from lab.plugins.values import UNKNOWN, Secret, known
+from twinplane.certificates import self_signed
 
 SEED = b"seed"
+CERTIFICATES = [self_signed([name]) for name in ("one.test", "two.test")]
 #: Kept while this is imported: the lab puts its own in its place.
 PLAIN_STATE = instances.InstanceState
 
@@ -185,6 +187,9 @@ class World:
                 return {"vpcId": self(VPC).id, **log, "maxAggregationInterval": 60}
             case "aws:cloudwatch:LogGroup":
                 return {"retentionInDays": 30}
+            case "aws:acm:Certificate":
+                pair = CERTIFICATES[0]
+                return {"certificateBody": pair["certificate"], "privateKey": pair["private_key"]}
             case "aws:kms:Key":
                 return {"description": "first", "enableKeyRotation": True, "deletionWindowInDays": 7}
             case "aws:kms:Alias":
@@ -229,6 +234,10 @@ UPDATES: dict[str, dict[str, Any]] = {
         "ingress": [{"protocol": "tcp", "fromPort": 23, "toPort": 23, "cidrBlocks": ["198.18.1.0/24"]}]
     },
     "aws:cloudwatch/logGroup:LogGroup": {"retentionInDays": 7},
+    "aws:acm/certificate:Certificate": {
+        "certificateBody": CERTIFICATES[1]["certificate"],
+        "privateKey": CERTIFICATES[1]["private_key"],
+    },
     "aws:kms/key:Key": {"description": "second", "enableKeyRotation": False, "isEnabled": False},
     "aws:ecr/repository:Repository": {
         "imageTagMutability": "MUTABLE",

@@ -68,6 +68,11 @@ def test_a_registry_costs_its_key() -> None:
     assert more * prices.HOURS_A_MONTH == pytest.approx(prices.KMS_KEY_MONTH)
 
 
+def test_hosts_cost_a_load_balancer() -> None:
+    more = total(settings("managed", ingressHosts='["a.test", "b.test"]')) - total(settings("managed"))
+    assert more == pytest.approx(prices.APPLICATION_LOAD_BALANCER)
+
+
 def test_the_documents_sums_are_those_of_the_bill() -> None:
     text = (STACKS.parent / "docs" / "aws.md").read_text()
     each = [total(settings(stack)) for stack in ("managed", "self-managed")]

@@ -201,6 +201,45 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert app["image"] == "sample-app:v9"
 
 
+@pytest.mark.parametrize("stack", ["managed", "self-managed"])
+def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
+    from stacks import managed, self_managed
+
+    ours = {key.removeprefix("twinplane:"): v for key, v in config(stack).items() if key.startswith("twinplane:")}
+    build: Any = {"managed": managed, "self-managed": self_managed}[stack].build
+
+    def made(**more: str) -> Graph:
+        hosts = {"ingressHosts": '["a.test", "b.test"]'}
+        return run(lambda: build(read({**ours, **hosts, **more}, project=PROJECT, stack="s")))
+
+    graph = made()
+    assert [rule["host"] for rule in graph.one("Ingress").inputs["spec"]["rules"]] == ["a.test", "b.test"]
+    assert graph.one("Ingress").dependencies >= {graph.one("IngressClass").urn}, "made after the controller answers"
+    values = graph.one("Chart").inputs["values"]
+    assert (values["clusterName"], values["region"], values["vpcId"]) == ("twinplane-s", "us-east-1", "twinplane-s-id")
+    certificate = graph.one("aws:acm/certificate:Certificate")
+    prefix = "alb.ingress.kubernetes.io/"
+    assert graph.one("Ingress").inputs["metadata"]["annotations"][f"{prefix}certificate-arn"].endswith(certificate.name)
+    assert {each.provider for each in graph.resources if each.type.startswith("kubernetes:")} == {
+        graph.one("Ingress").provider
+    }
+
+    acm, role = "arn:aws:acm:us-east-1:123456789012:certificate/1", "arn:aws:iam::123456789012:role/a"
+    graph = made(
+        ingressCertificate=acm,
+        ingressScheme="internal",
+        ingressControllerChart='{"chart": "./c"}',
+        ingressControllerImage="lbc:v1",
+        ingressControllerRole=role,
+    )
+    assert graph.one("Ingress").inputs["metadata"]["annotations"][f"{prefix}certificate-arn"] == acm
+    assert not graph.all("aws:acm/certificate:Certificate")
+    assert graph.one("IngressClassParams").inputs["spec"]["scheme"] == "internal"
+    assert graph.one("Chart").inputs["chart"] == "./c"
+    assert graph.one("Chart").inputs["values"]["image"] == {"repository": "lbc", "tag": "v1"}
+    assert role in graph.one("Chart").inputs["values"]["serviceAccount"]["annotations"].values()
+
+
 def test_a_public_machine_is_in_a_public_subnet() -> None:
     for instance in run_stack("self-managed").all("Instance"):
         assert "public" in instance.inputs["subnetId"]

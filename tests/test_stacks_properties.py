@@ -61,6 +61,7 @@ COMMON = {
     "registryImages": texts(st.lists(st.sampled_from(["sample-app", "a", "b.c"]), unique=True)),
     "registryPullRoles": texts(ROLES),
     "appImage": st.just("sample-app:v1.0.0"),
+    "ingressHosts": texts(st.lists(st.sampled_from(["a.test", "b.c.test"]), unique=True)),
 }
 MANAGED = {**COMMON, "kind": st.just("managed"), "adminArns": texts(ROLES)}
 SELF_MANAGED = {

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.ingress_controller import ControllerChart
 from components.machine_image import DEBIAN_12, MachineImage
 from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
 
+ACM = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 BLOCK = '["198.51.100.0/24"]'
 MANAGED = {"kind": "managed", "apiCidrs": BLOCK, "appImage": "sample-app:v1.0.0"}
 SELF_MANAGED = {**MANAGED, "kind": "self-managed", "sshCidrs": '["192.0.2.0/24"]'}
@@ -73,6 +75,31 @@ def test_defaults() -> None:
             "admin_arns",
             ("arn:aws:iam::123456789012:role/a",),
         ),
+        (MANAGED, "ingressHosts", '["a.test", "b.test", "a.test"]', "ingress_hosts", ("a.test", "b.test")),
+        (MANAGED, "ingressCertificate", ACM, "ingress_certificate", ACM),
+        (MANAGED, "ingressScheme", "internal", "ingress_scheme", "internal"),
+        (
+            SELF_MANAGED,
+            "ingressControllerChart",
+            '{"chart": "lbc", "repository": "https://charts.test", "version": "1.2.3"}',
+            "ingress_controller_chart",
+            ControllerChart("lbc", "https://charts.test", "1.2.3"),
+        ),
+        (
+            SELF_MANAGED,
+            "ingressControllerChart",
+            '{"chart": "./c"}',
+            "ingress_controller_chart",
+            ControllerChart("./c", None, None),
+        ),
+        (MANAGED, "ingressControllerImage", "host:5000/lbc:v2", "ingress_controller_image", "host:5000/lbc:v2"),
+        (
+            SELF_MANAGED,
+            "ingressControllerRole",
+            "arn:aws:iam::123456789012:role/a",
+            "ingress_controller_role",
+            "arn:aws:iam::123456789012:role/a",
+        ),
         (SELF_MANAGED, "podCidr", "10.9.0.0/20", "pod_cidr", IPv4Network("10.9.0.0/20")),
         (SELF_MANAGED, "controlPlanes", "3", "control_planes", 3),
         (SELF_MANAGED, "machineSubnets", "private", "machine_subnets", "private"),
@@ -126,6 +153,13 @@ def test_values(kind: dict[str, str], key: str, text: str, field: str, value: An
         (MANAGED, "nodeReleaseVersion", "1.36.3", "'1.36.3' is not a release of the EKS node image"),
         (MANAGED, "nodeReleaseVersion", "1.35.4-20260901", "1.35.4-20260901 is not of Kubernetes 1.36"),
         (MANAGED, "adminArns", '["root"]', "'root' is not the ARN of an IAM role or user"),
+        (MANAGED, "ingressHosts", '["*.test"]', "'*.test' is no host name such as app.example.test"),
+        (MANAGED, "ingressCertificate", "mine", "'mine' is not the ARN of a certificate in Certificate Manager"),
+        (MANAGED, "ingressScheme", "open", "'open' is none of internet-facing, internal"),
+        (MANAGED, "ingressControllerChart", '{"version": "1"}', "must have chart, may have repository and version"),
+        (MANAGED, "ingressControllerChart", '{"chart": 1}', "its parts must be texts"),
+        (MANAGED, "ingressControllerImage", "lbc", "'lbc' names no release"),
+        (MANAGED, "ingressControllerRole", "root", "'root' is not the ARN of an IAM role"),
         (MANAGED, "sshCidrs", BLOCK, "only for kind self-managed"),
         (SELF_MANAGED, "nodeReleaseVersion", "1.36.3-20260901", "only for kind managed"),
         (MANAGED, "worker", "3", "unknown key; did you mean workers?"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab.plugins.aws import (
+    acm,
     default_security_group,
     ecr,
     eks_access,
@@ -50,10 +51,11 @@ TYPES: Mapping[str, Type] = {
     **gateways.TYPES,
     **logs.TYPES,
     **kms.TYPES,
+    **acm.TYPES,
     **ecr.TYPES,
 }
 
-ENDPOINTS = Inputs(optional="ec2 eks iam sts ssm ecr elbv2 kms s3 logs cloudwatchlogs")
+ENDPOINTS = Inputs(optional="acm ec2 eks iam sts ssm ecr elbv2 kms s3 logs cloudwatchlogs")
 CONFIG = Inputs(
     optional="region profile accessKey secretKey token maxRetries s3UsePathStyle skipCredentialsValidation "
     "skipMetadataApiCheck skipRegionValidation skipRequestingAccountId version",

@@ -1,0 +1,61 @@
+"""The sample app's pod, as data."""
+
+from typing import Any
+
+NAME = "sample-app"
+#: What workload/main.go listens on: HTTP, and plain TCP.
+HTTP_PORT = 8080
+TCP_PORT = 9000
+#: Nobody, as the image has it.
+USER = 65532
+#: Where the volume that outlives the pod is mounted.
+OUTSIDE = "/storage/outside"
+
+
+def pod(image: str, selector: dict[str, str], *, outside: str = "") -> Any:
+    """The pod's spec: one container that may do nothing but serve.
+
+    `outside` names a volume that outlives the pod, where there is one; the app counts its starts in it.
+    """
+    probe = {"http_get": {"path": "/healthz", "port": "http"}, "period_seconds": 5}
+    return {
+        "automount_service_account_token": False,
+        "security_context": {
+            "run_as_non_root": True,
+            "run_as_user": USER,
+            "seccomp_profile": {"type": "RuntimeDefault"},
+            **({"fs_group": USER} if outside else {}),
+        },
+        # Prefers spread to waiting: with a node away for patching, all replicas run on the others.
+        "topology_spread_constraints": [
+            {
+                "max_skew": 1,
+                "topology_key": "kubernetes.io/hostname",
+                "when_unsatisfiable": "ScheduleAnyway",
+                "label_selector": {"match_labels": selector},
+            }
+        ],
+        "containers": [
+            {
+                "name": NAME,
+                "image": image,
+                "ports": [{"name": "http", "container_port": HTTP_PORT}],
+                "env": [
+                    {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}},
+                    {"name": "NODE_NAME", "value_from": {"field_ref": {"field_path": "spec.nodeName"}}},
+                    *([{"name": "VOLUMES", "value": OUTSIDE}] if outside else []),
+                ],
+                **({"volume_mounts": [{"name": outside, "mount_path": OUTSIDE}]} if outside else {}),
+                "readiness_probe": probe,
+                "liveness_probe": {**probe, "failure_threshold": 6},
+                # Time for every node to forget the pod's address before the app stops to listen.
+                "lifecycle": {"pre_stop": {"sleep": {"seconds": 5}}},
+                "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
+                "security_context": {
+                    "allow_privilege_escalation": False,
+                    "read_only_root_filesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }
+        ],
+    }

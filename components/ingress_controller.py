@@ -1,0 +1,132 @@
+"""IngressController: the AWS Load Balancer Controller, which makes an ALB of each Ingress of class `alb`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.helm.v4 import Chart
+
+from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
+
+NAME = "aws-load-balancer-controller"
+NAMESPACE = "kube-system"
+#: The service account that its role is for: by annotation, or by a Pod Identity association.
+SERVICE_ACCOUNT = NAME
+#: What Ingresses name as theirs.
+CLASS = "alb"
+#: As the chart names its Service: the chart's name without "-controller".
+WEBHOOK = "aws-load-balancer-webhook-service"
+#: Permissions of the controller's release v2.17.1, as listed at
+#: https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/v2.17.1/docs/install/iam_policy.json
+POLICY = Path(__file__).with_name("ingress_controller_policy.json")
+
+
+@dataclass(frozen=True)
+class ControllerChart:
+    """Where a chart of the controller's shape comes from."""
+
+    #: A chart's name, a folder (from the project's), or oci://...
+    chart: str = NAME
+    #: URL of the repository that has the name; None for a folder or oci://.
+    repository: str | None = "https://aws.github.io/eks-charts"
+    #: None: as the folder has it.
+    version: str | None = "1.17.1"
+
+
+@dataclass(frozen=True)
+class IngressControllerArgs:
+    """What an IngressController is made from."""
+
+    #: Value of the tag `elbv2.k8s.aws/cluster` on all that it makes.
+    cluster: str
+    region: pulumi.Input[str]
+    vpc_id: pulumi.Input[str]
+    chart: ControllerChart = field(default_factory=ControllerChart)
+    #: Repository and tag; None: the chart's own.
+    image: str | None = None
+    #: IAM role with `policy`, which the service account asks for by annotation. None: a Pod Identity association, or
+    #: the role of the machines, says it.
+    role_arn: pulumi.Input[str] | None = None
+    #: "internet-facing": balancers have public addresses; "internal": addresses of the VPC only.
+    scheme: str = "internet-facing"
+    replicas: int = 2
+    #: More of the chart's values, over all others.
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class IngressController(pulumi.ComponentResource):
+    """The controller, ready: whoever makes Ingresses takes `ingress_class`, known when the webhook answers.
+
+    The chart is rendered, not released, so its own certificate would be another at every update: it gets one of ours.
+    Its IngressClass and parameters are made here, after it: its webhook checks them.
+    """
+
+    #: What an Ingress names as its class.
+    ingress_class: pulumi.Output[str]
+
+    def __init__(self, name: str, args: IngressControllerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("twinplane:ingress:IngressController", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        service = f"{WEBHOOK}.{NAMESPACE}"
+        tls = SelfSignedCertificate(f"{name}-webhook", SelfSignedCertificateArgs([f"{service}.svc", service]), child)
+        chart = Chart(
+            name,
+            name=NAME,
+            namespace=NAMESPACE,
+            chart=args.chart.chart,
+            version=args.chart.version,
+            repository_opts={"repo": args.chart.repository} if args.chart.repository else None,
+            values=values(args, tls),
+            opts=child,
+        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[chart])
+        parameters = kubernetes.apiextensions.CustomResource(
+            name,
+            api_version="elbv2.k8s.aws/v1beta1",
+            kind="IngressClassParams",
+            metadata={"name": CLASS},
+            spec={"scheme": args.scheme},
+            opts=after,
+        )
+        made = kubernetes.networking.v1.IngressClass(
+            name,
+            metadata={"name": CLASS},
+            spec={
+                "controller": "ingress.k8s.aws/alb",
+                "parameters": {"api_group": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": CLASS},
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[chart, parameters]),
+        )
+        self.ingress_class = made.metadata.name
+        self.register_outputs({"ingress_class": self.ingress_class})
+
+
+def values(args: IngressControllerArgs, tls: SelfSignedCertificate) -> dict[str, Any]:
+    """The chart's values."""
+    annotations = {} if args.role_arn is None else {"eks.amazonaws.com/role-arn": args.role_arn}
+    repository, _, tag = (args.image or "").rpartition(":")
+    return {
+        "clusterName": args.cluster,
+        "region": args.region,
+        "vpcId": args.vpc_id,
+        "replicaCount": args.replicas,
+        "serviceAccount": {"create": True, "name": SERVICE_ACCOUNT, "annotations": annotations},
+        "webhookTLS": {"caCert": tls.certificate, "cert": tls.certificate, "key": tls.private_key},
+        "createIngressClassResource": False,
+        # Services stay the cloud controller's, unless they name a class of this one.
+        "enableServiceMutatorWebhook": False,
+        **({"image": {"repository": repository, "tag": tag}} if args.image else {}),
+        **args.values,
+    }
+
+
+def policy(partition: str = "aws") -> str:
+    """IAM policy of the controller's role."""
+    statements = json.loads(POLICY.read_text().replace("arn:aws:", f"arn:{partition}:"))
+    return json.dumps(statements, sort_keys=True)

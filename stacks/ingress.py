@@ -1,0 +1,38 @@
+"""The way in by host name that both kinds of stack have, where their settings name hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from components.ingress_controller import IngressController, IngressControllerArgs
+from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
+from stacks.settings import Settings
+
+
+def build(settings: Settings, vpc_id: pulumi.Input[str], provider: kubernetes.Provider) -> dict[str, Any]:
+    """Makes the controller, and returns what a SampleApp takes of it: hosts, their certificate, and the class that
+    says the controller is ready. Nothing, where there are no hosts."""
+    if not settings.ingress_hosts:
+        return {}
+    controller = IngressController(
+        f"{settings.name}-ingress",
+        IngressControllerArgs(
+            cluster=settings.name,
+            region=aws.get_region_output().region,
+            vpc_id=vpc_id,
+            chart=settings.ingress_controller_chart,
+            image=settings.ingress_controller_image,
+            role_arn=settings.ingress_controller_role,
+            scheme=settings.ingress_scheme,
+        ),
+        pulumi.ResourceOptions(providers={"kubernetes": provider}),
+    )
+    arn: pulumi.Input[str] | None = settings.ingress_certificate
+    if arn is None:
+        names = SelfSignedCertificateArgs(settings.ingress_hosts, imported=True)
+        arn = SelfSignedCertificate(f"{settings.name}-hosts", names).arn
+    return {"hosts": settings.ingress_hosts, "certificate_arn": arn, "ingress_class": controller.ingress_class}

@@ -1,0 +1,80 @@
+"""The parts that a SampleApp has on request: Ingress, load balancer, storage outside the nodes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components.app_ingress import directions
+from components.sample_app import SampleApp, SampleAppArgs
+from tests.pulumi_mocks import Graph, run
+
+HOSTS = ["one.example.test", "two.example.test"]
+
+
+def app(**changes: Any) -> Graph:
+    return run(lambda: SampleApp("app", SampleAppArgs(**{"image": "sample-app:v1.0.0", **changes})) and None)
+
+
+def test_no_part_unasked() -> None:
+    assert {each.type.rsplit(":")[-1] for each in app().resources} == {
+        "SampleApp",
+        "Namespace",
+        "Deployment",
+        "Service",
+        "PodDisruptionBudget",
+    }
+
+
+def test_load_balancer() -> None:
+    public = app(load_balancer=True).one("Service", "app-public").inputs
+    assert public["spec"]["type"] == "LoadBalancer"
+    assert {port["name"]: (port["port"], port["targetPort"]) for port in public["spec"]["ports"]} == {
+        "http": (80, 8080),
+        "tcp": (9000, 9000),
+    }
+    assert public["metadata"]["annotations"] == {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
+
+
+def test_hosts_lead_to_the_node_port_service() -> None:
+    graph = app(hosts=HOSTS, ingress_class="other")
+    ingress = graph.one("Ingress").inputs
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == HOSTS
+    [path] = ingress["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "sample-app", "port": {"name": "http"}}
+    assert graph.one("Service").inputs["spec"]["type"] == "NodePort"
+    assert ingress["spec"]["ingressClassName"] == "other"
+    assert graph.one("AppIngress").outputs == {"address": "app.elb.test"}
+
+
+@pytest.mark.parametrize(
+    ("arn", "ports", "more"),
+    [
+        (None, [{"HTTP": 80}], {}),
+        ("arn:x", [{"HTTP": 80}, {"HTTPS": 443}], {"certificate-arn": "arn:x", "ssl-redirect": "443"}),
+    ],
+)
+def test_certificate(arn: str | None, ports: list[dict[str, int]], more: dict[str, str]) -> None:
+    told = app(hosts=HOSTS, certificate_arn=arn).one("Ingress").inputs["metadata"]["annotations"]
+    assert told == directions(arn)
+    short = {key.removeprefix("alb.ingress.kubernetes.io/"): value for key, value in told.items()}
+    assert json.loads(short.pop("listen-ports")) == ports
+    assert short == {"target-type": "instance", "healthcheck-path": "/healthz", **more}
+
+
+def test_storage_outside_the_nodes() -> None:
+    graph = app(storage_class="ebs", image="sample-app:v1.1.0", namespace="elsewhere")
+    kept = graph.one("StatefulSet").inputs
+    [claim] = kept["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "ebs"
+    assert claim["spec"]["resources"] == {"requests": {"storage": "1Gi"}}
+    pod = kept["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["image"] == "sample-app:v1.1.0"
+    assert kept["metadata"]["namespace"] == "elsewhere"
+    assert container["volumeMounts"] == [{"name": claim["metadata"]["name"], "mountPath": "/storage/outside"}]
+    assert {"name": "VOLUMES", "value": "/storage/outside"} in container["env"]
+    assert pod["securityContext"]["fsGroup"] == 65532
+    # The Service of the others does not lead here.
+    selector = graph.one("Service").inputs["spec"]["selector"]
+    assert not selector.items() <= kept["spec"]["template"]["metadata"]["labels"].items()
