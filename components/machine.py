@@ -37,6 +37,7 @@ class MachineArgs:
 class Machine(pulumi.ComponentResource):
     """An instance that is up to its first boot; what runs on it is Ansible's."""
 
+    hostname: str
     instance_id: pulumi.Output[str]
     private_ip: pulumi.Output[str]
     #: Where SSH reaches it: the public address, or the private one where it has none.
@@ -72,6 +73,7 @@ class Machine(pulumi.ComponentResource):
             tags=tags.named(name, {"Role": args.role}),
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"]),
         )
+        self.hostname = args.hostname
         self.instance_id = instance.id
         self.private_ip = instance.private_ip
         self.ssh_address = instance.public_ip if args.public else instance.private_ip

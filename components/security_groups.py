@@ -17,7 +17,7 @@ class SecurityGroupsArgs:
     """What SecurityGroups are made from."""
 
     vpc_id: pulumi.Input[str]
-    #: IPv4 blocks that reach the API server, besides the machines.
+    #: IPv4 blocks that reach the API's load balancer, besides the machines.
     api_cidrs: Sequence[str]
     #: IPv4 blocks that reach SSH.
     ssh_cidrs: Sequence[str]
@@ -43,12 +43,17 @@ NODE_PORTS = Opening("node-ports", "tcp", 30000, 32767)
 
 
 class SecurityGroups(pulumi.ComponentResource):
-    """A group for every machine, and one more for control planes. Opened from group to group; people come by CIDR."""
+    """A group for every machine, one more for control planes, and one for the API's load balancer.
+
+    Opened from group to group; people come by CIDR.
+    """
 
     #: Of every machine.
     machine_id: pulumi.Output[str]
     #: Of control planes, besides.
     control_plane_id: pulumi.Output[str]
+    #: Of the load balancer before the API.
+    balancer_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:SecurityGroups", name, None, opts)
@@ -62,13 +67,17 @@ class SecurityGroups(pulumi.ComponentResource):
 
         machine = group("machine", "Machines of the cluster")
         control_plane = group("control-plane", "Control planes of the cluster")
+        balancer = group("balancer", "Load balancer of the API")
+        names = {id(machine): "machines", id(control_plane): "control-planes", id(balancer): "balancer"}
 
         def opening(
             group: aws.ec2.SecurityGroup, what: Opening, source: aws.ec2.SecurityGroup | str
         ) -> pulumi.CustomResource:
             cidr = source if isinstance(source, str) else None
-            who = cidr or ("machines" if source is machine else "control-planes")
-            full = f"{name}-{what.purpose}-from-{who.replace('/', '-')}"
+            who = cidr or names[id(source)]
+            # What reaches the API is said of both: the balancer, and the control planes behind it.
+            whose = "balancer-" if group is balancer else ""
+            full = f"{name}-{whose}{what.purpose}-from-{who.replace('/', '-')}"
             return aws.vpc.SecurityGroupIngressRule(
                 full,
                 security_group_id=group.id,
@@ -87,7 +96,10 @@ class SecurityGroups(pulumi.ComponentResource):
             opening(machine, KUBELET, control_plane),
             opening(machine, VXLAN, machine),
             opening(machine, NODE_PORTS, machine),
-            *(opening(control_plane, API, cidr) for cidr in args.api_cidrs),
+            *(opening(balancer, API, cidr) for cidr in args.api_cidrs),
+            opening(balancer, API, machine),
+            opening(control_plane, API, balancer),
+            # Pods find API servers by their own addresses, as endpoints of the Service `kubernetes`.
             opening(control_plane, API, machine),
             opening(control_plane, ETCD, control_plane),
         ]
@@ -101,6 +113,25 @@ class SecurityGroups(pulumi.ComponentResource):
             opts=child,
         )
 
+        to_control_planes = aws.vpc.SecurityGroupEgressRule(
+            f"{name}-balancer-out",
+            security_group_id=balancer.id,
+            referenced_security_group_id=control_plane.id,
+            ip_protocol=API.protocol,
+            from_port=API.first,
+            to_port=API.last,
+            description="control planes",
+            tags=tags.named(f"{name}-balancer-out"),
+            opts=child,
+        )
+
         self.machine_id = ready(machine.id, out, *rules)
         self.control_plane_id = ready(control_plane.id, *rules)
-        self.register_outputs({"machine_id": self.machine_id, "control_plane_id": self.control_plane_id})
+        self.balancer_id = ready(balancer.id, to_control_planes, *rules)
+        self.register_outputs(
+            {
+                "machine_id": self.machine_id,
+                "control_plane_id": self.control_plane_id,
+                "balancer_id": self.balancer_id,
+            }
+        )

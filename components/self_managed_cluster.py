@@ -13,6 +13,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import tags
 from components.ansible_run import AnsibleRun, AnsibleRunArgs
+from components.api_balancer import ApiBalancer, ApiBalancerArgs
 from components.machine import Machine, MachineArgs
 from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
 from components.security_groups import API, SecurityGroups, SecurityGroupsArgs
@@ -91,6 +92,20 @@ class SelfManagedCluster(pulumi.ComponentResource):
         self.ssh_user = DEBIAN_USER
         self.ssh_private_key = login.private
 
+        balancer = ApiBalancer(
+            f"{name}-api",
+            ApiBalancerArgs(
+                vpc_id=args.vpc_id,
+                subnet_ids=args.subnet_ids,
+                public=args.public,
+                security_group_id=groups.balancer_id,
+                control_planes={each.hostname: each.instance_id for each in control_planes},
+                visitors={each.hostname: each.ssh_address for each in control_planes + workers} if args.public else {},
+            ),
+            child,
+        )
+        address = pulumi.Output.concat(balancer.host, f":{API.first}")
+
         site = AnsibleRun(
             f"{name}-site",
             AnsibleRunArgs(
@@ -103,15 +118,15 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     "kubernetes_cluster_name": name,
                     "kubernetes_pod_cidr": str(args.pod_cidr),
                     "kubernetes_service_cidr": str(args.service_cidr),
+                    "control_plane_endpoint": address,
+                    "kubeconfig_server": pulumi.Output.concat("https://", address),
                     **args.variables,
                 },
             ),
             child,
         )
         self.endpoint = pulumi.Output.unsecret(
-            pulumi.Output.all(control_planes[0].ssh_address, site.result).apply(
-                lambda known: f"https://{known[0]}:{API.first}"
-            )
+            pulumi.Output.all(address, site.result).apply(lambda known: f"https://{known[0]}")
         )
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)

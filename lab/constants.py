@@ -12,6 +12,8 @@ BRIDGE = "twinplane0"
 #: Pods of the lab's EKS nodes, and its hidden control planes. Stacks choose the other ranges.
 EKS_PODS = IPv4Network("198.18.128.0/18")
 EKS_CONTROL_PLANES = IPv4Network("198.19.240.0/24")
+#: One address for each network load balancer.
+LOAD_BALANCERS = IPv4Network("198.19.241.0/24")
 
 API_PORT = 4515
 API_URL = f"http://127.0.0.1:{API_PORT}"

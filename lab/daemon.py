@@ -45,7 +45,9 @@ class Daemon:
     """WSGI application. It listens from the first moment, and answers when the replay is over."""
 
     def __init__(self) -> None:
-        self.parts = dict.fromkeys(("api", "eks", "reconciler", "authenticator", "metadata", "mirror"), False)
+        self.parts = dict.fromkeys(
+            ("api", "eks", "reconciler", "balancers", "authenticator", "metadata", "mirror"), False
+        )
         self.failure = ""
         self._replayed = threading.Event()
         self._stops: list[Any] = []
@@ -69,7 +71,7 @@ class Daemon:
         """Starts the parts in the order in which they need each other. Ends the process when one cannot start."""
         mirror = threading.Thread(target=self._start, args=("mirror",), name="mirror", daemon=True)
         mirror.start()
-        for name in ("api", "eks", "reconciler", "authenticator", "metadata"):
+        for name in ("api", "eks", "reconciler", "balancers", "authenticator", "metadata"):
             if not self.failure:
                 self._start(name)
         mirror.join()
@@ -107,6 +109,13 @@ class Daemon:
         reconciler = Reconciler(Host)
         reconciler.start()
         self._stops.append(reconciler.stop)
+
+    def _balancers(self) -> None:
+        from lab.aws.load_balancers import Balancers
+
+        balancers = Balancers()
+        balancers.start()
+        self._stops.append(balancers.stop)
 
     def _authenticator(self) -> None:
         from lab.aws import authenticator, eks

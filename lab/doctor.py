@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[State, str]] = {
     "Kubernetes": ("real", "kubeadm, kubelet, containerd, etcd, control plane: upstream versions"),
     "security updates": ("real", "Debian's own, through a proxy on the bridge"),
     "EC2, IAM, STS, SSM": ("stand-in", "moto; a reconciler boots a host for every instance"),
+    "Network load balancers": ("real", "HAProxy with the target group's health checks; the API side is moto's"),
     "ECR, KMS, CloudWatch Logs": ("stand-in", "moto: the API's answers only; images come from the lab's own registry"),
     "EKS": ("stand-in", "the lab's own API; the control plane and the nodes behind it are real"),
     "security groups, VPC isolation": ("stand-in", "stored, not enforced"),

@@ -2,8 +2,9 @@
 
 USD for us-east-1, on demand, Linux, from AWS's public price pages as of 2026-11: EKS
 (https://aws.amazon.com/eks/pricing/), EC2 (https://aws.amazon.com/ec2/pricing/on-demand/), EBS
-(https://aws.amazon.com/ebs/pricing/), VPC (https://aws.amazon.com/vpc/pricing/). Data
-transfer and what is paid by the GiB (flow logs: 0.50 taken in; ECR: 0.10 a month kept) are not in it.
+(https://aws.amazon.com/ebs/pricing/), load balancers (https://aws.amazon.com/elasticloadbalancing/pricing/), VPC
+(https://aws.amazon.com/vpc/pricing/). Data transfer and what is paid by the GiB (flow logs: 0.50 taken in; ECR: 0.10 a
+month kept) are not in it.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ APPLICATION_LOAD_BALANCER = 0.0225
 PUBLIC_ADDRESS = 0.005
 #: A zone; S3's gateway endpoint is free. Each GiB through one is 0.01.
 INTERFACE_ENDPOINT = 0.01
+#: Of a network load balancer; the API's traffic stays within a fraction of one capacity unit, 0.006.
+LOAD_BALANCER = 0.0225
 GP3_GIB_MONTH = 0.08
 #: A customer managed KMS key (https://aws.amazon.com/kms/pricing/).
 KMS_KEY_MONTH = 1.0
@@ -61,8 +64,11 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     gateways = {"none": 0, "single": 1, "per_zone": zones}[settings.nat]
     items.append(Item("NAT gateway", gateways, NAT_GATEWAY))
     items.append(Item("interface endpoint, in a zone", len(settings.interface_endpoints) * zones, INTERFACE_ENDPOINT))
+    items.append(Item("network load balancer of the API", int(not managed), LOAD_BALANCER))
     public = isinstance(settings, SelfManagedSettings) and settings.machine_subnets == "public"
-    items.append(Item("public IPv4 address", gateways + (machines if public else 0), PUBLIC_ADDRESS))
+    # The load balancer has one in each zone.
+    ours = machines + zones if public else 0
+    items.append(Item("public IPv4 address", gateways + ours, PUBLIC_ADDRESS))
     hosts = int(bool(settings.ingress_hosts))
     items.append(Item("application load balancer", hosts, APPLICATION_LOAD_BALANCER))
     items.append(Item("KMS key of the registry", int(bool(settings.registry_images)), KMS_KEY_MONTH / HOURS_A_MONTH))

@@ -8,6 +8,7 @@ import moto.ec2.models.instances
 import pytest
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.general import General
+from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api._internal.models import moto_api_backend
 
 from lab import constants
@@ -26,6 +27,8 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setattr(moto.ec2.models.instances, "InstanceState", moto.ec2.models.instances.InstanceState)
     monkeypatch.setattr(Instance, "terminate", Instance.terminate)
     monkeypatch.setattr(General, "get_console_output", General.get_console_output)
+    monkeypatch.setattr(FakeTargetGroup, "health_for", FakeTargetGroup.health_for)
+    monkeypatch.setattr(FakeLoadBalancer, "dns_name", "", raising=False)
     for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
         monkeypatch.setattr(ec2, name, empty)
     front = Front(Journal(api.directory() / "journal.jsonl"))

@@ -180,7 +180,7 @@ def test_self_managed_only_control_planes_are_in_the_control_planes_group() -> N
 def test_self_managed_network_arguments() -> None:
     graph = self_managed(vpc_id="vpc-9", api_cidrs=["192.0.2.1/32"], ssh_cidrs=["192.0.2.2/32"])
     assert {group.inputs["vpcId"] for group in graph.all("SecurityGroup")} == {"vpc-9"}
-    assert "c-api-from-192.0.2.1-32" in graph
+    assert "c-balancer-api-from-192.0.2.1-32" in graph
     assert "c-ssh-from-192.0.2.2-32" in graph
 
 
@@ -190,11 +190,35 @@ def test_self_managed_image() -> None:
     assert {each.inputs["ami"] for each in self_managed().all("Instance")} == {"ami-of-136693071363-debian-12-amd64-*"}
 
 
-def test_self_managed_endpoint_is_where_people_reach_it() -> None:
+def test_self_managed_endpoint_is_the_load_balancer() -> None:
+    graph = self_managed()
+    assert graph.exports["endpoint"] == "https://c-api.elb.test:6443"
+    variables = request(graph)["variables"]
+    assert variables["control_plane_endpoint"] == "c-api.elb.test:6443"
+    assert variables["kubeconfig_server"] == "https://c-api.elb.test:6443"
+
+
+def test_self_managed_load_balancer_passes_to_every_control_plane() -> None:
+    graph = self_managed(control_planes=3)
+    targets = graph.all("TargetGroupAttachment")
+    assert {each.inputs["targetId"] for each in targets} == {f"c-control-plane-{n}-id" for n in (1, 2, 3)}
+    assert {each.inputs["targetGroupArn"] for each in targets} == {"arn:test:group/c-api"}
+    assert graph.one("Listener").inputs["defaultActions"] == [
+        {"type": "forward", "targetGroupArn": "arn:test:group/c-api"}
+    ]
+    balancer = graph.one("LoadBalancer").inputs
+    assert (balancer["subnets"], balancer["securityGroups"]) == (["subnet-1", "subnet-2"], ["c-balancer-id"])
+    assert graph.one("TargetGroup").inputs["vpcId"] == "vpc-1"
+
+
+def test_self_managed_load_balancer_is_as_public_as_the_machines() -> None:
     public, private = self_managed(), self_managed(public=False)
-    assert public.exports["endpoint"].startswith("https://203.0.113.")
-    assert private.exports["endpoint"].startswith("https://10.20.0.")
-    assert private.exports["endpoint"].endswith(":6443")
+    assert public.one("LoadBalancer").inputs["internal"] is False
+    assert private.one("LoadBalancer").inputs["internal"] is True
+    visitor = public.one("SecurityGroupIngressRule", "c-api-from-worker-1").inputs
+    assert visitor["cidrIpv4"].startswith("203.0.113.")
+    assert visitor["securityGroupId"] == "c-balancer-id"
+    assert "c-api-from-worker-1" not in private
 
 
 def test_self_managed_login_key_opens_every_machine() -> None:

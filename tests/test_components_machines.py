@@ -155,7 +155,9 @@ def test_ports_are_open_by_role() -> None:
         ("g-machine-id", "g-control-plane-id", "tcp", 10250, 10250),
         ("g-machine-id", "g-machine-id", "udp", 4789, 4789),
         ("g-machine-id", "g-machine-id", "tcp", 30000, 32767),
-        ("g-control-plane-id", "198.51.100.0/24", "tcp", 6443, 6443),
+        ("g-balancer-id", "198.51.100.0/24", "tcp", 6443, 6443),
+        ("g-balancer-id", "g-machine-id", "tcp", 6443, 6443),
+        ("g-control-plane-id", "g-balancer-id", "tcp", 6443, 6443),
         ("g-control-plane-id", "g-machine-id", "tcp", 6443, 6443),
         ("g-control-plane-id", "g-control-plane-id", "tcp", 2379, 2380),
     }
@@ -176,7 +178,7 @@ def test_a_group_id_waits_for_its_rules() -> None:
     graph = run(program)
     needed = graph.one("User").dependencies
     assert {rule.urn for rule in graph.all("SecurityGroupIngressRule")} <= needed
-    assert graph.one("SecurityGroupEgressRule").urn in needed
+    assert graph.one("SecurityGroupEgressRule", "g-out").urn in needed
 
 
 def test_user_data_is_cloud_config_in_json() -> None:

@@ -160,12 +160,12 @@ def test_old_images_go_unless_a_host_lies_on_them(tmp_path: Path, state: Path, m
 
 def test_packages_start_no_service_while_they_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "POLICY", tmp_path / "policy-rc.d")
-    monkeypatch.setattr(packages, "MASK", tmp_path / "units/apt-cacher-ng.service")
+    monkeypatch.setattr(packages, "UNITS", tmp_path / "units")
     with packages._no_services(["apt-cacher-ng"]):
         assert packages.POLICY.read_text().endswith("exit 101\n")
         assert packages.POLICY.stat().st_mode & 0o111
     assert not packages.POLICY.exists()
-    assert packages.MASK.readlink() == Path("/dev/null")
+    assert (packages.UNITS / "apt-cacher-ng.service").readlink() == Path("/dev/null")
     packages.POLICY.write_text("the machine's own")
     with packages._no_services([]):
         pass

@@ -1,5 +1,6 @@
 """The playbooks as text: arguments, pins, sizes, syntax, and what the templates render."""
 
+import base64
 import itertools
 import json
 import os
@@ -58,7 +59,7 @@ def test_versions_are_those_that_the_lab_builds() -> None:
 
 
 def test_secrets_are_not_logged() -> None:
-    secret = re.compile(r"token create|kubeadm join|admin\.conf\n|kubeconfig_admin\.content")
+    secret = re.compile(r"token create|kubeadm join|admin\.conf\n|kubeconfig_admin\.content|encryption\.(key\"|yaml)")
     for path in PLAYBOOKS.rglob("tasks/*.yml"):
         for task in flat(yaml.safe_load(path.read_text())):
             words = json.dumps(
@@ -106,6 +107,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, **chang
         "node_machine": {"hostname": "ip-10-0-0-1", "fqdn": "ip-10-0-0-1.ec2.internal"},
         "pod_network_ranges": {each: f"10.244.{n}.0/24" for n, each in enumerate(names)},
         "pod_network_mtu": 8951,
+        "api_server_key": {"content": "c2VjcmV0Cg=="},
         "join_token": {"stdout_lines": ["abcdef.0123456789abcdef", "Q0E=", "CERTIFICATE-KEY"]},
         **changes,
     }
@@ -115,6 +117,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, **chang
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["b64decode"] = lambda text: base64.b64decode(text).decode()
     environment.filters["to_json"] = json.dumps
     environment.filters["extract"] = lambda key, container, part: container[key][part]
     environment.filters["unique"] = lambda values: list(dict.fromkeys(values))
@@ -126,6 +129,7 @@ CASES = [
     ("containerd", "config.toml.j2", "worker-1", 1),
     ("containerd", "containerd.service.j2", "worker-1", 1),
     ("kubernetes_binaries", "kubelet.service.j2", "worker-1", 1),
+    ("api_server", "encryption.yaml.j2", "control-plane-1", 1),
     ("control_plane", "kubeadm.yaml.j2", "control-plane-1", 1),
     ("control_plane", "kubeadm.yaml.j2", "control-plane-1", 3),
     ("join", "join.yaml.j2", "worker-1", 1),
@@ -191,6 +195,31 @@ CHANGES = [
 def test_each_variable_has_its_effect(name: str, template: str, variable: str, value: Any, line: str) -> None:
     assert line not in render(name, template, "control-plane-1")
     assert line in render(name, template, "control-plane-1", **{variable: value})
+
+
+def test_audit_policy_keeps_the_contents_of_secrets_out() -> None:
+    policy = yaml.safe_load((PLAYBOOKS / "roles/api_server/files/audit-policy.yaml").read_text())
+    first = next(
+        rule
+        for rule in policy["rules"]
+        if rule["level"] != "None" or ("secrets" in str(rule.get("resources")) and "users" not in rule)
+    )
+    assert first["level"] == "Metadata"
+    assert "secrets" in first["resources"][0]["resources"]
+    assert policy["rules"][-1] == {"level": "Request"}
+
+
+def test_secrets_are_encrypted_before_they_may_be_plain() -> None:
+    config = yaml.safe_load(render("api_server", "encryption.yaml.j2", "control-plane-1"))
+    [rule] = config["resources"]
+    assert rule["resources"] == ["secrets"]
+    assert [next(iter(provider)) for provider in rule["providers"]] == ["secretbox", "identity"]
+    arguments = yaml.safe_load_all(render("control_plane", "kubeadm.yaml.j2", "control-plane-1"))
+    server = next(each for each in arguments if each["kind"] == "ClusterConfiguration")["apiServer"]
+    told = {each["name"]: each["value"] for each in server["extraArgs"]}
+    mounted = [volume["mountPath"] for volume in server["extraVolumes"]]
+    for name in ("encryption-provider-config", "audit-policy-file", "audit-log-path"):
+        assert str(Path(told[name]).parent) in mounted
 
 
 def test_swap_goes_off_only_where_the_kubelet_minds() -> None:

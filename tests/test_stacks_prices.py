@@ -78,3 +78,11 @@ def test_the_documents_sums_are_those_of_the_bill() -> None:
     each = [total(settings(stack)) for stack in ("managed", "self-managed")]
     assert f"**both defaults: {sum(each):.3f}** | **{each[0]:.3f}** | **{each[1]:.3f}** |" in text
     assert prices.AS_OF in text
+
+
+def test_the_api_balancer_has_a_public_address_in_each_zone_where_machines_have() -> None:
+    lines = {item.what: item for item in prices.bill(settings("self-managed"))}
+    assert lines["network load balancer of the API"].count == 1
+    more = total(settings("self-managed", availabilityZones="3")) - total(settings("self-managed"))
+    assert more == pytest.approx(prices.PUBLIC_ADDRESS)
+    assert "network load balancer of the API" not in {item.what for item in prices.bill(settings("managed"))}

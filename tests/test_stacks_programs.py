@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
 #: Resource types without tags.
 UNTAGGED = (":Route", "RouteTableAssociation", "RolePolicy", "RolePolicyAttachment")
-UNTAGGED += ("Alias", "LifecyclePolicy", "RepositoryPolicy")
+UNTAGGED += ("Alias", "LifecyclePolicy", "RepositoryPolicy", "TargetGroupAttachment")
 
 
 def config(stack: str) -> dict[str, str]:
@@ -183,6 +183,8 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         "kubernetes_cluster_name": "twinplane-s",
         "kubernetes_pod_cidr": "10.11.0.0/20",
         "kubernetes_service_cidr": "10.10.0.0/20",
+        "control_plane_endpoint": "twinplane-s-api.elb.test:6443",
+        "kubeconfig_server": "https://twinplane-s-api.elb.test:6443",
         "a": 1,
     }
     for instance in made.all("Instance"):

@@ -69,7 +69,7 @@ def test_wrong_use_of_the_command_line_is_exit_code_2() -> None:
 def test_an_unknown_stack_lists_the_known_ones(verb: tuple[str, ...]) -> None:
     error = run(*verb).exception
     assert isinstance(error, UsageError)
-    assert str(error).startswith("stack nope: unknown; stacks of this project: managed, managed-lab, self-managed")
+    assert str(error).startswith("stack nope: unknown; stacks of this project: ha-lab, managed, managed-lab, self-")
 
 
 def test_compare_prints_lines_and_fails_when_something_is_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,11 +15,13 @@ from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.general import General
+from moto.elbv2.models import FakeHealthStatus, FakeLoadBalancer, FakeTargetGroup
 
-from lab.aws import ec2, images
+from lab.aws import ec2, images, load_balancers
 from lab.aws.journal import Entry
 
 _terminate_once = Instance.terminate
+_health_for = FakeTargetGroup.health_for
 
 
 def prepare() -> None:
@@ -28,6 +30,8 @@ def prepare() -> None:
     Instance.terminate = _terminate  # type: ignore[method-assign]
     General.get_console_output = _console_output  # type: ignore[method-assign]
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
+    FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
+    FakeTargetGroup.health_for = _true_health  # type: ignore[method-assign]
     images.register(ec2.backend())
 
 
@@ -60,6 +64,24 @@ def lasting(entry: Entry) -> Entry:
 def _terminate(self: Any) -> Any:
     """EC2 ends an instance again without an error."""
     return copy.copy(self._state) if self._state.wanted == "terminated" else _terminate_once(self)
+
+
+def _dns_name(self: Any) -> str:
+    """A network load balancer's address, which needs no name server; any other has no address here."""
+    return load_balancers.address(self.arn) if self.type == "network" else str(self._dns_name)
+
+
+def _set_dns_name(self: Any, value: str) -> None:
+    self._dns_name = value
+
+
+def _true_health(self: Any, target: dict[str, Any], ec2_backend: Any) -> FakeHealthStatus:
+    """What the health checks say, not moto's `healthy`."""
+    seen = load_balancers.health(self, target["Id"])
+    if seen is None:
+        return _health_for(self, target, ec2_backend)
+    registered = self.targets[target["Id"]]
+    return FakeHealthStatus(target["Id"], registered["Port"], self.health_check_port, *seen)
 
 
 def _console_output(self: Any) -> Any:

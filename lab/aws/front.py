@@ -18,7 +18,7 @@ from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from lab import constants
-from lab.aws import api, corrections, ec2, signature, ssm, wsgi
+from lab.aws import api, corrections, ec2, load_balancers, signature, ssm, wsgi
 from lab.aws.journal import Entry, Journal
 from lab.aws.signature import Refused
 
@@ -104,6 +104,8 @@ class Front:
                 self.journal.append(dataclasses.replace(corrections.lasting(entry), status=status))
         if service == "ec2":
             ec2.noticed(_action(entry), parse_qs(body.decode()), status)
+        if service == "elasticloadbalancing" and mutates(entry):
+            load_balancers.changed.set()
         start_response(f"{status} moto", list(answered.items()))
         return chunks
 

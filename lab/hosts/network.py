@@ -48,6 +48,16 @@ def unroute(cidr: IPv4Network | str) -> None:
     ip("route", "delete", _inside(cidr), "dev", BRIDGE, accept=("No such process", "Cannot find device"))
 
 
+def own(address: IPv4Address | str) -> None:
+    """Gives the machine one more address of the lab, such as a load balancer's. Idempotent; ends with `down`."""
+    ip("address", "replace", _inside(f"{address}/32"), "dev", BRIDGE)
+
+
+def disown(address: IPv4Address | str) -> None:
+    """Takes back an address given by `own`. One that is not there is fine."""
+    ip("address", "delete", _inside(f"{address}/32"), "dev", BRIDGE, accept=("Cannot assign", "Cannot find device"))
+
+
 def attach(address: IPv4Address | str, link: str, machine: int) -> None:
     """Connects this process's network namespace with the bridge: `link` there, `host0` here with `address`.
 

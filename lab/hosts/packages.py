@@ -14,6 +14,7 @@ COMMANDS = {
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
     "apt-cacher-ng": "apt-cacher-ng",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "nsenter": "util-linux",
     # Contents of container images: lab/images.py.
@@ -25,8 +26,10 @@ COMMANDS = {
 }
 #: invoke-rc.d asks this file whether it may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
-#: A unit linked here is neither enabled nor started when its package is installed, nor at the machine's next boot.
-MASK = Path("/etc/systemd/system/apt-cacher-ng.service")
+#: A unit linked below is neither enabled nor started when its package is installed, nor at the machine's next boot.
+UNITS = Path("/etc/systemd/system")
+#: Packages with a daemon that only the lab is to start.
+DAEMONS = ("apt-cacher-ng", "haproxy")
 
 
 def missing() -> list[str]:
@@ -54,9 +57,10 @@ def install() -> None:
 
 @contextmanager
 def _no_services(packages: list[str]) -> Iterator[None]:
-    if "apt-cacher-ng" in packages and not MASK.exists() and not MASK.is_symlink():
-        MASK.parent.mkdir(parents=True, exist_ok=True)
-        MASK.symlink_to("/dev/null")
+    for unit in (UNITS / f"{name}.service" for name in DAEMONS if name in packages):
+        if not unit.exists() and not unit.is_symlink():
+            unit.parent.mkdir(parents=True, exist_ok=True)
+            unit.symlink_to("/dev/null")
     ours = False
     with suppress(FileExistsError), POLICY.open("x") as file:
         ours = True

@@ -1,0 +1,65 @@
+"""A self-managed cluster with three control planes outlives the loss of any one machine."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import ha
+from tests.lab.conftest import Cluster, Shell
+
+#: Of the requests while a control plane is gone. No pod of the sample app runs there.
+TOLERATED = 0.02
+#: Of the time until the machine is back, how much the API may be silent. How long that is: benchmarks/ha.py.
+SILENT = 0.5
+
+
+@pytest.fixture(scope="module")
+def cluster(shell: Shell, secrets_folder: Path) -> Iterator[Cluster]:
+    """The stack, up; destroyed at the end."""
+    yield ha.up(shell, secrets_folder)
+    shell.run("pulumi", "destroy", "--yes", "--skip-preview", "-s", ha.STACK)
+
+
+def test_three_control_planes_share_etcd(cluster: Cluster) -> None:
+    pods = cluster.get("pods", "-n", "kube-system")["items"]
+    running = [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] == "Running"]
+    for component in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        assert {name for name in running if name.startswith(component)} == {
+            f"{component}-control-plane-{number}" for number in (1, 2, 3)
+        }
+
+
+def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
+    cluster.shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", ha.STACK)
+
+
+def test_health_of_the_load_balancers_targets(cluster: Cluster) -> None:
+    [group] = [
+        each
+        for each in cluster.shell.json("aws", "elbv2", "describe-target-groups")["TargetGroups"]
+        if {"Key": "Stack", "Value": ha.STACK} in tags(cluster.shell, each["TargetGroupArn"])
+    ]
+    told = cluster.shell.json("aws", "elbv2", "describe-target-health", "--target-group-arn", group["TargetGroupArn"])
+    assert [each["TargetHealth"]["State"] for each in told["TargetHealthDescriptions"]] == ["healthy"] * 3
+
+
+def tags(shell: Shell, arn: str) -> list[dict[str, str]]:
+    return list(shell.json("aws", "elbv2", "describe-tags", "--resource-arns", arn)["TagDescriptions"][0]["Tags"])
+
+
+@pytest.mark.parametrize("machine", ["control-plane-1", "control-plane-2"])
+def test_a_control_plane_is_lost(cluster: Cluster, machine: str) -> None:
+    loss = ha.lose(cluster, machine)
+    assert loss.heal < ha.HEAL, loss
+    assert loss.without_api < SILENT * loss.heal, loss
+    assert loss.requests > 100
+    assert loss.failed <= TOLERATED * loss.requests, json.dumps(str(loss))
+
+
+def test_a_worker_is_lost(cluster: Cluster) -> None:
+    loss = ha.lose(cluster, "worker-1")
+    assert loss.heal < ha.HEAL, loss
+    assert loss.without_api < SILENT * loss.heal, loss
+    assert loss.failed < loss.requests / 2, "the other worker's own pods answer meanwhile"

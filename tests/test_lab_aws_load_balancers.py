@@ -1,0 +1,219 @@
+"""Network load balancers of the lab: what moto keeps becomes HAProxy's configuration, and its checks become health."""
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from lab import constants, supervisor
+from lab.aws import api, load_balancers
+from lab.aws.load_balancers import Balancers
+from lab.hosts import network
+from tests.aws_front import fresh
+
+
+@pytest.fixture
+def elb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with fresh(tmp_path / "state", monkeypatch):
+        key = api.credentials()
+        made = boto3.session.Session(key.access_key, key.secret_key, region_name=constants.REGION).client(
+            "elbv2", endpoint_url=constants.API_URL
+        )
+        made.meta.events.register("before-send", api._inside)
+        yield made
+
+
+def subnet() -> str:
+    ec2 = api.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="198.18.0.0/18")["Vpc"]["VpcId"]
+    return ec2.create_subnet(VpcId=vpc, CidrBlock="198.18.1.0/24")["Subnet"]["SubnetId"]
+
+
+def balancer(elb: Any, name: str = "api", kind: str = "network") -> dict[str, Any]:
+    made = elb.create_load_balancer(Name=name, Type=kind, Scheme="internal", Subnets=[subnet()])
+    return dict(made["LoadBalancers"][0])
+
+
+def listening(elb: Any, arn: str, targets: list[dict[str, Any]], port: int = 6443, **check: Any) -> str:
+    vpc = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["VpcId"]
+    group = elb.create_target_group(
+        Name=f"g{port}", Protocol="TCP", Port=port, VpcId=vpc, TargetType="ip",
+        **{"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2, **check},
+    )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=port, DefaultActions=forward)
+    elb.register_targets(TargetGroupArn=group, Targets=targets)
+    return str(group)
+
+
+def states(elb: Any, group: str) -> list[str]:
+    told = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    return [each["TargetHealth"]["State"] for each in told]
+
+
+def test_the_name_is_an_address_of_its_own(elb: Any) -> None:
+    first, second = balancer(elb, "one"), balancer(elb, "two")
+    assert (first["DNSName"], second["DNSName"]) == ("198.19.241.1", "198.19.241.2")
+    elb.delete_load_balancer(LoadBalancerArn=first["LoadBalancerArn"])
+    assert [each.address for each in load_balancers.wanted()] == ["198.19.241.2"]
+    assert balancer(elb, "three")["DNSName"] == "198.19.241.1", "freed addresses are used again"
+
+
+def test_an_application_load_balancer_has_no_address(elb: Any) -> None:
+    assert balancer(elb, kind="application")["DNSName"] == "api-1.us-east-1.elb.amazonaws.com"
+    assert load_balancers.wanted() == []
+
+
+def test_configuration_says_what_the_target_group_says(elb: Any) -> None:
+    arn = balancer(elb)["LoadBalancerArn"]
+    listening(
+        elb, arn, [{"Id": "198.18.1.10"}, {"Id": "198.18.1.11", "Port": 7443}],
+        HealthCheckProtocol="HTTPS", HealthCheckPath="/readyz", HealthCheckPort="6444",
+        HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=3, HealthyThresholdCount=4, UnhealthyThresholdCount=3,
+    )  # fmt: skip
+    [wanted] = load_balancers.wanted()
+    for line in (
+        "  bind 198.19.241.1:6443",
+        "  server 198.18.1.11 198.18.1.11:7443 check inter 5s rise 4 fall 3 on-marked-down shutdown-sessions "
+        "check-ssl verify none port 6444",
+        "  server 198.18.1.10-open 198.18.1.10:6443 backup",
+        "  option httpchk GET /readyz",
+        "  http-check expect status 200",
+        "  timeout check 3s",
+    ):
+        assert line in wanted.config.splitlines()
+
+
+def test_a_request_wakes_the_keeper(elb: Any) -> None:
+    load_balancers.changed.clear()
+    elb.describe_load_balancers()
+    assert not load_balancers.changed.is_set()
+    balancer(elb)
+    assert load_balancers.changed.is_set()
+
+
+def test_health_before_anything_runs(elb: Any) -> None:
+    made = balancer(elb)
+    group = listening(elb, made["LoadBalancerArn"], [{"Id": "198.18.1.10"}])
+    assert states(elb, group) == ["initial"]
+    unused = elb.create_target_group(Name="u", Protocol="TCP", Port=1, VpcId=made["VpcId"], TargetType="ip")
+    arn = unused["TargetGroups"][0]["TargetGroupArn"]
+    elb.register_targets(TargetGroupArn=arn, Targets=[{"Id": "198.18.1.10"}])
+    assert states(elb, arn) == ["unused"]
+
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="haproxy comes with the lab")
+def test_haproxy(elb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the loopback: one target answers, one does not, a request goes to the one that does.
+
+    A short name: a socket's path has 107 bytes.
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(load_balancers, "address", lambda _: "127.0.0.1")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arn = balancer(elb)["LoadBalancerArn"]
+    targets = [{"Id": "127.0.0.1", "Port": server.server_port}, {"Id": "127.0.0.2", "Port": server.server_port}]
+    group = listening(
+        elb,
+        arn,
+        targets,
+        port,
+        HealthCheckProtocol="HTTP",
+        HealthCheckPath="/",
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+    )
+    (constants.STATE / "run").mkdir(parents=True)
+    [wanted] = load_balancers.wanted()
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(wanted.config.replace("inter 5s", "inter 100ms"))
+    run = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(path)])
+    try:
+        deadline = time.monotonic() + 5
+        while states(elb, group) != ["healthy", "unhealthy"] and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert states(elb, group) == ["healthy", "unhealthy"]
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert client.recv(64).startswith(b"HTTP/1.0 200")
+        assert load_balancers.running(wanted.name) == wanted.generation
+    finally:
+        run.terminate()
+        run.wait()
+        server.shutdown()
+
+
+class Recorder:
+    """In place of supervisor and network: what was asked of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self.running: set[str] = set()
+        self.deaf = False
+        monkeypatch.setattr(load_balancers, "running", self.generation)
+        monkeypatch.setattr(supervisor, "start", lambda name, _: (self.done.append("start"), self.running.add(name)))
+        monkeypatch.setattr(
+            supervisor, "stop", lambda name, **_: (self.done.append("stop"), self.running.discard(name))
+        )
+        monkeypatch.setattr(supervisor, "alive", lambda name: name in self.running)
+        monkeypatch.setattr(supervisor, "child", lambda name: self if name in self.running else None)
+        monkeypatch.setattr(network, "own", lambda address: self.done.append(f"own {address}"))
+        monkeypatch.setattr(network, "disown", lambda address: self.done.append(f"disown {address}"))
+
+    def generation(self, name: str) -> str:
+        """Of the file, as the process read it last."""
+        if name in self.running and self.done[-1:] in (["start"], ["reload"]) and not self.deaf:
+            self.read = load_balancers._generation(load_balancers._file(name).read_text())
+        return self.read if name in self.running else ""
+
+    def signal(self, _: int) -> None:
+        self.done.append("reload")
+
+    read = ""
+
+    def take(self) -> list[str]:
+        done, self.done = self.done, []
+        return done
+
+
+def test_started_reloaded_and_removed(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, keeper = Recorder(monkeypatch), Balancers()
+    arn = balancer(elb)["LoadBalancerArn"]
+    group = listening(elb, arn, [{"Id": "198.18.1.10"}])
+    keeper.step()
+    keeper.step()
+    assert seen.take() == ["own 198.19.241.1", "start"]
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "198.18.1.11"}])
+    seen.deaf = True
+    keeper.step()
+    assert seen.take() == ["own 198.19.241.1", "reload"]
+    seen.deaf = False
+    keeper.step()
+    keeper.step()
+    assert seen.take() == ["own 198.19.241.1", "reload"], "asked again, since it did not hear"
+    seen.running.clear()
+    keeper.step()
+    assert seen.take() == ["own 198.19.241.1", "start"]
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    keeper.step()
+    assert seen.take() == ["stop", "disown 198.19.241.1"]
