@@ -12,9 +12,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from moto.moto_api._internal.models import moto_api_backend
 
 from lab import constants, supervisor
-from lab.aws import api, load_balancers
+from lab.aws import api, ec2, load_balancers
+from lab.aws.front import Front
+from lab.aws.journal import Journal
 from lab.aws.load_balancers import Balancers
 from lab.hosts import network
 from tests.aws_front import fresh
@@ -32,9 +36,9 @@ def elb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def subnet() -> str:
-    ec2 = api.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="198.18.0.0/18")["Vpc"]["VpcId"]
-    return ec2.create_subnet(VpcId=vpc, CidrBlock="198.18.1.0/24")["Subnet"]["SubnetId"]
+    client = api.client("ec2")
+    vpc = client.create_vpc(CidrBlock="198.18.0.0/18")["Vpc"]["VpcId"]
+    return client.create_subnet(VpcId=vpc, CidrBlock="198.18.1.0/24")["Subnet"]["SubnetId"]
 
 
 def balancer(elb: Any, name: str = "api", kind: str = "network") -> dict[str, Any]:
@@ -45,12 +49,13 @@ def balancer(elb: Any, name: str = "api", kind: str = "network") -> dict[str, An
 def listening(elb: Any, arn: str, targets: list[dict[str, Any]], port: int = 6443, **check: Any) -> str:
     vpc = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["VpcId"]
     group = elb.create_target_group(
-        Name=f"g{port}", Protocol="TCP", Port=port, VpcId=vpc, TargetType="ip",
-        **{"HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2, **check},
+        Name=f"g{port}", Protocol="TCP", Port=port, VpcId=vpc,
+        **{"TargetType": "ip", "HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2, **check},
     )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
     forward = [{"Type": "forward", "TargetGroupArn": group}]
     elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=port, DefaultActions=forward)
-    elb.register_targets(TargetGroupArn=group, Targets=targets)
+    if targets:
+        elb.register_targets(TargetGroupArn=group, Targets=targets)
     return str(group)
 
 
@@ -65,6 +70,26 @@ def test_the_name_is_an_address_of_its_own(elb: Any) -> None:
     elb.delete_load_balancer(LoadBalancerArn=first["LoadBalancerArn"])
     assert [each.address for each in load_balancers.wanted()] == ["198.19.241.2"]
     assert balancer(elb, "three")["DNSName"] == "198.19.241.1", "freed addresses are used again"
+
+
+def test_targets_outlive_the_daemon(elb: Any) -> None:
+    """moto registers running instances only, and while the journal is replayed no host has been looked at."""
+    made, client = balancer(elb), api.client("ec2")
+    images = client.describe_images(Owners=["136693071363"])["Images"]
+    started = client.run_instances(ImageId=images[0]["ImageId"], SubnetId=subnet(), MinCount=1, MaxCount=1)
+    instance = started["Instances"][0]["InstanceId"]
+    group = listening(elb, made["LoadBalancerArn"], [], TargetType="instance")
+    target = {"TargetGroupArn": group, "Targets": [{"Id": instance}]}
+    with pytest.raises(ClientError, match="InvalidTarget"):
+        elb.register_targets(**target)
+    ec2.observe({instance: "running"})
+    elb.register_targets(**target)
+    before = load_balancers.wanted()
+    assert f"server {instance} {started['Instances'][0]['PrivateIpAddress']}:6443 check" in before[0].config
+    moto_api_backend.reset()
+    Front(Journal(api.directory() / "journal.jsonl"))
+    assert load_balancers.wanted() == before
+    assert [machine.state for machine in ec2.machines()] == ["pending"], "until its host is looked at"
 
 
 def test_an_application_load_balancer_has_no_address(elb: Any) -> None:

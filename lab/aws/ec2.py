@@ -57,6 +57,8 @@ changed = threading.Event()
 reboots: set[str] = set()
 #: Tells what an instance has printed to its console. The reconciler knows.
 console: Callable[[str], str] = str
+#: Set while a request is replayed that was accepted: its hosts cannot be asked yet, and were where they were wanted.
+replaying = threading.Event()
 
 
 class State:
@@ -76,6 +78,8 @@ class State:
     @property
     def name(self) -> str:
         """-> one of CODES."""
+        if replaying.is_set():
+            return self.wanted
         if self.wanted == "terminated":
             return "terminated" if self.host == "absent" else "shutting-down"
         if self.wanted == "stopped":

@@ -9,6 +9,7 @@ import secrets
 import sys
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -46,7 +47,7 @@ class Front:
         _register_user()
         started = time.monotonic()
         for entry in journal.entries():
-            status, _, _ = self._answer(entry)
+            status = self._replayed(entry)
             if status != entry.status:
                 log.warning("replay of %s %s: %s, first time %s", entry.sequence, _action(entry), status, entry.status)
         log.info("replayed %d requests in %.1f s", journal.sequence, time.monotonic() - started)
@@ -108,6 +109,15 @@ class Front:
             load_balancers.changed.set()
         start_response(f"{status} moto", list(answered.items()))
         return chunks
+
+    def _replayed(self, entry: Entry) -> int:
+        """-> the status this time."""
+        if entry.status < HTTPStatus.BAD_REQUEST:
+            ec2.replaying.set()
+        try:
+            return self._answer(entry)[0]
+        finally:
+            ec2.replaying.clear()
 
     def _answer(self, entry: Entry) -> tuple[int, dict[str, str], list[bytes]]:
         target = f"{entry.path}?{entry.query}" if entry.query else entry.path
