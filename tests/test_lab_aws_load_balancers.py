@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from moto.moto_api._internal.models import moto_api_backend
 
 from lab import constants, supervisor
-from lab.aws import api, ec2, load_balancers
+from lab.aws import api, ec2, haproxy, load_balancers
 from lab.aws.front import Front
 from lab.aws.journal import Journal
 from lab.aws.load_balancers import Balancers
@@ -50,7 +50,10 @@ def listening(elb: Any, arn: str, targets: list[dict[str, Any]], port: int = 644
     vpc = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["VpcId"]
     group = elb.create_target_group(
         Name=f"g{port}", Protocol="TCP", Port=port, VpcId=vpc,
-        **{"TargetType": "ip", "HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2, "UnhealthyThresholdCount": 2, **check},
+        **{
+            "TargetType": "ip", "HealthCheckIntervalSeconds": 10, "HealthyThresholdCount": 2,
+            "UnhealthyThresholdCount": 2, **check,
+        },
     )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
     forward = [{"Type": "forward", "TargetGroupArn": group}]
     elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=port, DefaultActions=forward)
@@ -181,7 +184,7 @@ def test_haproxy(elb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert client.recv(64).startswith(b"HTTP/1.0 200")
-        assert load_balancers.running(wanted.name) == wanted.generation
+        assert haproxy.running(wanted.name) == wanted.generation
     finally:
         run.terminate()
         run.wait()
@@ -194,8 +197,9 @@ class Recorder:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
         self.running: set[str] = set()
-        self.deaf = False
-        monkeypatch.setattr(load_balancers, "running", self.generation)
+        self.orphans: set[str] = set()
+        self.deaf = self.silent = False
+        monkeypatch.setattr(haproxy, "running", self.generation)
         monkeypatch.setattr(supervisor, "start", lambda name, _: (self.done.append("start"), self.running.add(name)))
         monkeypatch.setattr(
             supervisor, "stop", lambda name, **_: (self.done.append("stop"), self.running.discard(name))
@@ -208,8 +212,8 @@ class Recorder:
     def generation(self, name: str) -> str:
         """Of the file, as the process read it last."""
         if name in self.running and self.done[-1:] in (["start"], ["reload"]) and not self.deaf:
-            self.read = load_balancers._generation(load_balancers._file(name).read_text())
-        return self.read if name in self.running else ""
+            self.read = haproxy.generation(load_balancers._file(name).read_text())
+        return self.read if name in self.running | self.orphans and not self.silent else ""
 
     def signal(self, _: int) -> None:
         self.done.append("reload")
@@ -236,9 +240,29 @@ def test_started_reloaded_and_removed(elb: Any, monkeypatch: pytest.MonkeyPatch)
     keeper.step()
     keeper.step()
     assert seen.take() == ["own 198.19.241.1", "reload"], "asked again, since it did not hear"
+    seen.silent = True
+    keeper.step()
+    assert seen.take() == [], "it is busy: asked again and again it would never get done"
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "198.18.1.12"}])
+    keeper.step()
+    keeper.step()
+    assert seen.take() == ["own 198.19.241.1", "reload"], "it is told once what is new"
     seen.running.clear()
     keeper.step()
     assert seen.take() == ["own 198.19.241.1", "start"]
     elb.delete_load_balancer(LoadBalancerArn=arn)
     keeper.step()
     assert seen.take() == ["stop", "disown 198.19.241.1"]
+
+
+def test_a_new_keeper_leaves_alone_what_is_right(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after the daemon was killed; and it takes care of a process whose supervisor was killed too."""
+    seen = Recorder(monkeypatch)
+    listening(elb, balancer(elb)["LoadBalancerArn"], [{"Id": "198.18.1.10"}])
+    Balancers().step()
+    seen.take()
+    Balancers().step()
+    assert seen.take() == []
+    seen.orphans, seen.running = seen.running, set()
+    Balancers().step()
+    assert seen.take() == ["own 198.19.241.1", "start"], "lab.supervisor takes over what runs"

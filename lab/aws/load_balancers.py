@@ -6,33 +6,23 @@ lab's names are private ones of EC2. Application load balancers are only kept: n
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 import logging
 import os
 import signal
-import socket
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab import constants, supervisor
-from lab.aws import api, ec2
+from lab.aws import api, ec2, haproxy
 from lab.hosts import network
-from twinplane.errors import Failed
 
 #: Beginning of the supervised processes' names; the rest is the load balancer's id.
 PREFIX = "nlb-"
 #: Seconds between two looks when nothing is asked.
 LATER = 3.0
-#: Seconds for which a connection may be silent: AWS's fixed default for TCP.
-IDLE = 350
-
-#: End of the name of a server that is used when no target is healthy.
-OPEN = "-open"
 
 #: Set when a load balancer may want something else than it did.
 changed = threading.Event()
@@ -51,7 +41,7 @@ class Balancer:
     @property
     def generation(self) -> str:
         """What a process says that has read this config."""
-        return _generation(self.config)
+        return haproxy.generation(self.config)
 
 
 def address(arn: str) -> str:
@@ -80,10 +70,7 @@ def wanted() -> list[Balancer]:
         found = backend()
         balancers = [each for each in found.load_balancers.values() if each.type == "network"]
         release({each.arn for each in balancers})
-        return [
-            Balancer(process(each.arn), address(each.arn), _config(each, found.target_groups, addresses))
-            for each in balancers
-        ]
+        return [_balancer(each, found.target_groups, addresses) for each in balancers]
 
 
 def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
@@ -95,8 +82,10 @@ def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
     if not kinds:
         return "unused", "Target.NotInUse", "Target group is not configured to receive traffic from the load balancer"
     for arn in target_group.load_balancer_arns:
-        for line in _statistics(process(arn)):
-            if (line["# pxname"], line["svname"]) == (_id(target_group.arn), target_id) and line["check_status"]:
+        for line in haproxy.statistics(process(arn)):
+            if (line["# pxname"], line["svname"]) == (haproxy.tail(target_group.arn), target_id) and line[
+                "check_status"
+            ]:
                 if line["status"].startswith("UP") and line["check_status"].startswith("L"):
                     return "healthy", "", ""
                 if line["status"].startswith("DOWN"):
@@ -106,7 +95,7 @@ def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
 
 def process(arn: str) -> str:
     """-> the name of a load balancer's supervised process."""
-    return PREFIX + _id(arn)
+    return PREFIX + haproxy.tail(arn)
 
 
 def backend() -> Any:
@@ -116,98 +105,9 @@ def backend() -> Any:
     return elbv2_backends[constants.ACCOUNT][constants.REGION]
 
 
-def _id(arn: str) -> str:
-    return arn.rsplit("/", 1)[1]
-
-
-def _config(balancer: Any, groups: Any, addresses: dict[str, str]) -> str:
-    lines = [
-        "global",
-        "  nbthread 1",
-        "  maxconn 2000",
-        f"  stats socket {_socket(process(balancer.arn))} mode 600",
-        "defaults",
-        "  mode tcp",
-        "  timeout connect 2s",
-        f"  timeout client {IDLE}s",
-        f"  timeout server {IDLE}s",
-        "  retries 3",
-        "  option redispatch 1",
-    ]
-    used = []
-    for listener in balancer.listeners.values():
-        group = next(arn for action in listener.default_actions for arn in _targets_of(action.data))
-        used.append(group)
-        lines += [f"frontend {_id(listener.arn)}", f"  bind {address(balancer.arn)}:{listener.port}"]
-        lines += [f"  default_backend {_id(group)}"]
-    for arn in dict.fromkeys(used):
-        lines += _backend(groups[arn], addresses)
-    generation = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-    lines.insert(1, f"  node {generation}")
-    return "\n".join(lines) + "\n"
-
-
-def _targets_of(action: dict[str, Any]) -> Iterator[str]:
-    if action.get("TargetGroupArn"):
-        yield action["TargetGroupArn"]
-    for group in (action.get("ForwardConfig") or {}).get("TargetGroups") or []:
-        yield group["TargetGroupArn"]
-
-
-def _backend(group: Any, addresses: dict[str, str]) -> list[str]:
-    lines = [f"backend {_id(group.arn)}", "  balance roundrobin"]
-    check = [
-        f"check inter {group.health_check_interval_seconds}s",
-        f"rise {group.healthy_threshold_count}",
-        f"fall {group.unhealthy_threshold_count}",
-        "on-marked-down shutdown-sessions",  # as AWS's, unless its target group says otherwise
-    ]
-    lines += [f"  timeout check {group.health_check_timeout_seconds}s"]
-    if group.health_check_protocol in {"HTTP", "HTTPS"}:
-        expected = (group.matcher or {}).get("HttpCode", "200")
-        lines += [f"  option httpchk GET {group.health_check_path or '/'}", f"  http-check expect status {expected}"]
-        check += ["check-ssl verify none"] if group.health_check_protocol == "HTTPS" else []
-    if str(group.health_check_port) != "traffic-port":
-        check += [f"port {group.health_check_port}"]
-    # While no target is healthy, all get requests, as with AWS: there the last resort is a second, unchecked entry.
-    lines += ["  option allbackups"]
-    for target in group.targets.values():
-        where = addresses.get(target["Id"], None if target["Id"].startswith("i-") else target["Id"])
-        if where:
-            server = f"{where}:{target.get('Port') or group.port}"
-            lines += [f"  server {target['Id']} {server} {' '.join(check)}"]
-            lines += [f"  server {target['Id']}{OPEN} {server} backup"]
-    return lines
-
-
-def _socket(name: str) -> Path:
-    return constants.STATE / "run" / f"{name}.sock"
-
-
-def _generation(config: str) -> str:
-    return config.split("  node ", 1)[1].split("\n", 1)[0]
-
-
-def _statistics(name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(_asked(name, "show stat")))
-
-
-def _asked(name: str, question: str) -> list[str]:
-    """-> the lines that a process answers; none where it does not."""
-    try:
-        with socket.socket(socket.AF_UNIX) as asked:
-            asked.settimeout(1)
-            asked.connect(str(_socket(name)))
-            asked.sendall(f"{question}\n".encode())
-            return b"".join(iter(lambda: asked.recv(65536), b"")).decode().splitlines()
-    except OSError:
-        return []
-
-
-def running(name: str) -> str:
-    """-> the generation of the config that a process works by; "" where none answers."""
-    told = (line.partition(": ") for line in _asked(name, "show info"))
-    return next((value for key, _, value in told if key == "node"), "")
+def _balancer(found: Any, groups: Any, machines: dict[str, str]) -> Balancer:
+    name, where = process(found.arn), address(found.arn)
+    return Balancer(name, where, haproxy.config(name, where, found.listeners.values(), groups, machines))
 
 
 def _write(path: Path, text: str) -> None:
@@ -240,19 +140,19 @@ class Balancers:
             if made.stem not in balancers:
                 self._remove(made.stem)
         for each in balancers.values():
-            # Also again where a process did not hear it, as while it was busy with the last.
-            if running(each.name) != each.generation:
-                self._apply(each)
-
-    def _apply(self, balancer: Balancer) -> None:
-        network.own(balancer.address)
-        path = _file(balancer.name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, balancer.config)
-        if (child := supervisor.child(balancer.name)) and supervisor.alive(balancer.name):
-            child.signal(signal.SIGUSR2)  # a new worker listens before the old one lets go
-        else:
-            supervisor.start(balancer.name, ["/usr/sbin/haproxy", "-W", "-db", "-f", str(path)])
+            path = _file(each.name)
+            told = path.exists() and path.read_text() == each.config
+            if not told:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(path, each.config)
+            if not supervisor.alive(each.name):
+                network.own(each.address)
+                supervisor.start(each.name, ["/usr/sbin/haproxy", "-W", "-db", "-f", str(path)])
+            # Also again where it did not hear it, as while it was busy with the last. One that is silent is busy.
+            elif not told or haproxy.running(each.name) not in {each.generation, ""}:
+                network.own(each.address)
+                if child := supervisor.child(each.name):
+                    child.signal(signal.SIGUSR2)  # a new worker listens before the old one lets go
 
     def _remove(self, name: str) -> None:
         supervisor.stop(name, grace=2)
@@ -260,15 +160,15 @@ class Balancers:
             if line.startswith("  bind "):
                 network.disown(line.split()[1].split(":")[0])
         _file(name).unlink(missing_ok=True)
-        _socket(name).unlink(missing_ok=True)
+        haproxy.socket_file(name).unlink(missing_ok=True)
 
     def _run(self) -> None:
         while not self._over.is_set():
             changed.clear()
             try:
                 self.step()
-            except (OSError, Failed):
-                log.exception("load balancers")
+            except Exception:
+                log.exception("looking at the load balancers")
             changed.wait(LATER)
 
 

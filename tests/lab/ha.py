@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import subprocess
@@ -19,8 +20,8 @@ STACK = "ha-lab"
 RATE = 100
 #: Seconds between two questions to the API, and until one counts as unanswered.
 EVERY, PATIENCE = 0.5, 5
-#: Seconds that a lost machine has to come back, and its node to be Ready.
-HEAL = 180
+#: Seconds after which a machine counts as lost for good.
+LIMIT = 300
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Loss:
     """What was seen from the loss of a machine until all was well again. Times in seconds."""
 
     machine: str
+    healed: bool
     without_api: float
     requests: int
     failed: int
@@ -36,44 +38,59 @@ class Loss:
     def __str__(self) -> str:
         return (
             f"{self.machine}: {self.without_api:.1f} s without API, {self.failed} of {self.requests} requests failed, "
-            f"{self.heal:.0f} s to heal"
+            + (f"{self.heal:.0f} s to heal" if self.healed else f"not healed after {self.heal:.0f} s")
         )
 
 
-def answers(cluster: Cluster) -> bool:
-    """Whether kubectl gets an answer through the load balancer, with a read of etcd's majority."""
-    argv = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), f"--request-timeout={PATIENCE}s"]
-    done = subprocess.run(
-        [*argv, "get", "namespace", "default"], env=cluster.shell.environment, capture_output=True, check=False
-    )
-    return done.returncode == 0
-
-
 def lose(cluster: Cluster, machine: str) -> Loss:
-    """Kills a machine as a power cut does, the lab boots it again as EC2's recovery would, and watches meanwhile."""
+    """Kills a machine as a power cut does, the lab boots it again as EC2's recovery would, and watches meanwhile.
+
+    The load goes to the other workers, as a load balancer with health checks would send it.
+    """
     exported = {each["name"]: each for each in cluster.outputs["machines"]}
-    everyone = len(exported)
-    workers = tuple(
-        each["privateIp"] for name, each in exported.items() if each["role"] == "worker" and name != machine
-    )
-    load = Load(lambda: workers, http_get(cluster.outputs["workload"]["nodePort"]), rate=RATE, limit=HEAL + 60)
+    others = tuple(each["privateIp"] for name, each in exported.items() if "worker" in name and name != machine)
     boot = _boot_id(cluster, machine)
-    without, last = 0.0, time.monotonic()
-    with load:
+    without = 0.0
+    with Load(lambda: others, http_get(cluster.outputs["workload"]["nodePort"]), rate=RATE, limit=LIMIT) as load:
         time.sleep(1)
-        begun = time.monotonic()
+        begun = last = time.monotonic()
         kill(exported[machine]["instanceId"])
-        while time.monotonic() - begun < HEAL:
-            good = answers(cluster)
+        healed = False
+        while not healed and last - begun < LIMIT:
+            time.sleep(EVERY)
+            good = answers(cluster, "get", "namespace", "default")
             now = time.monotonic()
             without += 0 if good else now - last
             last = now
-            if good and len(cluster.ready_nodes()) == everyone and _boot_id(cluster, machine) != boot:
-                break
-            time.sleep(EVERY)
-        heal = time.monotonic() - begun
+            healed = good and _boot_id(cluster, machine) != boot and well(cluster)
     seen = load.measured()
-    return Loss(machine, without, seen.requests, seen.failed, heal)
+    return Loss(machine, healed, without, seen.requests, seen.failed, time.monotonic() - begun)
+
+
+def well(cluster: Cluster) -> bool:
+    """Whether every node is Ready, every API server ready by itself, and the app answers on every machine."""
+    machines = cluster.outputs["machines"]
+    servers = [each["privateIp"] for each in machines if each["role"] == "control-plane"]
+    return (
+        len(cluster.ready_nodes()) == len(machines)
+        and all(answers(cluster, "get", "--raw", "/readyz", "--server", f"https://{each}:6443") for each in servers)
+        and all(serves(cluster, each["privateIp"]) for each in machines)
+    )
+
+
+def answers(cluster: Cluster, *argv: str) -> bool:
+    """Whether kubectl gets an answer, through the load balancer where it is not told otherwise."""
+    command = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), f"--request-timeout={PATIENCE}s", *argv]
+    return subprocess.run(command, env=cluster.shell.environment, capture_output=True, check=False).returncode == 0
+
+
+def serves(cluster: Cluster, address: str) -> bool:
+    """Whether the sample app answers on the NodePort of a machine."""
+    try:
+        http_get(cluster.outputs["workload"]["nodePort"])(address)
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
 
 
 def kill(instance_id: str) -> None:
@@ -84,7 +101,7 @@ def kill(instance_id: str) -> None:
 
 
 def _boot_id(cluster: Cluster, machine: str) -> str:
-    return str(cluster.get("node", machine)["status"]["nodeInfo"]["bootID"])
+    return cluster.kubectl("get", "node", machine, "-o", "jsonpath={.status.nodeInfo.bootID}", check=False)
 
 
 def up(shell: Shell, folder: Path) -> Cluster:

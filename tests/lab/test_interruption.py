@@ -1,4 +1,4 @@
-"""kill -9 in the middle of `make demo`: the next `make demo` converges."""
+"""kill -9: of what stands before the API, and in the middle of `make demo`. All is well again afterwards."""
 
 import os
 import signal
@@ -6,12 +6,38 @@ import subprocess
 import time
 
 from lab import supervisor
+from lab.aws import load_balancers
+from lab.constants import STATE
 from tests.lab.conftest import PROJECT, SELF_MANAGED, Cluster, Shell, processes
 
 
 def running(*words: str) -> list[int]:
     """-> pids whose command line has all the words."""
     return [pid for pid, line in processes().items() if all(word in line for word in words)]
+
+
+def test_the_api_answers_again_when_daemon_and_load_balancers_were_killed(self_managed: Cluster) -> None:
+    balancers = [path.stem for path in (STATE / "run").glob(f"{load_balancers.PREFIX}*.pid")]
+    assert balancers
+    before = {name: supervisor.Record.read(name) for name in ["daemon", *balancers]}
+    for name, record in before.items():
+        victims = [record.child] if name == "daemon" else [record.supervisor, record.child]
+        for process in victims:
+            assert process
+            process.signal(signal.SIGKILL)
+    deadline = time.monotonic() + 120
+    while not all((now := supervisor.Record.read(name)).child and now.child != before[name].child for name in before):
+        assert time.monotonic() < deadline, "not started again"
+        time.sleep(0.5)
+    while self_managed.kubectl("get", "--raw", "/readyz", check=False) != "ok":
+        assert time.monotonic() < deadline, "the API does not answer"
+        time.sleep(0.5)
+    shell = self_managed.shell
+    for group in shell.json("aws", "elbv2", "describe-target-groups")["TargetGroups"]:
+        arn = group["TargetGroupArn"]
+        assert shell.json("aws", "elbv2", "describe-target-health", "--target-group-arn", arn)[
+            "TargetHealthDescriptions"
+        ], "its targets are still registered"
 
 
 def test_the_next_demo_finishes_what_kill_9_stopped(shell: Shell, self_managed: Cluster) -> None:
