@@ -1,0 +1,61 @@
+"""What more workers cost: `python -m benchmarks.workers`, with the lab up and nothing in it.
+
+One line for 1, 2 and 4 workers: seconds of `pulumi up` of a self-managed cluster, the ratio to the first, and what each
+further worker added, as a share of the first. Machines are made ready side by side: the shares stay small.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from benchmarks.__main__ import STACK
+from lab.constants import PROJECT
+from lab.env import environment
+
+WORKERS = (1, 2, 4)
+
+
+def bring_up(workers: int, folder: Path) -> float:
+    """-> seconds of `pulumi up` from nothing. All of it is gone again afterwards."""
+    values = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{STACK}.yaml").read_text())
+    values["config"]["twinplane:workers"] = workers
+    config = folder / f"{workers}.yaml"
+    config.write_text(yaml.safe_dump(values))
+
+    def pulumi(*arguments: str) -> float:
+        started = time.monotonic()
+        subprocess.run(
+            ["pulumi", *arguments, "-s", STACK, "--config-file", str(config), "--non-interactive"],
+            cwd=PROJECT, env={**os.environ, **environment()}, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        return time.monotonic() - started
+
+    try:
+        return pulumi("up", "--yes", "--skip-preview")
+    finally:
+        pulumi("destroy", "--yes", "--skip-preview")
+
+
+def main() -> None:
+    """Prints the lines as they are known."""
+    shell = {**os.environ, **environment()}
+    subprocess.run(["pulumi", "stack", "init", STACK], cwd=PROJECT, env=shell, check=False, capture_output=True)
+    folder = Path(tempfile.mkdtemp(dir="/dev/shm"))  # mode 0700
+    first = 0.0
+    try:
+        for workers in WORKERS:
+            took = bring_up(workers, folder)
+            first = first or took
+            more = f"{(took / first - 1) / (workers - 1):+.2f} each further one" if workers > 1 else ""
+            print(f"pulumi up with {workers} workers {took:7.1f} s  {took / first:5.2f}  {more}", flush=True)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
