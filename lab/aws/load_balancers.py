@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import constants, supervisor
+from lab import constants, supervisor, whole_file
 from lab.aws import api, ec2, haproxy
 from lab.hosts import network
 
@@ -50,7 +49,7 @@ def address(arn: str) -> str:
     taken: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     if arn not in taken:
         free = (str(each) for each in constants.LOAD_BALANCERS.hosts() if str(each) not in taken.values())
-        _write(path, json.dumps({**taken, arn: next(free)}))
+        whole_file.write(path, json.dumps({**taken, arn: next(free)}))
         return address(arn)
     return taken[arn]
 
@@ -60,7 +59,7 @@ def release(living: set[str]) -> None:
     path = api.directory() / "load-balancers.json"
     taken: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     if not taken.keys() <= living:
-        _write(path, json.dumps({arn: where for arn, where in taken.items() if arn in living}))
+        whole_file.write(path, json.dumps({arn: where for arn, where in taken.items() if arn in living}))
 
 
 def wanted() -> list[Balancer]:
@@ -110,12 +109,6 @@ def _balancer(found: Any, groups: Any, machines: dict[str, str]) -> Balancer:
     return Balancer(name, where, haproxy.config(name, where, found.listeners.values(), groups, machines))
 
 
-def _write(path: Path, text: str) -> None:
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(text)
-    fresh.rename(path)
-
-
 class Balancers:
     """Keeps a supervised HAProxy for every network load balancer, in a thread of the daemon."""
 
@@ -144,7 +137,7 @@ class Balancers:
             told = path.exists() and path.read_text() == each.config
             if not told:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _write(path, each.config)
+                whole_file.write(path, each.config)
             if not supervisor.alive(each.name):
                 network.own(each.address)
                 supervisor.start(each.name, ["/usr/sbin/haproxy", "-W", "-db", "-f", str(path)])
