@@ -60,8 +60,10 @@ def _ingress(kind: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
     if kind == "aws:ec2/securityGroupRule:SecurityGroupRule" and inputs.get("type") == "ingress":
         yield _rule(inputs, "protocol")
     if kind == "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule":
+        # Not all of the inputs: during a preview, reading one that is not known yet ends the guard.
+        ports = {key: inputs.get(key) for key in ("fromPort", "toPort", "ipProtocol")}
         cidrs = [inputs[key] for key in ("cidrIpv4", "cidrIpv6") if inputs.get(key)]
-        yield _rule({**inputs, "cidrBlocks": cidrs}, "ipProtocol")
+        yield _rule({**ports, "cidrBlocks": cidrs}, "ipProtocol")
 
 
 def _rule(rule: Inputs, protocol: str) -> dict[str, Any]:

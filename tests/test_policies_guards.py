@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
 from policies.guards import GUARDS, RULES, Rule
 
@@ -126,3 +127,9 @@ def test_every_rule_is_in_the_pack_and_has_a_case(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_other_resources_are_left_alone(rule: Rule) -> None:
     assert list(rule("random:index/id:Id", {})) == []
+
+
+def test_a_preview_checks_what_it_knows() -> None:
+    rule = {"ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "cidrIpv4": "0.0.0.0/0"}
+    inputs = unknown_checking_proxy({**rule, "securityGroupId": UNKNOWN_STRING_VALUE})
+    assert list(_rule("no_world_open_access")(INGRESS, inputs))

@@ -1,0 +1,146 @@
+"""The stacks' graphs under the real engine: the order of a destroy, previews from nothing, renames, a cluster gone."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests import engine, recorder
+from tests.engine import PROJECT, Project
+from tests.kubernetes_api import api_server
+
+pytestmark = pytest.mark.lab
+STACKS = ("managed-lab", "self-managed-lab", "managed", "self-managed")
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """A cluster's endpoint as pulumi-eks waits for it."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def healthy() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=STACKS)
+def stack(request: pytest.FixtureRequest, tmp_path: Path, healthy: str) -> Project:
+    """A stack of this project whose providers make nothing and write down everything."""
+    made = engine.stack(tmp_path, "http://127.0.0.1:1", request.param)
+    recorder.install(tmp_path / "plugins")
+    made.environment["RECORDER_LOG"] = str(tmp_path / "log")
+    made.environment["RECORDER_HEALTH"] = healthy
+    return made
+
+
+def moments(project: Project, verb: str) -> list[tuple[str, str, str]]:
+    """(begins or ends, type, name) of each operation of that kind, as they came."""
+    lines = (line.split(" ", 2) for line in Path(project.environment["RECORDER_LOG"]).read_text().splitlines())
+    return [
+        (moment, urn.split("::")[2].split("$")[-1], urn.split("::")[3]) for each, moment, urn in lines if each == verb
+    ]
+
+
+def check_order(deletes: list[tuple[str, str, str]], first: str, then: str) -> None:
+    """All of types (or names) that contain `first` have ended before any that contains `then` begins."""
+    ends = [at for at, (moment, kind, name) in enumerate(deletes) if moment == "ends" and first in f"{kind} {name}"]
+    begins = [at for at, (moment, kind, name) in enumerate(deletes) if moment == "begins" and then in f"{kind} {name}"]
+    assert ends, f"no {first} was deleted"
+    assert begins, f"no {then} was deleted"
+    assert max(ends) < min(begins), f"{deletes[min(begins)][1:]} went before {deletes[max(ends)][1:]}"
+
+
+def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project) -> None:
+    foreseen = stack.changes()  # with everything unknown
+    stack("up", "--yes", "--skip-preview")
+    # Less what nobody registers: the providers that the engine makes by itself.
+    made_here = [each for each in stack.resources() if "::default" not in each["urn"]]
+    assert foreseen == {"create": len(made_here)}
+    stack("up", "--yes", "--skip-preview", "--expect-no-changes")
+    stack("destroy", "--yes", "--skip-preview")
+    assert stack.resources() == []
+    deletes = moments(stack, "delete")
+    made, gone = moments(stack, "create"), {each[1:] for each in deletes}
+    assert {each[1:] for each in made} == gone
+
+    if any("eks/cluster" in each[1] for each in deletes):
+        check_order(deletes, "kubernetes:", "aws:eks/nodeGroup")
+        check_order(deletes, "aws:eks/nodeGroup", "aws:eks/cluster:Cluster")
+        check_order(deletes, "aws:eks/cluster:Cluster", "aws:ec2/subnet")
+    else:
+        check_order(deletes, "kubernetes:", "-site")
+        check_order(deletes, "-site", "aws:ec2/instance:Instance")
+        check_order(deletes, "aws:ec2/instance:Instance", "aws:ec2/subnet")
+    check_order(deletes, "aws:ec2/subnet", "aws:ec2/vpc:Vpc")
+    if any("ingress" in name and "helm.sh" in kind for _, kind, name in deletes):
+        check_order(deletes, "networking.k8s.io/v1:Ingress", "helm.sh")
+
+
+RENAMED = f"""
+import sys
+from ipaddress import IPv4Network
+
+sys.path.insert(0, {str(PROJECT)!r})
+import pulumi
+from components.network import Network, NetworkArgs
+
+name = pulumi.Config().require("name")
+Network(
+    name,
+    NetworkArgs(IPv4Network("198.18.0.0/18"), nat="single"),
+    pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")]),
+)
+"""
+
+
+def test_a_rename_with_an_alias_keeps_every_resource(tmp_path: Path) -> None:
+    with engine.moto() as url:
+        project = engine.project(tmp_path, url, RENAMED, "renamed")
+        project("config", "set", "name", "old")
+        project("up", "--yes", "--skip-preview")
+        before = {each["id"] for each in project.resources() if "id" in each}
+        project("config", "set", "name", "new")
+        assert set(project.changes()) <= {"same", "update"}
+        project("up", "--yes", "--skip-preview")
+        after = project.resources()
+        assert {each["id"] for each in after if "id" in each} == before
+        assert not [each["urn"] for each in after if each["urn"].split("::")[3].startswith("old")]
+        project("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+CLUSTER = """
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+provider = kubernetes.Provider("c", kubeconfig=pulumi.Config().require_secret("kubeconfig"))
+kubernetes.core.v1.ConfigMap("a", metadata={"name": "a"}, data={"a": "b"}, opts=pulumi.ResourceOptions(provider))
+"""
+
+
+def test_a_destroy_that_finds_the_cluster_gone(tmp_path: Path) -> None:
+    project = engine.project(
+        tmp_path, "http://127.0.0.1:1", CLUSTER.replace("(provider)", "(provider=provider)"), "gone"
+    )
+    with api_server() as api:
+        project("config", "set", "--secret", "kubeconfig", api.kubeconfig())
+        project("up", "--yes", "--skip-preview")
+        assert any(path.endswith("/configmaps/a") for path in api.objects)
+    text = project("destroy", "--yes", "--skip-preview", code=1)
+    assert "cluster unreachable" in text
+    assert "set PULUMI_K8S_DELETE_UNREACHABLE=true and run this again" in text
+    assert project.resources(), "nothing is forgotten unasked"
+    project.environment["PULUMI_K8S_DELETE_UNREACHABLE"] = "true"
+    project("destroy", "--yes", "--skip-preview")
+    assert project.resources() == []

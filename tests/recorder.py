@@ -1,0 +1,96 @@
+"""A provider plugin for any resource: it makes nothing, answers as tests/pulumi_mocks.py does, and writes down when.
+
+Under the real engine it shows the order that the dependencies of a whole stack give, in seconds and without a cloud.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+from lab.plugins.provider import Change, Diff, Invalid, Provider, Resource
+from lab.plugins.servicer import main
+from lab.plugins.values import Values, reveal
+from tests.pulumi_mocks import CALLS, RESOURCES
+
+PLUGINS = ("aws", "command", "kubernetes")
+#: What pulumi-eks' own components read of their children, and of functions that they call.
+EKS: dict[str, Values] = {
+    "aws:eks/cluster:Cluster": {
+        "endpoint": os.environ.get("RECORDER_HEALTH", ""),
+        "certificateAuthority": {"data": ""},
+        "identities": [{"oidcs": [{"issuer": "https://oidc.test"}]}],
+    },
+    "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+    "aws:eks/getAddonVersion:getAddonVersion": {"version": "v1.0.0-eksbuild.1"},
+}
+
+
+class Recorder(Provider):
+    """Each create and delete is two lines in the file RECORDER_LOG: when it began and when it ended."""
+
+    accept_secrets = True
+
+    def check(self, resource: Resource, old: Values, new: Values, seed: bytes) -> Values:  # noqa: ARG002
+        return new
+
+    def diff(self, change: Change) -> Diff:
+        old, new = reveal(change.old_inputs), reveal(change.inputs)
+        return Diff([name for name in {*old, *new} if old.get(name) != new.get(name)])
+
+    def create(self, change: Change) -> tuple[str, Values]:
+        if change.preview:
+            return "", change.inputs
+        kind, name = change.resource.type, change.resource.name
+        with _Recorded("create", change.resource.urn):
+            known = RESOURCES[kind](name, reveal(change.inputs)) if kind in RESOURCES else {}
+            hashed = hashlib.sha256(change.resource.urn.encode()).hexdigest()[:17]
+            return f"{name}-{hashed}", {
+                "arn": f"arn:test:any:us-east-1:123456789012:{name}",
+                "name": name,
+                **change.inputs,
+                **known,
+                **EKS.get(kind, {}),
+            }
+
+    def update(self, change: Change) -> Values:
+        return {**change.state, **change.inputs}
+
+    def delete(self, change: Change) -> None:
+        with _Recorded("delete", change.resource.urn):
+            time.sleep(0.1)  # long enough that the engine, were it free to, would begin the next
+
+    def invoke(self, token: str, args: Values) -> Values:
+        if token in CALLS:
+            return CALLS[token](reveal(args))
+        if token in EKS:
+            return EKS[token]
+        raise Invalid([("", f"{token} is not mocked")])
+
+
+class _Recorded:
+    def __init__(self, verb: str, urn: str) -> None:
+        self.verb, self.urn = verb, urn
+
+    def __enter__(self) -> None:
+        self._say("begins")
+
+    def __exit__(self, *_: object) -> None:
+        self._say("ends")
+
+    def _say(self, moment: str) -> None:
+        with Path(os.environ["RECORDER_LOG"]).open("a") as log:
+            log.write(f"{self.verb} {moment} {self.urn}\n")
+
+
+def install(place: Path) -> None:
+    """Puts the recorder in place of the provider plugins in that folder."""
+    for name in PLUGINS:
+        wrapper = place / f"pulumi-resource-{name}"
+        wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m tests.recorder "$@"\n')
+        wrapper.chmod(0o755)
+
+
+if __name__ == "__main__":
+    main(Recorder)
