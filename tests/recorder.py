@@ -9,8 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from lab.plugins.kubernetes.__main__ import KubernetesServicer
+from lab.plugins.protocol import provider_pb2_grpc
 from lab.plugins.provider import Change, Diff, Invalid, Provider, Resource
-from lab.plugins.servicer import main
+from lab.plugins.serving import Log, serve
 from lab.plugins.values import Values, reveal
 from tests.pulumi_mocks import CALLS, RESOURCES
 
@@ -92,5 +94,16 @@ def install(place: Path) -> None:
         wrapper.chmod(0o755)
 
 
+def main() -> None:
+    """Serves the engine whose address is the last argument. Charts are rendered and taken apart as usual."""
+    recorder = Recorder(Log(sys.argv[-1]))
+    servicer = KubernetesServicer(recorder)
+    serve(
+        lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server),
+        recorder.cancel,
+        recorder.threads,
+    )
+
+
 if __name__ == "__main__":
-    main(Recorder)
+    main()

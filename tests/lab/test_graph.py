@@ -1,5 +1,6 @@
 """The stacks' graphs under the real engine: the order of a destroy, previews from nothing, renames, a cluster gone."""
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,10 +38,15 @@ def healthy() -> Iterator[str]:
 
 @pytest.fixture(params=STACKS)
 def stack(request: pytest.FixtureRequest, tmp_path: Path, healthy: str) -> Project:
+    """Each stack of this project, recorded."""
+    return recorded(tmp_path, healthy, request.param)
+
+
+def recorded(folder: Path, healthy: str, name: str) -> Project:
     """A stack of this project whose providers make nothing and write down everything."""
-    made = engine.stack(tmp_path, "http://127.0.0.1:1", request.param)
-    recorder.install(tmp_path / "plugins")
-    made.environment["RECORDER_LOG"] = str(tmp_path / "log")
+    made = engine.stack(folder, "http://127.0.0.1:1", name)
+    recorder.install(folder / "plugins")
+    made.environment["RECORDER_LOG"] = str(folder / "log")
     made.environment["RECORDER_HEALTH"] = healthy
     return made
 
@@ -84,8 +90,34 @@ def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project)
         check_order(deletes, "-site", "aws:ec2/instance:Instance")
         check_order(deletes, "aws:ec2/instance:Instance", "aws:ec2/subnet")
     check_order(deletes, "aws:ec2/subnet", "aws:ec2/vpc:Vpc")
-    if any("ingress" in name and "helm.sh" in kind for _, kind, name in deletes):
-        check_order(deletes, "networking.k8s.io/v1:Ingress", "helm.sh")
+
+
+CONTROLLER = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: controller}
+spec:
+  selector: {matchLabels: {app: c}}
+  template:
+    metadata: {labels: {app: c}}
+    spec: {containers: [{name: c, image: c}]}
+"""
+
+
+def test_an_ingress_goes_before_its_controller(tmp_path: Path, healthy: str) -> None:
+    chart = tmp_path / "chart"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: controller\nversion: 0.1.0\n")
+    (chart / "templates" / "controller.yaml").write_text(CONTROLLER)
+    stack = recorded(tmp_path, healthy, "self-managed")
+    stack("config", "set", "ingressHosts", '["a.example.org"]')
+    stack("config", "set", "ingressControllerChart", json.dumps({"chart": str(chart)}))
+    stack("up", "--yes", "--skip-preview")
+    stack("destroy", "--yes", "--skip-preview")
+    assert stack.resources() == []
+    deletes = moments(stack, "delete")
+    check_order(deletes, "networking.k8s.io/v1:Ingress ", "networking.k8s.io/v1:IngressClass ")
+    check_order(deletes, "networking.k8s.io/v1:Ingress ", "controller")
 
 
 RENAMED = f"""
