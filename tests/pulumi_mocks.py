@@ -302,6 +302,7 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:ecr/repositoryPolicy:RepositoryPolicy": _nothing,
     "aws:iam/role:Role": lambda name, _: {"name": f"{name}-0123abc", "arn": f"arn:test:iam::1:role/{name}"},
     "aws:iam/rolePolicy:RolePolicy": _nothing,
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": _nothing,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _nothing,
     "command:local:Command": _command,
     "eks:index:Cluster": lambda name, _: {

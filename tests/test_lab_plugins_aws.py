@@ -232,6 +232,13 @@ class World:
                 return {"role": self("aws:iam/role:Role").id, "policyArn": arn}
             case "aws:iam:InstanceProfile":
                 return {"role": self("aws:iam/role:Role").id}
+            case "aws:iam:OpenIdConnectProvider":
+                thumb = ["0" * 40]
+                return {
+                    "url": "https://issuer.test/c",
+                    "clientIdLists": ["sts.amazonaws.com"],
+                    "thumbprintLists": thumb,
+                }
             case "aws:iam:Policy":
                 return {"policy": policy()}
         raise AssertionError(f"no inputs for {token}: add them here")
@@ -277,6 +284,9 @@ UPDATES: dict[str, dict[str, Any]] = {
     "aws:iam/role:Role": {"description": "second", "assumeRolePolicy": trust("eks")},
     "aws:iam/rolePolicy:RolePolicy": {"policy": policy("ec2:*")},
     "aws:iam/policy:Policy": {"policy": policy("ec2:*")},
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": {
+        "thumbprintLists": ["1" * 40],
+    },
 }
 #: What AWS keeps as long as what it belongs to.
 STAYS = {"aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"}

@@ -204,4 +204,26 @@ TYPES = {
         busy=("DeleteConflict",),
         timeout=120,
     ),
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": Type(
+        "iam",
+        Inputs(required="url clientIdLists", optional="thumbprintLists tags"),
+        create="create_open_id_connect_provider",
+        result="OpenIDConnectProviderArn",
+        read=lambda call: call.api.get_open_id_connect_provider(OpenIDConnectProviderArn=call.id),
+        update=(
+            # Another list of clients means a new provider here: moto cannot change it.
+            Update(
+                "thumbprintLists",
+                lambda call: call.api.update_open_id_connect_provider_thumbprint(
+                    OpenIDConnectProviderArn=call.id, ThumbprintList=call.inputs["thumbprintLists"]
+                ),
+            ),
+        ),
+        delete=lambda call: call.api.delete_open_id_connect_provider(OpenIDConnectProviderArn=call.id),
+        tagging=tagging("open_id_connect_provider", "OpenIDConnectProviderArn"),
+        outputs="arn",
+        rename={"clientIdLists": "ClientIDList", "thumbprintLists": "ThumbprintList"},
+        # IAM tells the issuer without its scheme.
+        computed={"arn": lambda call, _: call.id, "url": lambda _, answer: f"https://{answer['Url']}"},
+    ),
 }
