@@ -29,6 +29,8 @@ LIMITS = {
     "aws:ec2/keyPair:KeyPair": 255,
     "aws:cloudwatch/logGroup:LogGroup": 512,
     "aws:kms/alias:Alias": 256,
+    "aws:lb/loadBalancer:LoadBalancer": 32,
+    "aws:lb/targetGroup:TargetGroup": 32,
     "aws:ecr/repository:Repository": 256,
     "eks:index:Cluster": 100,
     "eks:index:ManagedNodeGroup": 63,
@@ -146,7 +148,9 @@ def check_owned_and_tagged(graph: Graph) -> None:
 def check_names(graph: Graph) -> None:
     for each in graph.resources:
         limit = LIMITS.get(each.type)
-        name = each.inputs.get("name") or f"{each.name}-0123abc"
+        # To a prefix the provider appends 26 digits.
+        name = each.inputs["namePrefix"] + "0" * 26 if "namePrefix" in each.inputs else None
+        name = name or each.inputs.get("name") or f"{each.name}-0123abc"
         assert limit is None or len(name) <= limit, f"{each.type} {name}"
         if each.type == "aws:ecr/repository:Repository":
             assert re.fullmatch(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*", name), name
