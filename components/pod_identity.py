@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -45,7 +45,9 @@ class PodIdentityArgs:
     namespace: str
     service_account: str
     #: Name of a permission -> IAM policy document.
-    policies: Mapping[str, pulumi.Input[str]]
+    policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    #: Name of a permission -> ARN of a managed policy.
+    managed_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 class PodIdentity(pulumi.ComponentResource):
@@ -70,6 +72,10 @@ class PodIdentity(pulumi.ComponentResource):
         made: list[pulumi.CustomResource] = [
             aws.iam.RolePolicy(f"{name}-{purpose}", name=purpose, role=role.name, policy=policy, opts=child)
             for purpose, policy in args.policies.items()
+        ]
+        made += [
+            aws.iam.RolePolicyAttachment(f"{name}-{purpose}", role=role.name, policy_arn=arn, opts=child)
+            for purpose, arn in args.managed_policies.items()
         ]
         if isinstance(identity, EksIdentity):
             made.append(

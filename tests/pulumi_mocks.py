@@ -303,6 +303,8 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:iam/role:Role": lambda name, _: {"name": f"{name}-0123abc", "arn": f"arn:test:iam::1:role/{name}"},
     "aws:iam/rolePolicy:RolePolicy": _nothing,
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": _nothing,
+    "aws:eks/addon:Addon": _nothing,
+    "kubernetes:storage.k8s.io/v1:StorageClass": _nothing,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _nothing,
     "command:local:Command": _command,
     "eks:index:Cluster": lambda name, _: {

@@ -54,6 +54,11 @@ def test_policies() -> None:
     assert {each.inputs["name"]: each.inputs["policy"] for each in made} == {"one": '{"a": 1}', "two": "{}"}
 
 
+def test_managed_policies() -> None:
+    [attached] = identity(managed_policies={"driver": "arn:aws:iam::aws:policy/P"}).all("RolePolicyAttachment")
+    assert attached.inputs["policyArn"] == "arn:aws:iam::aws:policy/P"
+
+
 def test_trust_policies_and_projection_are_the_golden_ones() -> None:
     made = {
         "eks": trust(identity()),

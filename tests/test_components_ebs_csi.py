@@ -1,0 +1,57 @@
+"""EbsCsi: add-on or chart, its role, and the class of its volumes."""
+
+from typing import Any
+
+import pulumi
+
+from components.ebs_csi import DriverChart, EbsCsi, EbsCsiArgs
+from components.pod_identity import EksIdentity, OidcIdentity
+from tests.pulumi_mocks import Graph, run
+
+OIDC = OidcIdentity("https://issuer.example/c", "arn:aws:iam::1:oidc-provider/issuer.example/c")
+
+
+def driver(**changes: Any) -> Graph:
+    def program() -> None:
+        pulumi.export("class", EbsCsi("d", EbsCsiArgs(**{"identity": EksIdentity("c"), **changes})).storage_class)
+
+    return run(program)
+
+
+def test_on_eks_it_is_the_add_on_which_comes_after_its_role() -> None:
+    graph = driver(identity=EksIdentity("other"), addon_version="v1.2.3-eksbuild.1")
+    addon = graph.one("Addon")
+    assert (addon.inputs["clusterName"], addon.inputs["addonName"]) == ("other", "aws-ebs-csi-driver")
+    assert addon.inputs["addonVersion"] == "v1.2.3-eksbuild.1"
+    assert "addonVersion" not in driver().one("Addon").inputs
+    association = graph.one("PodIdentityAssociation")
+    assert association.inputs["serviceAccount"] == "ebs-csi-controller-sa"
+    assert not graph.all("Chart")
+
+
+def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
+    graph = driver(identity=OIDC, chart=DriverChart("./chart", None, "2.0.0", {"image": {"tag": "v9"}}))
+    chart = graph.one("Chart").inputs
+    assert (chart["chart"], chart["version"]) == ("./chart", "2.0.0")
+    assert "repositoryOpts" not in chart
+    assert driver(identity=OIDC).one("Chart").inputs["repositoryOpts"]["repo"].startswith("https://kubernetes-sigs.")
+    assert chart["values"]["image"] == {"tag": "v9"}
+    assert {each["name"] for each in chart["values"]["controller"]["env"]} == {
+        "AWS_ROLE_ARN",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    }
+    assert not graph.all("Addon")
+
+
+def test_its_role_has_aws_s_policy_for_it() -> None:
+    [attached] = driver().all("RolePolicyAttachment")
+    assert attached.inputs["policyArn"] == "arn:aws-test:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
+
+
+def test_volumes_are_encrypted_and_claims_get_them_by_default() -> None:
+    made = driver(storage_class="disks").one("StorageClass").inputs
+    assert made["metadata"]["name"] == "disks"
+    assert made["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
+    assert made["parameters"] == {"type": "gp3", "encrypted": "true"}
+    assert (made["provisioner"], made["volumeBindingMode"]) == ("ebs.csi.aws.com", "WaitForFirstConsumer")
+    assert driver(kms_key_arn="arn:key").one("StorageClass").inputs["parameters"]["kmsKeyId"] == "arn:key"
