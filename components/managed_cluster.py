@@ -1,10 +1,11 @@
-"""ManagedCluster: Amazon EKS with one managed node group."""
+"""ManagedCluster: Amazon EKS with one managed node group, or with nodes of its own choice."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -12,8 +13,15 @@ import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
 from components import tags
+from components.access_entries import administrator
+from components.add_on import AddOn, AddOnArgs, version_of
+from components.auto_nodes import AutoNodes
+from components.cluster_key import ClusterKey, ClusterKeyArgs
+from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs, group_name
 from components.node_group import NodeGroup, NodeGroupArgs
+from components.ready import ready
 
+NodeMode = Literal["managed", "auto"]
 #: All there are, https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
@@ -32,6 +40,12 @@ class ManagedClusterArgs:
     api_cidrs: Sequence[str]
     #: IAM roles and users that administer the cluster, besides the one that creates it.
     admin_arns: Sequence[str] = ()
+    #: Days that CloudWatch keeps the control plane's logs.
+    log_days: int = 30
+    #: Add-on -> version, where it shall not be the one of components/add_on.py.
+    add_on_versions: Mapping[str, str] = field(default_factory=dict)
+    #: "managed": a node group; "auto": EKS Auto Mode, where EKS chooses the machines and the three below say nothing.
+    node_mode: NodeMode = "managed"
     nodes: int = 2
     instance_type: str = "t3.medium"
     #: Release of the node image, "1.36.3-20260901". None: the newest at creation.
@@ -39,14 +53,15 @@ class ManagedClusterArgs:
 
 
 class ManagedCluster(pulumi.ComponentResource):
-    """A cluster whose control plane AWS runs. Its outputs are known when the nodes are Ready."""
+    """A cluster whose control plane AWS runs. Its kubeconfig is known when the nodes are Ready and have DNS."""
 
     #: URL of the API server.
     endpoint: pulumi.Output[str]
     #: JSON; it asks `aws eks get-token` for a token. A secret.
     kubeconfig: pulumi.Output[str]
-    node_group_name: pulumi.Output[str]
-    node_release_version: pulumi.Output[str]
+    #: None in node mode "auto", as is the release.
+    node_group_name: pulumi.Output[str | None]
+    node_release_version: pulumi.Output[str | None]
     node_role_arn: pulumi.Output[str]
     #: For what runs in the cluster.
     provider: kubernetes.Provider
@@ -56,6 +71,10 @@ class ManagedCluster(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self))
 
+        log_group = group_name(name)
+        key = ClusterKey(f"{name}-cluster", ClusterKeyArgs(log_group), child)
+        logs = ControlPlaneLogs(f"{name}-control-plane", ControlPlaneLogsArgs(log_group, args.log_days, key.arn), child)
+        auto = AutoNodes(f"{name}-auto-nodes", child) if args.node_mode == "auto" else None
         cluster = eks.Cluster(
             name,
             name=name,
@@ -64,37 +83,36 @@ class ManagedCluster(pulumi.ComponentResource):
             private_subnet_ids=args.private_subnet_ids,
             kubernetes_service_ip_address_range=str(args.service_cidr),
             authentication_mode=eks.AuthenticationMode.API,
-            access_entries={arn: _admin(arn, partition.partition) for arn in args.admin_arns},
+            access_entries={arn: administrator(arn, partition.partition) for arn in args.admin_arns},
             endpoint_private_access=True,
             endpoint_public_access=True,
             public_access_cidrs=args.api_cidrs,
             enabled_cluster_log_types=LOGS,
+            # Through this input the cluster comes after its log group, and goes before it.
+            encryption_config_key_arn=ready(key.arn, logs.group),
             # EKS' default, EXTENDED, goes on to cost six times as much when a minor's standard support ends.
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             skip_default_node_group=True,
+            # Neither EKS' own copies nor pulumi-eks' add-ons, which take the newest version at every update.
+            bootstrap_self_managed_addons=False,
+            auto_mode=auto.options if auto else None,
+            kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
+            use_default_vpc_cni=True,
             tags=tags.common(),
             opts=child,
         )
 
-        nodes = NodeGroup(
-            f"{name}-nodes",
-            NodeGroupArgs(
-                cluster=cluster,
-                subnet_ids=args.private_subnet_ids,
-                nodes=args.nodes,
-                instance_type=args.instance_type,
-                release_version=args.node_release_version,
-            ),
-            child,
-        )
-
         self.endpoint = cluster.core.endpoint
-        self.node_group_name = nodes.node_group_name
-        self.node_release_version = nodes.release_version
-        self.node_role_arn = nodes.role_arn
-        self.kubeconfig = pulumi.Output.secret(
-            pulumi.Output.all(cluster.kubeconfig_json, nodes.node_group_name).apply(lambda known: str(known[0]))
-        )
+        known = cluster.kubeconfig_json
+        if auto:
+            self.node_group_name = self.node_release_version = pulumi.Output.from_input(None)
+            self.node_role_arn = auto.role_arn
+        else:  # what the add-ons are is part of Auto Mode
+            nodes, dns = self._nodes(name, args, cluster)
+            self.node_group_name, self.node_release_version = nodes.node_group_name, nodes.release_version
+            self.node_role_arn = nodes.role_arn
+            known = ready(known, dns)
+        self.kubeconfig = pulumi.Output.secret(known)
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
         self.register_outputs(
             {
@@ -106,14 +124,27 @@ class ManagedCluster(pulumi.ComponentResource):
             }
         )
 
+    def _nodes(self, name: str, args: ManagedClusterArgs, cluster: eks.Cluster) -> tuple[NodeGroup, aws.eks.Addon]:
+        """The node group after the add-ons that it needs, and DNS, which needs nodes."""
+        child = pulumi.ResourceOptions(parent=self)
 
-def _admin(arn: str, partition: pulumi.Input[str]) -> eks.AccessEntryArgs:
-    policy = pulumi.Output.format("arn:{0}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy", partition)
-    return eks.AccessEntryArgs(
-        principal_arn=arn,
-        access_policies={
-            "admin": eks.AccessPolicyAssociationArgs(
-                policy_arn=policy, access_scope=aws.eks.AccessPolicyAssociationAccessScopeArgs(type="cluster")
-            )
-        },
-    )
+        def add_on(which: str, cluster_name: pulumi.Output[str]) -> aws.eks.Addon:
+            version = version_of(which, args.kubernetes_version, args.add_on_versions)
+            return AddOn(f"{name}-{which}", AddOnArgs(cluster_name, which, version), child).resource
+
+        cluster_name = cluster.eks_cluster.name
+        needed = [add_on(each, cluster_name) for each in ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")]
+        nodes = NodeGroup(
+            f"{name}-nodes",
+            NodeGroupArgs(
+                cluster_name=ready(cluster_name, *needed),
+                kubernetes_version=cluster.eks_cluster.version,
+                subnet_ids=args.private_subnet_ids,
+                nodes=args.nodes,
+                instance_type=args.instance_type,
+                release_version=args.node_release_version,
+            ),
+            child,
+        )
+        after = pulumi.Output.all(cluster_name, nodes.node_group_name).apply(lambda known: str(known[0]))
+        return nodes, add_on("coredns", after)

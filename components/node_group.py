@@ -8,27 +8,34 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
-import pulumi_eks as eks
 
 from components import tags
+from components.launch_template import LaunchTemplate, LaunchTemplateArgs
 from components.ready import ready
 
 #: What a node needs: to join, to give pods addresses of the VPC, to pull images.
 #: https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html
 NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly")
 
+#: As EKS has it, and stacks/prices.py.
+VOLUME_GIB = 20
+
 
 @dataclass(frozen=True)
 class NodeGroupArgs:
     """What a NodeGroup is made from."""
 
-    cluster: eks.Cluster
+    cluster_name: pulumi.Input[str]
+    #: Minor of the control plane, "1.36", known when it has it: EKS takes no kubelet that is newer.
+    kubernetes_version: pulumi.Input[str]
     #: Where the nodes live; pulumi-eks' default would take the public ones too.
     subnet_ids: Sequence[pulumi.Input[str]]
     nodes: int
     instance_type: str
     #: Release of the node image, "1.36.3-20260901". None: the newest at creation.
     release_version: str | None
+    #: So many nodes an update may replace at once, each after another one has joined.
+    max_unavailable: int = 1
 
 
 class NodeGroup(pulumi.ComponentResource):
@@ -60,15 +67,20 @@ class NodeGroup(pulumi.ComponentResource):
             )
             for policy in NODE_POLICIES
         ]
-        nodes = eks.ManagedNodeGroup(
+        template = LaunchTemplate(name, LaunchTemplateArgs(VOLUME_GIB), child)
+        # Not pulumi-eks' ManagedNodeGroup, which knows no update_config.
+        nodes = aws.eks.NodeGroup(
             name,
-            cluster=args.cluster,
+            cluster_name=args.cluster_name,
+            version=args.kubernetes_version,
             # Without its permissions a node can neither join nor, at the end, give back its network interfaces.
             node_role_arn=ready(role.arn, *permissions),
             subnet_ids=args.subnet_ids,
-            operating_system=eks.OperatingSystem.AL2023,
+            ami_type="AL2023_x86_64_STANDARD",
             instance_types=[args.instance_type],
             release_version=args.release_version,
+            launch_template=aws.eks.NodeGroupLaunchTemplateArgs(id=template.template_id, version=template.version),
+            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=args.max_unavailable),
             scaling_config=aws.eks.NodeGroupScalingConfigArgs(
                 desired_size=args.nodes, min_size=args.nodes, max_size=args.nodes
             ),
@@ -76,8 +88,8 @@ class NodeGroup(pulumi.ComponentResource):
             opts=child,
         )
 
-        self.node_group_name = nodes.node_group.node_group_name
-        self.release_version = nodes.node_group.release_version
+        self.node_group_name = nodes.node_group_name
+        self.release_version = nodes.release_version
         self.role_arn = role.arn
         self.register_outputs(
             {

@@ -33,6 +33,8 @@ PARTS: dict[str, tuple[State, str]] = {
     "EC2, IAM, STS, SSM": ("stand-in", "moto; a reconciler boots a host for every instance"),
     "Network load balancers": ("real", "HAProxy with the target group's health checks; the API side is moto's"),
     "ECR, KMS, CloudWatch Logs": ("stand-in", "moto: the API's answers only; images come from the lab's own registry"),
+    "EKS's add-ons": ("stand-in", "kube-proxy and coredns are real; of the others the API answers, and nothing runs"),
+    "EKS's encryption of Secrets": ("stand-in", "real in etcd, with a key of the lab's in place of the one in KMS"),
     "EKS": ("stand-in", "the lab's own API; the control plane and the nodes behind it are real"),
     "security groups, VPC isolation": ("stand-in", "stored, not enforced"),
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network
 from typing import Any
 
+from components import add_on
 from components.ingress_controller import ControllerChart
 from components.machine_image import MachineImage
 
@@ -46,6 +47,13 @@ def log_days(text: str) -> int:
     """Days that CloudWatch can keep logs, or 0 for no logs."""
     if text not in {"0", *(str(days) for days in LOG_DAYS)}:
         raise ValueError(f"{text!r} is none of 0, {', '.join(str(days) for days in LOG_DAYS)}")
+    return int(text)
+
+
+def retention(text: str) -> int:
+    """Days that CloudWatch can keep logs that there always are."""
+    if text not in {str(days) for days in LOG_DAYS}:
+        raise ValueError(f"{text!r} is none of {', '.join(str(days) for days in LOG_DAYS)}")
     return int(text)
 
 
@@ -188,6 +196,20 @@ def machine_image(text: str) -> MachineImage:
     if not isinstance(value, dict) or set(value) != {"owner", "name"}:
         raise ValueError("must have owner and name, nothing else")
     return MachineImage(owner=str(value["owner"]), name=str(value["name"]))
+
+
+def add_on_versions(text: str) -> dict[str, str]:
+    """An object of EKS add-ons and versions."""
+    example = '{"coredns": "v1.14.2-eksbuild.4"}'
+    value = _json(text, example)
+    if not isinstance(value, dict):
+        raise ValueError(f"is not an object such as {example}")
+    for name, version in value.items():
+        if name not in add_on.NAMES:
+            raise ValueError(f"{name!r} is none of {', '.join(add_on.NAMES)}")
+        if not re.fullmatch(r"v\d+\.\d+\.\d+-eksbuild\.\d+", str(version)):
+            raise ValueError(f"{name}: {version!r} is no version such as v1.14.2-eksbuild.4")
+    return value
 
 
 def variables(text: str) -> dict[str, Any]:

@@ -34,6 +34,9 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             service_cidr=settings.service_cidr,
             api_cidrs=settings.api_cidrs,
             admin_arns=settings.admin_arns,
+            log_days=settings.control_plane_log_days,
+            add_on_versions=settings.add_on_versions,
+            node_mode=settings.node_mode,
             nodes=settings.workers,
             instance_type=settings.instance_type,
             node_release_version=settings.node_release_version,
@@ -51,8 +54,12 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         "kubernetesVersion": checks.minor(settings.kubernetes_version),
         "apiEndpoint": cluster.endpoint,
         "kubeconfig": cluster.kubeconfig,
-        "nodeGroupName": cluster.node_group_name,
-        "nodeReleaseVersion": cluster.node_release_version,
+        **(
+            {"nodeGroupName": cluster.node_group_name, "nodeReleaseVersion": cluster.node_release_version}
+            if settings.node_mode == "managed"
+            else {}
+        ),
+        "nodeMode": settings.node_mode,
         "workload": app.exported,
         **registry.build(settings, cluster.node_role_arn),
     }

@@ -95,6 +95,8 @@ class StackOutputs:
     #: OpenSSH private key, PEM. A secret.
     ssh_private_key: str | None = None
     # managed
+    #: "managed" or "auto"; with "auto" the two below are None.
+    node_mode: str | None = None
     node_group_name: str | None = None
     node_release_version: str | None = None
 
@@ -105,6 +107,8 @@ class StackOutputs:
         if kind not in KINDS:
             raise UsageError(f"output kind: {kind!r} is none of {', '.join(KINDS)}")
         managed = kind == "managed"
+        # Stacks from before there was a choice do not say it.
+        mode = str(exports.get("nodeMode") or "managed") if managed else None
         return cls(
             kind=kind,
             cluster_name=_text(exports, "clusterName"),
@@ -116,8 +120,9 @@ class StackOutputs:
             machines=() if managed else tuple(Machine.from_export(m) for m in _required(exports, "machines")),
             ssh_user=None if managed else _text(exports, "sshUser"),
             ssh_private_key=None if managed else _text(exports, "sshPrivateKey"),
-            node_group_name=_text(exports, "nodeGroupName") if managed else None,
-            node_release_version=_text(exports, "nodeReleaseVersion") if managed else None,
+            node_mode=mode,
+            node_group_name=_text(exports, "nodeGroupName") if mode == "managed" else None,
+            node_release_version=_text(exports, "nodeReleaseVersion") if mode == "managed" else None,
         )
 
 

@@ -3,8 +3,8 @@
 USD for us-east-1, on demand, Linux, from AWS's public price pages as of 2026-11: EKS
 (https://aws.amazon.com/eks/pricing/), EC2 (https://aws.amazon.com/ec2/pricing/on-demand/), EBS
 (https://aws.amazon.com/ebs/pricing/), load balancers (https://aws.amazon.com/elasticloadbalancing/pricing/), VPC
-(https://aws.amazon.com/vpc/pricing/). Data transfer and what is paid by the GiB (flow logs: 0.50 taken in; ECR: 0.10 a
-month kept) are not in it.
+(https://aws.amazon.com/vpc/pricing/). Data transfer and what is paid by the GiB (flow logs and control plane logs: 0.50
+taken in, 0.03 a month kept; ECR: 0.10 a month kept) are not in it.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ HOURS_A_MONTH = 730
 EKS_CLUSTER = 0.10
 #: Of the EC2 types that the stacks' documents name. t3.medium: 2 vCPU, 4 GiB.
 INSTANCE = {"t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832, "m7i.large": 0.1008}
+#: On top of each instance's price on demand (https://aws.amazon.com/eks/pricing/).
+AUTO_MODE = 0.12
 NAT_GATEWAY = 0.045
 #: Without what passes through it (https://aws.amazon.com/elasticloadbalancing/pricing/).
 APPLICATION_LOAD_BALANCER = 0.0225
@@ -60,6 +62,9 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
             ROOT_GIB[settings.kind] * GP3_GIB_MONTH / HOURS_A_MONTH,
         ),
     ]
+    if isinstance(settings, ManagedSettings) and settings.node_mode == "auto":
+        # EKS chooses type and number: `workers` of `instanceType` is as good a guess as any.
+        items.append(Item("EKS Auto Mode, for a machine", machines, INSTANCE[settings.instance_type] * AUTO_MODE))
     zones = settings.availability_zones
     gateways = {"none": 0, "single": 1, "per_zone": zones}[settings.nat]
     items.append(Item("NAT gateway", gateways, NAT_GATEWAY))
@@ -71,5 +76,6 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     items.append(Item("public IPv4 address", gateways + ours, PUBLIC_ADDRESS))
     hosts = int(bool(settings.ingress_hosts))
     items.append(Item("application load balancer", hosts, APPLICATION_LOAD_BALANCER))
+    items.append(Item("KMS key of the cluster", int(managed), KMS_KEY_MONTH / HOURS_A_MONTH))
     items.append(Item("KMS key of the registry", int(bool(settings.registry_images)), KMS_KEY_MONTH / HOURS_A_MONTH))
     return [item for item in items if item.count]

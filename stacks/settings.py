@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 
@@ -70,10 +70,17 @@ class Settings:
 class ManagedSettings(Settings):
     """The EKS kind."""
 
+    #: "managed": a node group; "auto": EKS Auto Mode chooses, starts and patches the nodes.
+    node_mode: Literal["managed", "auto"]
+
     #: Release of the EKS node image, "1.36.3-20260901"; None is EKS' newest at creation.
     node_release_version: str | None
     #: IAM roles and users that administer the cluster besides the one that creates it.
     admin_arns: tuple[str, ...]
+    #: Days that CloudWatch keeps the control plane's logs.
+    control_plane_log_days: int
+    #: Add-on -> version, where it shall not be the one of components/add_on.py.
+    add_on_versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,11 @@ KEYS: dict[str, _Key] = {
     "ingressControllerChart": _Key(checks.controller_chart, ControllerChart()),
     "ingressControllerImage": _Key(checks.image, None),
     "ingressControllerRole": _Key(checks.role, None),
+    "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),
+    "controlPlaneLogDays": _Key(checks.retention, 30, _MANAGED),
+    "addOnVersions": _Key(checks.add_on_versions, {}, _MANAGED),
     "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
     "controlPlanes": _Key(checks.control_planes, 1, _SELF_MANAGED),
     "machineSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
@@ -221,6 +231,10 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
     release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
     if release and version and checks.minor(release) != checks.minor(version):
         errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {checks.minor(version)} (kubernetesVersion)"
+    if release and values.get("nodeMode") == "auto":
+        errors["nodeReleaseVersion"] = (
+            "nodeMode is auto: EKS chooses the release, and replaces nodes when there is another"
+        )
     if (
         values.get("kind") == "self-managed"
         and values.get("machineSubnets") == "public"

@@ -26,6 +26,9 @@ from lab.hosts import network
 
 USER = "arn:aws:iam::123456789012:user/twinplane"
 ROLE = "arn:aws:iam::123456789012:role/"
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1"
+#: By id, each with data that EKS takes or refuses.
+TEMPLATES: dict[str, Json] = {"lt-1": {}, "lt-2": {"InstanceType": "m7i.large"}, "lt-3": {"ImageId": "ami-1"}}
 URL = "http://eks.test"
 ZONES = {"subnet-a": "us-east-1a", "subnet-b": "us-east-1b", "subnet-c": "us-east-1a"}
 
@@ -42,6 +45,19 @@ class Account:
 
     def describe_security_groups(self, **_: Any) -> Json:
         return {"SecurityGroups": []}
+
+    def describe_launch_template_versions(self, *, LaunchTemplateId: str, Versions: list[str]) -> Json:
+        if LaunchTemplateId not in TEMPLATES:
+            raise refused("InvalidLaunchTemplateId.NotFound", f"{LaunchTemplateId} does not exist")
+        data = TEMPLATES[LaunchTemplateId] | {"MetadataOptions": {"HttpPutResponseHopLimit": int(Versions[0])}}
+        found = {"LaunchTemplateId": LaunchTemplateId, "LaunchTemplateName": "its-name", "LaunchTemplateData": data}
+        return {"LaunchTemplateVersions": [found | {"VersionNumber": int(Versions[0])}]}
+
+    def describe_key(self, *, KeyId: str) -> Json:
+        if not KeyId.startswith(KEY):
+            raise refused("NotFoundException", f"Key '{KeyId}' does not exist")
+        kind = "SYMMETRIC_DEFAULT" if KeyId in (KEY, KEY + "-disabled") else "RSA_2048"
+        return {"KeyMetadata": {"Arn": KeyId, "Enabled": KeyId != KEY + "-disabled", "KeySpec": kind}}
 
     def get_role(self, *, RoleName: str) -> Json:
         services = {"eks": "eks.amazonaws.com", "node": "ec2.amazonaws.com"}
@@ -61,11 +77,15 @@ class Cloud:
         self.instances: dict[str, ec2.Machine] = {}
         self.routes: dict[str, str] = {}
         self.launches = 0
+        self.templates: list[Json] = []
 
     def machines(self) -> list[ec2.Machine]:
         return list(self.instances.values())
 
-    def launch(self, *, release: str, subnet_id: str, instance_type: str, tags: dict[str, str], token: str) -> str:
+    def launch(
+        self, *, release: str, subnet_id: str, instance_type: str, tags: dict[str, str], token: str, template: Json
+    ) -> str:
+        self.templates.append(template)
         for machine in self.machines():
             if machine.token == token and machine.wanted != "terminated":
                 return machine.id

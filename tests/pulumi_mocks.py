@@ -179,7 +179,7 @@ class Monitor(MockMonitor):
         )
         self.resources[urn] = MockMonitor.ResourceRegistration(urn, id_ or "", state)
         for key, value in state.items():
-            if isinstance(value, NodeGroupReference):
+            if isinstance(value, Reference):
                 state[key] = self._reference(value)
             hidden = key in request.additionalSecretOutputs or contains_secret(raw.get(key))
             if self.preview and key not in raw and request.custom:
@@ -199,15 +199,16 @@ class Monitor(MockMonitor):
                 resource.outputs = outputs
         return super().RegisterResourceOutputs(request)
 
-    def _reference(self, group: NodeGroupReference) -> dict[str, Any]:
+    def _reference(self, child: Reference) -> dict[str, Any]:
         """A child of pulumi_eks' own, which nobody but it registers."""
-        urn = self.make_urn("", "aws:eks/nodeGroup:NodeGroup", group.name)
-        self.resources[urn] = MockMonitor.ResourceRegistration(urn, group.name, group.state)
-        return {_SIGNATURE: _REFERENCE, "urn": urn, "id": group.name}
+        urn = self.make_urn("", child.type, child.name)
+        self.resources[urn] = MockMonitor.ResourceRegistration(urn, child.name, child.state)
+        return {_SIGNATURE: _REFERENCE, "urn": urn, "id": child.name}
 
 
 @dataclass
-class NodeGroupReference:
+class Reference:
+    type: str
     name: str
     state: dict[str, Any]
 
@@ -259,8 +260,16 @@ def _instance(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _node_group(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    state = {"nodeGroupName": f"{name}-0123abc", "releaseVersion": inputs.get("releaseVersion") or "newest"}
-    return {"nodeGroup": NodeGroupReference(name, state)}
+    return {"nodeGroupName": f"{name}-0123abc", "releaseVersion": inputs.get("releaseVersion") or "newest"}
+
+
+def _cluster(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    state = {"name": inputs.get("name", name), "version": inputs.get("version")}
+    return {
+        "core": {"endpoint": f"https://{name}.eks.test"},
+        "eksCluster": Reference("aws:eks/cluster:Cluster", name, state),
+        "kubeconfigJson": f"{SECRET} kubeconfig of {name}",
+    }
 
 
 def _nothing(_name: str, _inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,8 +286,8 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:ec2/vpcEndpoint:VpcEndpoint": _nothing,
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup": _nothing,
     "aws:ec2/flowLog:FlowLog": _nothing,
-    "aws:cloudwatch/logGroup:LogGroup": lambda name, _: {
-        "name": f"{name}-0123abc",
+    "aws:cloudwatch/logGroup:LogGroup": lambda name, inputs: {
+        "name": inputs.get("name", f"{name}-0123abc"),
         "arn": f"arn:aws-test:logs:us-east-1:123456789012:log-group:{name}-0123abc",
     },
     "aws:ec2/routeTable:RouteTable": _nothing,
@@ -307,11 +316,9 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "kubernetes:storage.k8s.io/v1:StorageClass": _nothing,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _nothing,
     "command:local:Command": _command,
-    "eks:index:Cluster": lambda name, _: {
-        "core": {"endpoint": f"https://{name}.eks.test"},
-        "kubeconfigJson": f"{SECRET} kubeconfig of {name}",
-    },
-    "eks:index:ManagedNodeGroup": _node_group,
+    "eks:index:Cluster": _cluster,
+    "aws:eks/nodeGroup:NodeGroup": _node_group,
+    "aws:ec2/launchTemplate:LaunchTemplate": lambda _, __: {"latestVersion": 3},
     "aws:acm/certificate:Certificate": lambda name, _: {"arn": f"arn:aws-test:acm:us-east-1:1:certificate/{name}"},
     "pulumi:providers:kubernetes": _nothing,
     "kubernetes:helm.sh/v4:Chart": _nothing,

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import pulumi_eks as eks
 import pytest
 
 from components.ansible_run import AnsibleRun, AnsibleRunArgs, digest
@@ -265,8 +264,8 @@ def test_managed_arguments(argument: str, value: Any, wire_name: str, sent: Any)
     ],
 )
 def test_managed_arguments_of_the_nodes(argument: str, value: Any, wire_name: str, sent: Any) -> None:
-    assert managed(**{argument: value}).one("ManagedNodeGroup").inputs[wire_name] == sent
-    assert managed().one("ManagedNodeGroup").inputs.get(wire_name) != sent
+    assert managed(**{argument: value}).one("aws:eks/nodeGroup:NodeGroup").inputs[wire_name] == sent
+    assert managed().one("aws:eks/nodeGroup:NodeGroup").inputs.get(wire_name) != sent
 
 
 def test_managed_admins_get_an_access_entry_each() -> None:
@@ -309,14 +308,14 @@ def test_managed_outputs() -> None:
 
 def test_node_group_by_itself() -> None:
     def program() -> None:
-        cluster = eks.Cluster("other")
-        group = NodeGroup("g", NodeGroupArgs(cluster, ["subnet-5"], 4, "m7i.large", None))
+        group = NodeGroup("g", NodeGroupArgs("other", "1.35", ["subnet-5"], 4, "m7i.large", None, max_unavailable=2))
         pulumi.export("release", group.release_version)
 
     graph = run(program)
-    inputs = graph.one("ManagedNodeGroup").inputs
-    assert "::other" in json.dumps(inputs["cluster"])
-    assert inputs["operatingSystem"] == "AL2023"
+    inputs = graph.one("aws:eks/nodeGroup:NodeGroup").inputs
+    assert (inputs["clusterName"], inputs["version"]) == ("other", "1.35")
+    assert inputs["amiType"] == "AL2023_x86_64_STANDARD"
+    assert inputs["updateConfig"] == {"maxUnavailable": 2}
     assert "releaseVersion" not in inputs
     assert graph.exports["release"] == "newest"
 
@@ -330,7 +329,7 @@ def test_nodes_wait_for_their_permissions() -> None:
         "arn:aws-test:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly",
     }
     assert {each.inputs["role"] for each in attachments} == {"c-nodes-0123abc"}
-    group = graph.one("ManagedNodeGroup")
+    group = graph.one("aws:eks/nodeGroup:NodeGroup")
     assert group.inputs["nodeRoleArn"] == "arn:test:iam::1:role/c-nodes"
     assert {each.urn for each in attachments} <= group.dependencies
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws.eks import access, endpoint, model
+from lab.aws.eks import access, addon, endpoint, model
 from lab.aws.eks.state import Store
-from tests.eks_cloud import ROLE, USER, Account, account, eks, make_cluster, make_group, store
+from tests.eks_cloud import KEY, ROLE, USER, Account, account, eks, make_cluster, make_group, store
 
 __all__ = ["account", "eks", "store"]
 
@@ -68,6 +68,17 @@ def test_two_clusters_share_no_addresses(store: Store, account: Account) -> None
     assert first.id != second.id
 
 
+def encrypted(key: str, resource: str = "secrets") -> dict[str, Any]:
+    return {"encryptionConfig": [{"resources": [resource], "provider": {"keyArn": key}}]}
+
+
+def test_a_key_for_secrets_is_told(eks: Any, store: Store) -> None:
+    assert eks.create_cluster(**CREATE)["cluster"]["encryptionConfig"] == []
+    made = eks.create_cluster(**CREATE | {"name": "other"} | encrypted(KEY))["cluster"]
+    assert made["encryptionConfig"] == encrypted(KEY)["encryptionConfig"]
+    assert store.cluster("other").api["encryptionConfig"] == made["encryptionConfig"]
+
+
 @pytest.mark.parametrize(
     ("change", "expected", "message"),
     [
@@ -80,6 +91,10 @@ def test_two_clusters_share_no_addresses(store: Store, account: Account) -> None
         ({"kubernetesNetworkConfig": {"serviceIpv4Cidr": "10.0.0.0/16"}}, "InvalidParameterException", "198.18.0.0/15"),
         ({"kubernetesNetworkConfig": {"serviceIpv4Cidr": "banana"}}, "InvalidParameterException", "banana"),
         ({"encryptionConfig": [{"resources": ["secrets"]}]}, "InvalidParameterException", "encryptionConfig"),
+        (encrypted(KEY, "pods"), "InvalidParameterException", "a provider.keyArn and the resources"),
+        (encrypted("arn:gone"), "InvalidParameterException", "'arn:gone' does not exist"),
+        (encrypted(KEY + "-disabled"), "InvalidParameterException", "enabled and symmetric"),
+        (encrypted(KEY + "-rsa"), "InvalidParameterException", "enabled and symmetric"),
         ({"computeConfig": {"enabled": True}}, "InvalidParameterException", "computeConfig"),
         ({"upgradePolicy": {"supportType": "GOLD"}}, "InvalidParameterException", "EXTENDED"),
     ],
@@ -121,6 +136,25 @@ def test_what_is_not_there(eks: Any) -> None:
 def test_a_node_group_needs_an_active_cluster(eks: Any) -> None:
     eks.create_cluster(**CREATE)
     refuse(eks.create_nodegroup, "ResourceInUseException", "not in ACTIVE status", **GROUP)
+
+
+def test_a_launch_template_is_told_and_checked(eks: Any, store: Store) -> None:
+    make_cluster(store)
+    template = {"id": "lt-2", "version": "4"}
+    for wrong, message in (
+        ({"launchTemplate": {"id": "lt-9"}}, "lt-9 does not exist"),
+        ({"launchTemplate": {"id": "lt-3", "version": "1"}}, "launchTemplate with ImageId"),
+        ({"launchTemplate": template, "diskSize": 30}, "Disk size must be specified within the launch template"),
+    ):
+        refuse(eks.create_nodegroup, "InvalidParameterException", message, **GROUP | wrong)
+    made = eks.create_nodegroup(**GROUP, launchTemplate=template)["nodegroup"]
+    assert made["launchTemplate"] == {"id": "lt-2", "name": "its-name", "version": "4"}
+    assert made["instanceTypes"] == ["m7i.large"]
+    assert "diskSize" not in made
+    with store.change() as clusters:
+        clusters["demo"].nodegroups["ng"].api["status"] = "ACTIVE"
+    other = {"clusterName": "demo", "nodegroupName": "ng", "launchTemplate": {"id": "lt-1", "version": "1"}}
+    refuse(eks.update_nodegroup_version, "InvalidParameterException", "a different launch template", **other)
 
 
 def test_a_node_group_is_told_in_full(eks: Any, store: Store) -> None:
@@ -219,7 +253,9 @@ def test_the_only_version_is_no_upgrade(eks: Any, store: Store) -> None:
 def test_addons(eks: Any, store: Store) -> None:
     make_cluster(store)
     offered = {each["addonName"] for each in eks.describe_addon_versions(kubernetesVersion="1.36")["addons"]}
-    assert offered == {"coredns", "kube-proxy", "vpc-cni"}
+    assert offered == {"coredns", "kube-proxy"} | set(addon.STAND_INS)
+    [agent] = eks.describe_addon_versions(addonName="eks-pod-identity-agent")["addons"]
+    assert agent["type"] == "security"
     (proxy,) = eks.describe_addon_versions(addonName="kube-proxy")["addons"]
     version = proxy["addonVersions"][0]["addonVersion"]
     made = eks.create_addon(clusterName="demo", addonName="kube-proxy", addonVersion=version)["addon"]

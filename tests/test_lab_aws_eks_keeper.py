@@ -141,13 +141,13 @@ def test_addons_become_active(store: Store, plane: ControlPlane, monkeypatch: py
     )
     assert look(store) is True
     statuses = {name: each["status"] for name, each in store.cluster("demo").addons.items()}
-    assert statuses == {"coredns": "CREATING", "kube-proxy": "ACTIVE", "vpc-cni": "ACTIVE"}
+    assert statuses == {**dict.fromkeys(addon.STAND_INS, "ACTIVE"), "coredns": "CREATING", "kube-proxy": "ACTIVE"}
     available["availableReplicas"] = 1
     look(store)
     assert store.cluster("demo").addons["coredns"]["status"] == "ACTIVE"
     addon.delete(store, {"clusterName": "demo", "addonName": "kube-proxy", "preserve": True})
     look(store)
-    assert set(store.cluster("demo").addons) == {"coredns", "vpc-cni"}
+    assert set(store.cluster("demo").addons) == {"coredns", *addon.STAND_INS}
 
 
 def test_settings_are_updated(store: Store, plane: ControlPlane) -> None:  # noqa: ARG001

@@ -89,6 +89,37 @@ def test_an_update_replaces_every_node_and_moves_the_pods(store: Store, cluster:
     assert len(cloud.routes) == 2
 
 
+def test_another_version_of_the_launch_template_replaces_every_node(store: Store, cluster: Api, cloud: Cloud) -> None:
+    make_group(store, launchTemplate={"id": "lt-1", "version": "1"})
+    until(store, cluster, "ACTIVE")
+    first = {machine.id for machine in cloud.machines()}
+    wanted = {"id": "lt-1", "version": "2"}
+    release = {"releaseVersion": "1.36.3-20260901"}
+    nodegroup.update_version(store, {"clusterName": "demo", "nodegroupName": "ng", "launchTemplate": wanted, **release})
+    assert group(store)["status"] == "UPDATING"
+    until(store, cluster, "ACTIVE")
+    assert group(store)["launchTemplate"] == {"id": "lt-1", "name": "its-name", "version": "2"}
+    running = {machine.id for machine in cloud.machines() if machine.wanted == "running"}
+    assert len(running) == 2
+    assert not running & first
+    assert [each["MetadataOptions"]["HttpPutResponseHopLimit"] for each in cloud.templates] == [1, 1, 2, 2]
+
+
+def test_a_failed_update_goes_back_to_the_launch_template_of_before(
+    store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(store, size=1, launchTemplate={"id": "lt-1", "version": "1"})
+    until(store, cluster, "ACTIVE")
+    cluster.pods["p"] = next(iter(cluster.joined))
+    cluster.locked.add("p")
+    monkeypatch.setattr(nodes, "DRAIN", -1)
+    wanted = {"launchTemplate": {"id": "lt-1", "version": "2"}, "releaseVersion": "1.36.3-20261101"}
+    nodegroup.update_version(store, {"clusterName": "demo", "nodegroupName": "ng", **wanted})
+    until(store, cluster, "ACTIVE")
+    assert group(store)["launchTemplate"]["version"] == "1"
+    assert group(store)["releaseVersion"] == "1.36.3-20260901"
+
+
 def test_a_disruption_budget_holds_the_update_up(store: Store, cluster: Api) -> None:
     make_group(store, size=1)
     until(store, cluster, "ACTIVE")

@@ -1,6 +1,7 @@
 """What is written on the hosts of a cluster and into its API, word for word."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ CLUSTER = Cluster(
     {
         "name": "demo",
         "kubernetesNetworkConfig": {"serviceIpv4Cidr": "198.19.0.0/20"},
+        "encryptionConfig": [{"resources": ["secrets"], "provider": {"keyArn": "arn:key"}}],
         "identity": {"oidc": {"issuer": "https://oidc.eks.us-east-1.amazonaws.com/id/0123"}},
     },
     id="0123abcd",
@@ -45,8 +47,15 @@ def _text(files: dict[str, tuple[bytes, int]]) -> str:
 
 
 def test_control_plane() -> None:
-    files = control_plane.files(CLUSTER, authenticator=b"certificate")
+    files = control_plane.files(CLUSTER, authenticator=b"certificate", data_key=bytes(32))
     golden_files.check("eks_control_plane.txt", _text(files))
+
+
+def test_without_a_key_nothing_is_encrypted() -> None:
+    plain = replace(CLUSTER, api=CLUSTER.api | {"encryptionConfig": []})
+    files = control_plane.files(plain, authenticator=b"certificate", data_key=bytes(32))
+    assert control_plane.ENCRYPTION not in files
+    assert "encryption" not in _text(files)
 
 
 def test_node() -> None:
@@ -66,7 +75,9 @@ def test_a_nodes_private_keys_are_for_root_alone() -> None:
 
 
 def test_no_secret_is_in_what_the_control_planes_host_is_made_with() -> None:
-    assert not any(b"PRIVATE" in content for content, _ in control_plane.files(CLUSTER, authenticator=b"").values())
+    assert not any(
+        b"PRIVATE" in content for content, _ in control_plane.files(CLUSTER, authenticator=b"", data_key=b"").values()
+    )
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,12 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
         return Bootstrap({"/etc/node": (machine.address.encode(), 0o600)}, {"/bin/kubelet": "/usr/bin/kubelet"})
 
     ec2.bootstraps.append(bootstrap)
+    marked = [{"Key": "Project", "Value": "p"}, {"Key": "eks:cluster-name", "Value": "of the template"}]
+    template = {
+        "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
+        "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 33, "Encrypted": True}}],
+        "TagSpecifications": [{"ResourceType": kind, "Tags": marked} for kind in ("instance", "volume")],
+    }
 
     def launch() -> str:
         return ec2.launch(
@@ -276,10 +282,17 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
             instance_type="t3.medium",
             tags={"eks:cluster-name": "lab"},
             token="group/1",
+            template=template,
         )
 
     name, plain = launch(), run(subnet)
     assert launch() == name
+    [told] = api.client("ec2").describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"]
+    assert told["MetadataOptions"]["HttpTokens"] == "required"
+    assert {tag["Key"]: tag["Value"] for tag in told["Tags"]} == {"Project": "p", "eks:cluster-name": "lab"}
+    disks = [each["Ebs"]["VolumeId"] for each in told["BlockDeviceMappings"] if each["DeviceName"] == "/dev/xvda"]
+    [disk] = api.client("ec2").describe_volumes(VolumeIds=disks)["Volumes"]
+    assert (disk["Size"], disk["Encrypted"], disk["Tags"]) == (33, True, marked)
     settle(Reconciler(hosts))
     made = hosts.by_name[name].made
     assert made["image"] == UPDATED_RELEASE

@@ -169,7 +169,9 @@ class World:
                 }
             case "aws:ec2:LaunchTemplate":
                 device = {"deviceName": "/dev/xvda", "ebs": {"volumeSize": 20, "encrypted": "true"}}
-                return {"instanceType": "t3.medium", "blockDeviceMappings": [device]}
+                marked = {"resourceType": "volume", "tags": {"a": "b"}}
+                more = {"metadataOptions": {"httpTokens": "required"}, "tagSpecifications": [marked]}
+                return {"instanceType": "t3.medium", "blockDeviceMappings": [device], **more}
             case "aws:ec2:Eip":
                 return {"domain": "vpc"}
             case "aws:ec2:NatGateway":

@@ -217,6 +217,7 @@ def test_image_fits_the_processor(types: list[str], gpu: bool, expected: str) ->
     ("inputs", "path", "reason"),
     [
         ({"fargate": True}, "fargate", "not supported by the lab's eks plugin"),
+        ({"autoMode": {"enabled": True}}, "autoMode", "the lab has no EKS Auto Mode: set nodeMode to managed"),
         ({"vpcid": "x"}, "vpcid", "did you mean vpcId?"),
         ({"authenticationMode": "CONFIG_MAP"}, "authenticationMode", "must be API"),
         ({"skipDefaultNodeGroup": False}, "skipDefaultNodeGroup", "must be true"),

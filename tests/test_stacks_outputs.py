@@ -36,6 +36,13 @@ def test_managed() -> None:
     assert outputs.workload == Workload("n", "d", "s", 30080)
 
 
+def test_auto_mode_has_no_node_group() -> None:
+    exports = {key: value for key, value in MANAGED.items() if not key.startswith("node")}
+    outputs = StackOutputs.from_exports({**exports, "nodeMode": "auto"})
+    assert (outputs.node_mode, outputs.node_group_name, outputs.node_release_version) == ("auto", None, None)
+    assert StackOutputs.from_exports(MANAGED).node_mode == "managed"
+
+
 def test_self_managed() -> None:
     outputs = StackOutputs.from_exports(SELF_MANAGED)
     assert outputs.machines == (Machine("worker-1", "worker", "i-1", "10.0.0.1", "192.0.2.1", "ssh-ed25519 AAAA"),)

@@ -63,6 +63,11 @@ def test_an_interface_endpoint_costs_in_each_zone() -> None:
     assert more == pytest.approx(2 * 2 * prices.INTERFACE_ENDPOINT)
 
 
+def test_auto_mode_costs_its_share_of_each_machine() -> None:
+    more = total(settings("managed", nodeMode="auto")) - total(settings("managed"))
+    assert more == pytest.approx(2 * prices.INSTANCE["t3.medium"] * prices.AUTO_MODE)
+
+
 def test_a_registry_costs_its_key() -> None:
     more = total(settings("managed")) - total(settings("managed", registryImages="[]"))
     assert more * prices.HOURS_A_MONTH == pytest.approx(prices.KMS_KEY_MONTH)

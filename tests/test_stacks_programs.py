@@ -147,20 +147,24 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     arn = "arn:aws:iam::123456789012:role/a"
     its = {"nodeReleaseVersion": "1.35.4-20260901", "adminArns": json.dumps([arn]), "nat": "none", "flowLogDays": "7"}
     its |= {"interfaceEndpoints": '["ecr.api"]', "registryImages": '["a", "b"]', "registryKeepReleases": "3"}
-    its |= {"registryPullRoles": json.dumps([arn])}
+    its |= {"registryPullRoles": json.dumps([arn]), "controlPlaneLogDays": "5"}
+    its |= {"addOnVersions": '{"coredns": "v1.2.3-eksbuild.4"}'}
     made = run(lambda: managed.build(read({**base, **its, "kind": "managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     cluster = made.one("eks:index:Cluster").inputs
-    group = made.one("ManagedNodeGroup").inputs
+    group = made.one("aws:eks/nodeGroup:NodeGroup").inputs
     assert made.one("Vpc").inputs["cidrBlock"] == "10.9.0.0/20"
     assert len(made.all("Subnet")) == 6
     assert not made.all("NatGateway")
     assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-ecr-api"]
-    assert made.one("LogGroup").inputs["retentionInDays"] == 7
+    days = {each.name: each.inputs["retentionInDays"] for each in made.all("LogGroup")}
+    assert days == {"twinplane-s-flow-logs": 7, "twinplane-s-control-plane": 5}
     assert [each.inputs["name"] for each in made.all("Repository")] == ["twinplane-s/a", "twinplane-s/b"]
     assert json.loads(made.all("LifecyclePolicy")[0].inputs["policy"])["rules"][1]["selection"]["countNumber"] == 3
     [statement] = json.loads(made.all("RepositoryPolicy")[0].inputs["policy"])["Statement"]
     assert statement["Principal"] == {"AWS": [arn, "arn:test:iam::1:role/twinplane-s-nodes"]}
     assert cluster["version"] == "1.35"
+    versions = {each.inputs["addonName"]: each.inputs["addonVersion"] for each in made.all("aws:eks/addon:Addon")}
+    assert (versions["coredns"], versions["kube-proxy"]) == ("v1.2.3-eksbuild.4", "v1.35.3-eksbuild.5")
     assert cluster["publicAccessCidrs"] == ["192.0.2.1/32"]
     assert cluster["kubernetesServiceIpAddressRange"] == "10.10.0.0/20"
     assert list(cluster["accessEntries"]) == [arn]
@@ -240,6 +244,22 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
     assert graph.one("Chart").inputs["chart"] == "./c"
     assert graph.one("Chart").inputs["values"]["image"] == {"repository": "lbc", "tag": "v1"}
     assert role in graph.one("Chart").inputs["values"]["serviceAccount"]["annotations"].values()
+
+
+def test_node_mode_auto_exports_no_node_group() -> None:
+    from stacks import managed
+
+    ours = {key.removeprefix("twinplane:"): v for key, v in config("managed").items() if key.startswith("twinplane:")}
+    auto = read({**ours, "nodeMode": "auto"}, project=PROJECT, stack="managed")
+
+    def program() -> None:
+        for name, value in managed.build(auto).items():  # type: ignore[arg-type]
+            pulumi.export(name, value)
+
+    made = run(program)
+    assert StackOutputs.from_exports(made.exports).node_mode == "auto"
+    [statement] = json.loads(made.all("RepositoryPolicy")[0].inputs["policy"])["Statement"]
+    assert statement["Principal"] == {"AWS": ["arn:test:iam::1:role/twinplane-managed-auto-nodes"]}
 
 
 def test_a_public_machine_is_in_a_public_subnet() -> None:

@@ -33,7 +33,8 @@ LIMITS = {
     "aws:lb/targetGroup:TargetGroup": 32,
     "aws:ecr/repository:Repository": 256,
     "eks:index:Cluster": 100,
-    "eks:index:ManagedNodeGroup": 63,
+    "aws:eks/nodeGroup:NodeGroup": 63,
+    "aws:ec2/launchTemplate:LaunchTemplate": 128,
 }
 ROLES = st.lists(st.sampled_from([f"arn:aws:iam::123456789012:role/r{n}" for n in range(3)]), unique=True)
 
@@ -66,6 +67,9 @@ COMMON = {
     "ingressHosts": texts(st.lists(st.sampled_from(["a.test", "b.c.test"]), unique=True)),
 }
 MANAGED = {**COMMON, "kind": st.just("managed"), "adminArns": texts(ROLES)}
+MANAGED |= {"nodeMode": st.sampled_from(["managed", "auto"])}
+MANAGED |= {"addOnVersions": st.sampled_from(["{}", '{"coredns": "v1.2.3-eksbuild.4"}'])}
+MANAGED |= {"controlPlaneLogDays": st.sampled_from([str(days) for days in LOG_DAYS])}
 SELF_MANAGED = {
     **COMMON,
     "kind": st.just("self-managed"),

@@ -100,6 +100,15 @@ def test_defaults() -> None:
             "ingress_controller_role",
             "arn:aws:iam::123456789012:role/a",
         ),
+        (
+            MANAGED,
+            "addOnVersions",
+            '{"coredns": "v1.2.3-eksbuild.4"}',
+            "add_on_versions",
+            {"coredns": "v1.2.3-eksbuild.4"},
+        ),
+        (MANAGED, "nodeMode", "auto", "node_mode", "auto"),
+        (MANAGED, "controlPlaneLogDays", "7", "control_plane_log_days", 7),
         (SELF_MANAGED, "podCidr", "10.9.0.0/20", "pod_cidr", IPv4Network("10.9.0.0/20")),
         (SELF_MANAGED, "controlPlanes", "3", "control_planes", 3),
         (SELF_MANAGED, "machineSubnets", "private", "machine_subnets", "private"),
@@ -137,6 +146,11 @@ def test_values(kind: dict[str, str], key: str, text: str, field: str, value: An
         (MANAGED, "apiCidrs", '["0.0.0.0/1", "128.0.0.0/1"]', "0.0.0.0/1 opens it to the Internet; "),
         (SELF_MANAGED, "sshCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
         (MANAGED, "flowLogDays", "2", "'2' is none of 0, 1, 3, 5, "),
+        (MANAGED, "addOnVersions", '["coredns"]', "is not an object such as"),
+        (MANAGED, "addOnVersions", '{"core-dns": "v1.2.3-eksbuild.4"}', "'core-dns' is none of aws-ebs-csi-driver, "),
+        (MANAGED, "addOnVersions", '{"coredns": "1.2.3"}', "coredns: '1.2.3' is no version such as v1.14.2-eksbuild.4"),
+        (MANAGED, "nodeMode", "fargate", "'fargate' is none of managed, auto"),
+        (MANAGED, "controlPlaneLogDays", "0", "'0' is none of 1, 3, 5, "),
         (MANAGED, "interfaceEndpoints", '["com.amazonaws.us-east-1.sts"]', "is no service such as ecr.api"),
         (MANAGED, "interfaceEndpoints", '["s3"]', "s3 has a gateway endpoint always"),
         (MANAGED, "registryImages", '["Sample:v1"]', "'Sample:v1' is no image's name such as sample-app"),
@@ -250,3 +264,8 @@ def test_every_key_has_a_field() -> None:
     fields = set(ManagedSettings.__dataclass_fields__) | set(SelfManagedSettings.__dataclass_fields__)
     snake = json.loads(json.dumps(list(KEYS)))
     assert {"".join(f"_{c.lower()}" if c.isupper() else c for c in key) for key in snake} == fields - {"name"}
+
+
+def test_auto_mode_takes_no_release() -> None:
+    with pytest.raises(ConfigErrors, match="nodeReleaseVersion: nodeMode is auto: EKS chooses the release"):
+        settings(MANAGED, nodeMode="auto", nodeReleaseVersion="1.36.3-20260901")

@@ -13,7 +13,7 @@ from tests.compare_cases import FACTS, GOLDEN, NODES, Answers, cluster
 from tests.test_twinplane_compare_nodes import RECOMMENDED
 from twinplane import ansible
 from twinplane.ansible import Result
-from twinplane.errors import Failed
+from twinplane.errors import Failed, UsageError
 from twinplane.operate import patch as module
 from twinplane.operate.load import Measured
 
@@ -79,6 +79,14 @@ def test_managed_raises_the_release_in_the_config_and_lets_pulumi_do_it(monkeypa
     before = patched.export()["before"]
     assert list(before) == ["ip-198-18-0-20.ec2.internal", "ip-198-18-0-21.ec2.internal"]
     assert set(before.values()) == {"1.36.3-20260901, pending: newer image 1.36.3-20261101"}
+
+
+def test_auto_mode_patches_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = managed(monkeypatch)
+    stack.found = replace(stack.found, node_mode="auto")
+    with pytest.raises(UsageError, match="nodeMode is auto: EKS patches the nodes by itself"):
+        module.patch(stack, lambda _: None)  # type: ignore[arg-type]
+    assert stack.done == []
 
 
 def test_managed_and_already_newest_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,15 +108,31 @@ class State:
         """moto sets it beside the name, from which it follows."""
 
 
-def launch(*, release: str, subnet_id: str, instance_type: str, tags: Mapping[str, str], token: str) -> str:
+def launch(
+    *,
+    release: str,
+    subnet_id: str,
+    instance_type: str,
+    tags: Mapping[str, str],
+    token: str,
+    template: Mapping[str, Any],
+) -> str:
     """Runs one instance of an EKS node image. -> its id, at once; `find(id).address` is known then, too.
 
     `token` (at most 64 ASCII characters) names this launch: asked again with it, the living instance of the first time
-    is the answer. Raises botocore's ClientError as RunInstances does.
+    is the answer. `template` is a launch template's data: its disks, metadata options and tags are taken; moto tags
+    no network interface. Raises botocore's ClientError as RunInstances does.
     """
     for machine in machines():
         if machine.token == token and machine.wanted != "terminated":
             return machine.id
+    taken = {name: template[name] for name in ("BlockDeviceMappings", "MetadataOptions") if name in template}
+    marked = {each["ResourceType"]: each["Tags"] for each in template.get("TagSpecifications", [])}
+    own = [{"Key": key, "Value": value} for key, value in tags.items()]
+    marked = {
+        "instance": [*(tag for tag in marked.get("instance", []) if tag["Key"] not in tags), *own],
+        "volume": marked.get("volume", []),
+    }
     answer = api.client("ec2").run_instances(
         ImageId=images.eks_node(release).id,
         InstanceType=instance_type,  # type: ignore[arg-type]
@@ -124,9 +140,8 @@ def launch(*, release: str, subnet_id: str, instance_type: str, tags: Mapping[st
         MinCount=1,
         MaxCount=1,
         ClientToken=token,
-        TagSpecifications=[
-            {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-        ],
+        TagSpecifications=[{"ResourceType": kind, "Tags": each} for kind, each in marked.items() if each],
+        **taken,
     )
     return answer["Instances"][0]["InstanceId"]
 

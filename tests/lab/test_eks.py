@@ -52,9 +52,9 @@ class Eks:
         self.shell = shell
         env = shell.environment
         session = boto3.session.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
-        self.ec2, self.iam, self.eks = (
+        self.ec2, self.iam, self.eks, self.kms = (
             session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
-            for service in ("ec2", "iam", "eks")
+            for service in ("ec2", "iam", "eks", "kms")
         )
         self.kubeconfig = folder / "test-eks.kubeconfig"
         self.vpc = self.ec2.create_vpc(CidrBlock="198.18.48.0/22")["Vpc"]["VpcId"]
@@ -119,8 +119,11 @@ def eks(shell: Shell, secrets_folder: Path) -> Iterator[Eks]:
 
 
 def test_a_cluster_comes_up_though_the_daemon_is_killed(eks: Eks) -> None:
+    key = eks.kms.create_key()["KeyMetadata"]["Arn"]
+    encryption = {"resources": ["secrets"], "provider": {"keyArn": key}}
     eks.eks.create_cluster(
         name=NAME,
+        encryptionConfig=[encryption],
         roleArn=eks.role("test-eks-cluster", "eks.amazonaws.com"),
         resourcesVpcConfig={"subnetIds": eks.subnets},
         accessConfig={"authenticationMode": "API"},
@@ -129,6 +132,7 @@ def test_a_cluster_comes_up_though_the_daemon_is_killed(eks: Eks) -> None:
     eks.kill_daemon()
     wait(lambda: eks.status() == "ACTIVE", "cluster")
     described = eks.eks.describe_cluster(name=NAME)["cluster"]
+    assert described["encryptionConfig"] == [encryption]
     assert b"BEGIN CERTIFICATE" in base64.b64decode(described["certificateAuthority"]["data"])
     eks.shell.run("aws", "eks", "update-kubeconfig", "--name", NAME, "--kubeconfig", str(eks.kubeconfig))
 
@@ -141,8 +145,31 @@ def test_its_control_plane_is_hidden(eks: Eks) -> None:
         return {lease["metadata"]["name"] for lease in eks.get("leases", "-n", "kube-system")["items"]}
 
     wait(lambda: {"kube-scheduler", "kube-controller-manager"} <= leases(), "leases of the hidden components")
-    host = next(host for host in Host.all() if host.name.startswith("eks-") and _serves(host, eks))
+    host = _control_plane(eks)
     assert host.run("systemctl", "is-active", "ssh").stdout.strip() != "active"
+
+
+def test_secrets_are_encrypted_in_its_etcd_and_nothing_else_is(eks: Eks) -> None:
+    eks.kubectl("create", "secret", "generic", "hidden", "--from-literal=word=open-sesame")
+    eks.kubectl("create", "configmap", "shown", "--from-literal=word=open-sesame")
+    host = _control_plane(eks)
+
+    def stored(kind: str, name: str) -> bytes:
+        """From etcd itself, by its gateway."""
+        key = base64.b64encode(f"/registry/{kind}/default/{name}".encode()).decode()
+        answer = host.run("curl", "-sS", "http://127.0.0.1:2379/v3/kv/range", "-d", json.dumps({"key": key}))
+        return base64.b64decode(json.loads(answer.stdout)["kvs"][0]["value"])
+
+    assert stored("secrets", "hidden").startswith(b"k8s:enc:secretbox:v1:")
+    assert b"open-sesame" not in stored("secrets", "hidden")
+    assert b"open-sesame" in stored("configmaps", "shown")
+    assert base64.b64decode(eks.get("secret", "hidden")["data"]["word"]) == b"open-sesame"
+    modes = host.run("stat", "-c", "%a %U", "/etc/kubernetes/encryption.json").stdout
+    assert modes.split() == ["600", "root"]
+
+
+def _control_plane(eks: Eks) -> Host:
+    return next(host for host in Host.all() if host.name.startswith("eks-") and _serves(host, eks))
 
 
 def _serves(host: Host, eks: Eks) -> bool:

@@ -12,7 +12,7 @@ from twinplane.compare import look
 from twinplane.compare.differences import Cluster
 from twinplane.compare.probes import node_group, recommended_release
 from twinplane.compare.questions import Access, kubernetes_client, login
-from twinplane.errors import Failed
+from twinplane.errors import Failed, UsageError
 from twinplane.operate.load import Load, Measured, http_get, open_nodes
 from twinplane.screen import Tell
 from twinplane.stack import Stack
@@ -89,6 +89,10 @@ def _self_managed(outputs: StackOutputs, cluster: Cluster, client: ApiClient, te
 
 def _managed(stack: Stack, outputs: StackOutputs, client: ApiClient, tell: Tell) -> Measured | None:
     """Raises the node group's release in the stack's config, and lets `pulumi up` do the rest. None when newest."""
+    if outputs.node_mode == "auto":
+        raise UsageError(
+            "patch: nodeMode is auto: EKS patches the nodes by itself, within 21 days of their start at most"
+        )
     access = Access(outputs, client, stack.environment, tell)
     group = node_group(outputs.cluster_name, outputs.node_group_name or "").ask(access)
     if group.fact is None:

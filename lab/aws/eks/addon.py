@@ -1,4 +1,4 @@
-"""Add-ons: kube-proxy and coredns are real; vpc-cni stands for the nodes' own CNI configuration (see node.py)."""
+"""Add-ons: kube-proxy and coredns are real; the others are names, for which there are no images here (STAND_INS)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,20 @@ from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.state import Cluster, Store, find
 
 VERSIONS = {
-    "coredns": "v1.14.2-eksbuild.1",
+    "aws-ebs-csi-driver": "v1.62.0-eksbuild.1",
+    "coredns": "v1.14.2-eksbuild.4",
+    "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
     "kube-proxy": f"v{images.KUBERNETES}-eksbuild.1",
-    "vpc-cni": "v1.21.1-eksbuild.1",
+    "vpc-cni": "v1.21.2-eksbuild.2",
 }
-#: Configuration that has an effect here. Of vpc-cni everything is accepted and has none.
+TYPES = {"aws-ebs-csi-driver": "storage", "eks-pod-identity-agent": "security"}
+#: Add-ons that are ACTIVE at once and install nothing, and what there is instead.
+STAND_INS = {
+    "aws-ebs-csi-driver": "nothing",
+    "eks-pod-identity-agent": "nothing",
+    "vpc-cni": "the nodes' own CNI configuration",
+}
+#: Configuration that has an effect here. Of STAND_INS everything is accepted and has none.
 _CONFIGURABLE = {"coredns": {"replicaCount"}, "kube-proxy": set[str]()}
 
 
@@ -99,7 +108,7 @@ def versions(store: Store, given: Json) -> Json:
         "addons": [
             {
                 "addonName": name,
-                "type": "networking",
+                "type": TYPES.get(name, "networking"),
                 "owner": "aws",
                 "publisher": "eks",
                 "addonVersions": [{"addonVersion": version, "architecture": ["amd64"], "compatibilities": compatible}],

@@ -14,7 +14,7 @@ from lab.constants import RANGE
 SERVICES = "198.19.0.0/20"
 #: Members of CreateCluster and UpdateClusterConfig that the lab does not do, unless they say "no".
 ABSENT = (
-    "encryptionConfig", "outpostConfig", "remoteNetworkConfig", "computeConfig", "storageConfig", "zonalShiftConfig",
+    "outpostConfig", "remoteNetworkConfig", "computeConfig", "storageConfig", "zonalShiftConfig",
     "controlPlaneScalingConfig", "kubeApiServerConfig", "kubeSchedulerConfig", "kubeControllerManagerConfig",
 )  # fmt: skip
 
@@ -37,6 +37,23 @@ def check_role(role: str, principal: str) -> None:
     if not found or found["Arn"] != role or principal not in trust:
         reason = "could not be assumed because it does not exist or the trusted entity is not correct"
         raise EksError("InvalidParameterException", f"Role with arn: {role}, {reason}")
+
+
+def encryption(given: list[Json]) -> list[Json]:
+    """-> what DescribeCluster tells of an `encryptionConfig`. Raises EksError."""
+    if not given:
+        return []
+    arn = given[0].get("provider", {}).get("keyArn", "")
+    if len(given) > 1 or given[0].get("resources") != ["secrets"] or not arn:
+        message = "encryptionConfig: exactly one is taken, with a provider.keyArn and the resources [secrets]"
+        raise EksError("InvalidParameterException", message)
+    try:
+        key = api.client("kms").describe_key(KeyId=arn)["KeyMetadata"]
+    except ClientError as error:
+        raise EksError("InvalidParameterException", error.response["Error"]["Message"]) from None
+    if not key["Enabled"] or key["KeySpec"] != "SYMMETRIC_DEFAULT":
+        raise EksError("InvalidParameterException", f"The key {arn} must be enabled and symmetric")
+    return [{"resources": ["secrets"], "provider": {"keyArn": key["Arn"]}}]
 
 
 def service_range(network: Json) -> str:

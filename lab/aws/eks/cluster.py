@@ -29,6 +29,7 @@ def create(store: Store, given: Json, caller: str) -> Json:
     services = checks.service_range(network)
     vpc = checks.vpc(given["resourcesVpcConfig"])
     checks.check_role(given["roleArn"], "eks.amazonaws.com")
+    encryption = checks.encryption(given.get("encryptionConfig", []))
     with store.change() as clusters:
         if name in clusters:
             token = given.get("clientRequestToken")
@@ -61,7 +62,7 @@ def create(store: Store, given: Json, caller: str) -> Json:
             "tags": given.get("tags", {}),
             "deletionProtection": given.get("deletionProtection", False),
             "certificateAuthority": {},
-            "encryptionConfig": [],
+            "encryptionConfig": encryption,
         }
         if given.get("clientRequestToken"):
             described["clientRequestToken"] = given["clientRequestToken"]

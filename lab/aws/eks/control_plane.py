@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
@@ -20,6 +21,7 @@ from lab.aws.eks.state import Cluster
 from lab.constants import AUTHENTICATOR_PORT, BASE_RELEASE, FABRIC, STATE
 
 PKI = "/etc/kubernetes/pki"
+ENCRYPTION = "/etc/kubernetes/encryption.json"
 BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 #: Of the host image: nobody logs in, the smallest does.
 RELEASE = BASE_RELEASE
@@ -62,10 +64,11 @@ LimitNOFILE=65536
 {further}""".encode()
 
 
-def files(cluster: Cluster, *, authenticator: bytes) -> dict[str, tuple[bytes, int]]:
+def files(cluster: Cluster, *, authenticator: bytes, data_key: bytes) -> dict[str, tuple[bytes, int]]:
     """-> path to contents and mode of what the host needs beside binaries and certificates.
 
-    `authenticator` is the PEM certificate of the authority of the token authenticator.
+    `authenticator` is the PEM certificate of the authority of the token authenticator, `data_key` the 32 bytes that
+    encrypt Secrets if the cluster has a KMS key.
     """
     # A target's drop-in enables the units without links.
     units = [f"{name}.service" for name in BINARIES]
@@ -85,7 +88,10 @@ def files(cluster: Cluster, *, authenticator: bytes) -> dict[str, tuple[bytes, i
         made[f"/etc/systemd/system/kube-{name}.service"] = unit(
             f"Kubernetes {name.replace('-', ' ')}", _client(name), kind="exec", after="kube-apiserver.service"
         )
-    return {path: (content, 0o644) for path, content in made.items()}
+    secret = {ENCRYPTION: _encryption(data_key)} if cluster.api["encryptionConfig"] else {}
+    return {path: (content, 0o644) for path, content in made.items()} | {
+        path: (content, 0o600) for path, content in secret.items()
+    }
 
 
 def _etcd() -> list[str]:
@@ -102,13 +108,31 @@ def _etcd() -> list[str]:
     ]
 
 
+def _encryption(data_key: bytes) -> bytes:
+    """-> the API server's EncryptionConfiguration.
+
+    On EKS the KMS key encrypts the data key; the lab's KMS holds no real keys, so that this one lies on the host, which
+    nobody can log in to, and lives as long as its etcd.
+    """
+    key = {"name": "lab", "secret": base64.b64encode(data_key).decode()}
+    return _json(
+        {
+            "apiVersion": "apiserver.config.k8s.io/v1",
+            "kind": "EncryptionConfiguration",
+            "resources": [{"resources": ["secrets"], "providers": [{"secretbox": {"keys": [key]}}, {"identity": {}}]}],
+        }
+    )
+
+
 def _api_server(cluster: Cluster) -> list[str]:
+    encryption = [f"--encryption-provider-config={ENCRYPTION}"] if cluster.api["encryptionConfig"] else []
     return [
         "/usr/local/bin/kube-apiserver",
         f"--advertise-address={cluster.address}",
         f"--bind-address={cluster.address}",
         "--secure-port=443",
         "--etcd-servers=http://127.0.0.1:2379",
+        *encryption,
         f"--service-cluster-ip-range={cluster.api['kubernetesNetworkConfig']['serviceIpv4Cidr']}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
@@ -201,7 +225,7 @@ class ControlPlane:
                 image=RELEASE,
                 hostname=self.host,
                 ssh=False,
-                files=files(self.cluster, authenticator=authenticator.authority()),
+                files=files(self.cluster, authenticator=authenticator.authority(), data_key=secrets.token_bytes(32)),
                 binds=binds | {str(self.pki.folder): PKI},
             )
         host.start()

@@ -8,7 +8,7 @@ import uuid
 from botocore.exceptions import ClientError
 
 from lab.aws import api, images
-from lab.aws.eks import access, update
+from lab.aws.eks import access, launch_template, update
 from lab.aws.eks.checks import check_role
 from lab.aws.eks.cluster import VERSION, active, arn
 from lab.aws.eks.model import EksError, Json
@@ -37,7 +37,9 @@ def create(store: Store, given: Json) -> Json:
     check_role(given["nodeRole"], "ec2.amazonaws.com")
     _check_labels(given.get("labels", {}))
     _check_subnets(store.cluster(given["clusterName"]), given["subnets"])
-    template = _launch_template(given.get("launchTemplate"))
+    template = launch_template.find(given["launchTemplate"]) if given.get("launchTemplate") else {}
+    if template and "diskSize" in given:
+        raise EksError("InvalidParameterException", "Disk size must be specified within the launch template.")
     with store.change() as clusters:
         cluster = find(clusters, given["clusterName"])
         if name in cluster.nodegroups:
@@ -141,14 +143,19 @@ def update_config(store: Store, given: Json) -> Json:
 def update_version(store: Store, given: Json) -> Json:
     """UpdateNodegroupVersion: the newest release of the node image unless one is named."""
     release = _release(given)
-    template = _launch_template(given.get("launchTemplate"))
+    template = launch_template.find(given["launchTemplate"]) if given.get("launchTemplate") else {}
     with store.change() as clusters:
         cluster = find(clusters, given["clusterName"])
         group = find_nodegroup(cluster, given["nodegroupName"])
         _idle(cluster, group)
         parameters = {"Version": VERSION, "ReleaseVersion": release}
         if template:
-            group.api["launchTemplate"] = template["launchTemplate"]
+            wanted, present = template["launchTemplate"], group.api.get("launchTemplate", {})
+            if wanted["id"] != present.get("id"):
+                message = f"You cannot specify a different launch template: the node group has {present.get('id')}"
+                raise EksError("InvalidParameterException", message, nodegroupName=given["nodegroupName"])
+            group.api["launchTemplate"] = wanted
+            parameters |= {"LaunchTemplateName": wanted["name"], "LaunchTemplateVersion": wanted["version"]}
         described = update.begin(cluster, "VersionUpdate", parameters, nodegroup=given["nodegroupName"])
         group.api |= {"releaseVersion": release, "status": "UPDATING", "modifiedAt": time.time()}
         group.update, group.force = described["id"], given.get("force", False)
@@ -203,24 +210,3 @@ def _check_subnets(cluster: Cluster, ids: list[str]) -> None:
         raise EksError(
             "InvalidParameterException", "Subnets are not in the VPC of the cluster", clusterName=cluster.name
         )
-
-
-def _launch_template(given: Json | None) -> Json:
-    """-> {} or what a launch template decides here. Its network and disk settings have nothing to act on in the lab."""
-    if not given:
-        return {}
-    named = {"LaunchTemplateName": given["name"]} if "name" in given else {"LaunchTemplateId": given["id"]}
-    try:
-        found = api.client("ec2").describe_launch_template_versions(
-            **named,
-            Versions=[str(given.get("version", "$Default"))],
-        )["LaunchTemplateVersions"][0]
-    except ClientError as error:
-        raise EksError("InvalidParameterException", error.response["Error"]["Message"]) from None
-    data = found["LaunchTemplateData"]
-    if data.get("ImageId"):
-        raise EksError("InvalidParameterException", "launchTemplate with an image of its own: the lab does not do that")
-    described = {
-        "id": found["LaunchTemplateId"], "name": found["LaunchTemplateName"], "version": str(found["VersionNumber"]),
-    }  # fmt: skip
-    return {"launchTemplate": described, "instanceTypes": [data["InstanceType"]] if data.get("InstanceType") else []}

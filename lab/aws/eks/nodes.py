@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from botocore.exceptions import ClientError
 
 from lab.aws import ec2
-from lab.aws.eks import update
+from lab.aws.eks import launch_template, update
 from lab.aws.eks.kube import Kube, KubeError
 from lab.aws.eks.model import Json
 from lab.aws.eks.node import BLOCK
@@ -65,7 +65,8 @@ class Nodes:
                     kube.patch(f"/api/v1/nodes/{machine.hostname}", change)
                 if ready and node.phase == "joining":
                     self._phase(node, "ready")
-            seen.append(Seen(node.token, node.phase, ready, machine.release == _release(group)))
+            current = machine.release == _release(group) and node.template == launch_template.mark(group.api)
+            seen.append(Seen(node.token, node.phase, ready, current))
         return self._decide(group, seen)
 
     def _decide(self, group: Nodegroup, seen: list[Seen]) -> bool:
@@ -125,6 +126,7 @@ class Nodes:
                 instance_type=group.api["instanceTypes"][0],
                 tags=tags,
                 token=node.token,
+                template=launch_template.data(node.template),
             )
         except ClientError as error:
             with self.store.change() as clusters:
@@ -193,9 +195,12 @@ class Nodes:
             for node in present.nodes:
                 if node.phase == "draining":
                     node.phase = "ready"
-            old = next((node.release for node in present.nodes if node.release != _release(group)), None)
+            marked = launch_template.mark(group.api)
+            of = [node for node in present.nodes if (node.release, node.template) != (_release(group), marked)]
             version = group.api["releaseVersion"].rpartition("-")[0]
-            present.api |= {"status": "ACTIVE", "releaseVersion": f"{version}-{old}"}
+            present.api |= {"status": "ACTIVE", "releaseVersion": f"{version}-{of[0].release}"}
+            if marked:
+                present.api["launchTemplate"]["version"] = of[0].template.rpartition(":")[2]
             present.update = ""
 
 
@@ -229,4 +234,4 @@ def _add(cluster: Cluster, group: Nodegroup) -> None:
     subnet = min(group.api["subnets"], key=used.count)
     token = f"{cluster.id}-{group.api['nodegroupArn'][-12:]}-{group.launched}"
     group.launched += 1
-    group.nodes.append(Node(token, _release(group), block, subnet))
+    group.nodes.append(Node(token, _release(group), block, subnet, launch_template.mark(group.api)))

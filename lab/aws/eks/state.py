@@ -23,6 +23,7 @@ class Node:
     release: str  # of the host image, such as 20261101
     block: str  # CIDR of its pods
     subnet: str
+    template: str = ""  # launch template and version, see launch_template.mark
     instance: str = ""
     phase: str = "joining"  # joining | ready | draining | leaving
     since: float = field(default_factory=time.time)  # of the phase, seconds since the epoch

@@ -52,7 +52,9 @@ RULES = {
 
 def check(name: str, inputs: Inputs) -> None:
     """Raises for what this stand-in cannot serve."""
-    failures = list(unknown(inputs, KNOWN))
+    failures = [each for each in unknown(inputs, KNOWN) if each[0] != "autoMode"]
+    if inputs.get("autoMode"):
+        failures.append(("autoMode", "the lab has no EKS Auto Mode: set nodeMode to managed"))
     if inputs.get("authenticationMode") != "API":
         failures.append(("authenticationMode", "must be API: aws-auth is not supported by the lab's eks plugin"))
     if not inputs.get("skipDefaultNodeGroup"):
