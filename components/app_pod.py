@@ -8,15 +8,17 @@ HTTP_PORT = 8080
 TCP_PORT = 9000
 #: Nobody, as the image has it.
 USER = 65532
-#: Where the volume that outlives the pod is mounted.
-OUTSIDE = "/storage/outside"
+#: The app counts its starts in each: the container's own layer, which goes with the container; a folder of the node,
+#: which goes with the pod; a volume outside the nodes, which goes with its claim.
+CONTAINER, NODE, OUTSIDE = "/tmp/container", "/storage/node", "/storage/outside"
 
 
 def pod(image: str, selector: dict[str, str], *, outside: str = "") -> Any:
     """The pod's spec: one container that may do nothing but serve.
 
-    `outside` names a volume that outlives the pod, where there is one; the app counts its starts in it.
+    `outside` names a volume outside the nodes, where there is one.
     """
+    mounts = {"node": NODE, **({outside: OUTSIDE} if outside else {})}
     probe = {"http_get": {"path": "/healthz", "port": "http"}, "period_seconds": 5}
     return {
         "automount_service_account_token": False,
@@ -35,6 +37,7 @@ def pod(image: str, selector: dict[str, str], *, outside: str = "") -> Any:
                 "label_selector": {"match_labels": selector},
             }
         ],
+        "volumes": [{"name": "node", "empty_dir": {"size_limit": "16Mi"}}],
         "containers": [
             {
                 "name": NAME,
@@ -43,9 +46,9 @@ def pod(image: str, selector: dict[str, str], *, outside: str = "") -> Any:
                 "env": [
                     {"name": "POD_NAME", "value_from": {"field_ref": {"field_path": "metadata.name"}}},
                     {"name": "NODE_NAME", "value_from": {"field_ref": {"field_path": "spec.nodeName"}}},
-                    *([{"name": "VOLUMES", "value": OUTSIDE}] if outside else []),
+                    {"name": "VOLUMES", "value": ",".join([CONTAINER, *mounts.values()])},
                 ],
-                **({"volume_mounts": [{"name": outside, "mount_path": OUTSIDE}]} if outside else {}),
+                "volume_mounts": [{"name": name, "mount_path": path} for name, path in mounts.items()],
                 "readiness_probe": probe,
                 "liveness_probe": {**probe, "failure_threshold": 6},
                 # Time for every node to forget the pod's address before the app stops to listen.
@@ -53,7 +56,8 @@ def pod(image: str, selector: dict[str, str], *, outside: str = "") -> Any:
                 "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "64Mi"}},
                 "security_context": {
                     "allow_privilege_escalation": False,
-                    "read_only_root_filesystem": True,
+                    # The container's own storage is one of the three that the app shows.
+                    "read_only_root_filesystem": False,
                     "capabilities": {"drop": ["ALL"]},
                 },
             }

@@ -80,13 +80,13 @@ class SampleApp(pulumi.ComponentResource):
             },
             opts=child,
         )
+        ports = {"http": (80, HTTP_PORT), "tcp": (TCP_PORT, TCP_PORT)}
+        listed = [{"name": key, "port": at, "target_port": to} for key, (at, to) in ports.items()]
+        internal: Any = {"type": "ClusterIP", "selector": selector, "ports": listed}
+        inside: Any = {**metadata, "name": f"{NAME}-internal"}
+        kubernetes.core.v1.Service(f"{name}-internal", metadata=inside, spec=internal, opts=child)
         if args.load_balancer:
-            ports = {"http": (80, HTTP_PORT), "tcp": (TCP_PORT, TCP_PORT)}
-            public: Any = {
-                "type": "LoadBalancer",
-                "selector": selector,
-                "ports": [{"name": key, "port": at, "target_port": to} for key, (at, to) in ports.items()],
-            }
+            public: Any = {"type": "LoadBalancer", "selector": selector, "ports": listed}
             annotated: Any = {**metadata, "name": f"{NAME}-public", "annotations": {NLB: "nlb"}}
             kubernetes.core.v1.Service(f"{name}-public", metadata=annotated, spec=public, opts=child)
         if args.hosts:

@@ -26,6 +26,20 @@ def test_no_part_unasked() -> None:
     }
 
 
+def test_two_of_three_storages_are_there_always() -> None:
+    spec = app().one("Deployment").inputs["spec"]["template"]["spec"]
+    [container] = spec["containers"]
+    assert {"name": "VOLUMES", "value": "/tmp/container,/storage/node"} in container["env"]
+    assert container["volumeMounts"] == [{"name": "node", "mountPath": "/storage/node"}]
+    assert spec["volumes"] == [{"name": "node", "emptyDir": {"sizeLimit": "16Mi"}}]
+
+
+def test_inside_the_cluster() -> None:
+    spec = app().one("Service", "app-internal").inputs["spec"]
+    assert spec["type"] == "ClusterIP"
+    assert [(port["port"], port["targetPort"]) for port in spec["ports"]] == [(80, 8080), (9000, 9000)]
+
+
 def test_load_balancer() -> None:
     public = app(load_balancer=True).one("Service", "app-public").inputs
     assert public["spec"]["type"] == "LoadBalancer"
@@ -42,7 +56,7 @@ def test_hosts_lead_to_the_node_port_service() -> None:
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == HOSTS
     [path] = ingress["spec"]["rules"][0]["http"]["paths"]
     assert path["backend"]["service"] == {"name": "sample-app", "port": {"name": "http"}}
-    assert graph.one("Service").inputs["spec"]["type"] == "NodePort"
+    assert graph.one("Service", "app").inputs["spec"]["type"] == "NodePort"
     assert ingress["spec"]["ingressClassName"] == "other"
     assert graph.one("AppIngress").outputs == {"address": "app.elb.test"}
 
@@ -72,9 +86,9 @@ def test_storage_outside_the_nodes() -> None:
     [container] = pod["containers"]
     assert container["image"] == "sample-app:v1.1.0"
     assert kept["metadata"]["namespace"] == "elsewhere"
-    assert container["volumeMounts"] == [{"name": claim["metadata"]["name"], "mountPath": "/storage/outside"}]
-    assert {"name": "VOLUMES", "value": "/storage/outside"} in container["env"]
+    assert {"name": claim["metadata"]["name"], "mountPath": "/storage/outside"} in container["volumeMounts"]
+    assert {"name": "VOLUMES", "value": "/tmp/container,/storage/node,/storage/outside"} in container["env"]
     assert pod["securityContext"]["fsGroup"] == 65532
     # The Service of the others does not lead here.
-    selector = graph.one("Service").inputs["spec"]["selector"]
+    selector = graph.one("Service", "app").inputs["spec"]["selector"]
     assert not selector.items() <= kept["spec"]["template"]["metadata"]["labels"].items()

@@ -29,7 +29,9 @@ def test_namespace() -> None:
     graph = app(namespace="elsewhere")
     assert graph.one("Namespace").inputs["metadata"]["name"] == "elsewhere"
     spaces = {
-        graph.one(kind).inputs["metadata"]["namespace"] for kind in ("Deployment", "Service", "PodDisruptionBudget")
+        each.inputs["metadata"]["namespace"]
+        for kind in ("Deployment", "Service", "PodDisruptionBudget")
+        for each in graph.all(kind)
     }
     assert spaces == {"elsewhere"}
     assert app().one("Namespace").inputs["metadata"]["name"] == "twinplane"
@@ -43,9 +45,9 @@ def test_replicas_all_but_one_of_which_stay(replicas: int) -> None:
 
 
 def test_node_port() -> None:
-    [port] = app(node_port=31000).one("Service").inputs["spec"]["ports"]
+    [port] = app(node_port=31000).one("Service", "app").inputs["spec"]["ports"]
     assert port == {"name": "http", "port": 80, "targetPort": "http", "nodePort": 31000}
-    assert app().one("Service").inputs["spec"]["type"] == "NodePort"
+    assert app().one("Service", "app").inputs["spec"]["type"] == "NodePort"
 
 
 def test_exports() -> None:
@@ -62,7 +64,7 @@ def test_service_and_budget_select_the_pods() -> None:
     template = graph.one("Deployment").inputs["spec"]["template"]["metadata"]["labels"]
     selectors = [
         graph.one("Deployment").inputs["spec"]["selector"]["matchLabels"],
-        graph.one("Service").inputs["spec"]["selector"],
+        graph.one("Service", "app").inputs["spec"]["selector"],
         graph.one("PodDisruptionBudget").inputs["spec"]["selector"]["matchLabels"],
         pod(graph)["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
     ]
@@ -77,7 +79,7 @@ def test_pods_are_spread_probed_and_sized() -> None:
     for probe in ("readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert set(container["resources"]["requests"]) == {"cpu", "memory"}
-    assert {variable["name"] for variable in container["env"]} == {"POD_NAME", "NODE_NAME"}
+    assert {variable["name"] for variable in container["env"]} == {"POD_NAME", "NODE_NAME", "VOLUMES"}
 
 
 def test_pods_may_do_nothing_but_serve() -> None:
@@ -88,7 +90,7 @@ def test_pods_may_do_nothing_but_serve() -> None:
     assert spec["automountServiceAccountToken"] is False
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
+        "readOnlyRootFilesystem": False,
         "capabilities": {"drop": ["ALL"]},
     }
     assert graph.one("Namespace").inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

@@ -105,7 +105,7 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
     _, made = stack
     provider = made.one("pulumi:providers:kubernetes")
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
-    assert len(inside) == 4
+    assert len(inside) == 5
     assert all(provider.urn in each.provider for each in inside)
 
 

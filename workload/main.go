@@ -39,6 +39,10 @@ func recordStart(volumes string) map[string]int {
 		if volume == "" {
 			continue
 		}
+		if err := os.MkdirAll(volume, 0o755); err != nil {
+			log.Printf("volume %s: %v", volume, err)
+			continue
+		}
 		file := filepath.Join(volume, "starts")
 		out, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err != nil {
@@ -65,7 +69,18 @@ func serveTCP(listener net.Listener, line string) {
 	}
 }
 
+// stop ends the container's first process as the kubelet would: `kubectl exec POD -- /sample-app stop`.
+func stop() {
+	if err := syscall.Kill(1, syscall.SIGTERM); err != nil {
+		log.Fatal(err)
+	}
+}
+
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == "stop" {
+		stop()
+		return
+	}
 	self := identity{
 		Pod:     os.Getenv("POD_NAME"),
 		Node:    os.Getenv("NODE_NAME"),
@@ -88,10 +103,10 @@ func main() {
 	go serveTCP(listener, self.Pod)
 
 	server := &http.Server{Addr: ":8080", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ended, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	go func() {
-		<-stop.Done()
+		<-ended.Done()
 		deadline, done := context.WithTimeout(context.Background(), 10*time.Second)
 		defer done()
 		server.Shutdown(deadline)
@@ -101,5 +116,5 @@ func main() {
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
-	<-stop.Done()
+	<-ended.Done()
 }
