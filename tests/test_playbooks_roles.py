@@ -173,6 +173,13 @@ CHANGES = [
     (
         "control_plane",
         "kubeadm.yaml.j2",
+        "kubelet_eviction_hard",
+        {"nodefs.available": "1Gi"},
+        'evictionHard: {"nodefs.available": "1Gi"}',
+    ),
+    (
+        "control_plane",
+        "kubeadm.yaml.j2",
         "kubeadm_ignore_preflight_errors",
         ["Swap"],
         'ignorePreflightErrors: ["Swap"]',

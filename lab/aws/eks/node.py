@@ -156,6 +156,8 @@ def kubelet_configuration(cluster: Cluster, group: Nodegroup, machine: Machine) 
         # Lab only: hosts share the machine's kernel, swap and cgroup hierarchy.
         "failSwapOn": False,
         "failCgroupV1": False,
+        # And its disk, of which a share says nothing: on a large one, 15 % free is more than all nodes ever use.
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1Gi", "imagefs.available": "1Gi"},
     }
 
 
