@@ -1,6 +1,5 @@
 """Charts under the real engine and the real helm, against an API server in a thread: no lab is needed."""
 
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -10,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import plugins
 from lab.plugins.kubernetes.chart import rendered
 from lab.toolchain import tool
+from tests import engine
+from tests.engine import Project
 from tests.kubernetes_api import Api, api_server
-from tests.lab.test_plugins import PROJECT, Project
 
 pytestmark = pytest.mark.lab
 
@@ -86,24 +85,9 @@ def _api() -> Iterator[Api]:
 
 
 @pytest.fixture(name="project")
-def _project(tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr(plugins, "CACHE", tmp_path)  # wrappers of its own: no other engine's plugins change
-    (tmp_path / "state").mkdir()
-    (tmp_path / "Pulumi.yaml").write_text(
-        f"name: plugins\nruntime:\n  name: python\n  options:\n    virtualenv: {PROJECT / '.venv'}\n"
-    )
-    (tmp_path / "__main__.py").write_text(PROGRAM)
+def _project(tmp_path: Path, api: Api) -> Project:
     chart_in(tmp_path / "chart")
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join([str(plugins.directory()), str(tool("pulumi").parent), os.environ["PATH"]]),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-    }
-    made = Project(tmp_path, environment)
-    made("stack", "init", "dev")
+    made = engine.project(tmp_path, "http://127.0.0.1:9", PROGRAM, "charts")  # it has no use for AWS
     made("config", "set", "--secret", "kubeconfig", api.kubeconfig())
     api.later[DEFINITION] = (0.2, {"status": {"conditions": [{"type": "Established", "status": "True"}]}})
     return made
