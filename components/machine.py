@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.etcd_volume import EtcdVolume, EtcdVolumeArgs
 from components.ssh_key import SshKey, SshKeyArgs
 
 
@@ -30,8 +31,12 @@ class MachineArgs:
     security_group_ids: Sequence[pulumi.Input[str]]
     #: EC2 key pair that logs in.
     key_name: pulumi.Input[str]
+    #: What it may do in AWS.
+    instance_profile: pulumi.Input[str]
     #: GiB. Images of a control plane and its etcd, with room for an upgrade.
     root_volume_size: int = 30
+    #: GiB of a volume for etcd alone; 0: none.
+    etcd_volume_size: int = 0
 
 
 class Machine(pulumi.ComponentResource):
@@ -58,6 +63,7 @@ class Machine(pulumi.ComponentResource):
             associate_public_ip_address=args.public,
             vpc_security_group_ids=args.security_group_ids,
             key_name=args.key_name,
+            iam_instance_profile=args.instance_profile,
             user_data=pulumi.Output.all(host_key.private, host_key.public).apply(
                 lambda pair: user_data(args.hostname, private=pair[0], public=pair[1])
             ),
@@ -77,14 +83,20 @@ class Machine(pulumi.ComponentResource):
         self.instance_id = instance.id
         self.private_ip = instance.private_ip
         self.ssh_address = instance.public_ip if args.public else instance.private_ip
+        etcd_volume: pulumi.Output[str] = pulumi.Output.from_input("")
+        if args.etcd_volume_size:
+            placed = EtcdVolumeArgs(instance.id, instance.availability_zone, args.etcd_volume_size)
+            etcd_volume = EtcdVolume(f"{name}-etcd", placed, pulumi.ResourceOptions(parent=self)).volume_id
         self.host_key = host_key.public.apply(without_comment)
         self.exported = pulumi.Output.all(
             name=args.hostname,
             role=args.role,
             instanceId=self.instance_id,
+            zone=instance.availability_zone,
             privateIp=self.private_ip,
             sshAddress=self.ssh_address,
             hostKey=self.host_key,
+            etcdVolume=etcd_volume,
         ).apply(lambda fields: {key: str(value) for key, value in fields.items()})
         self.register_outputs(
             {

@@ -16,6 +16,7 @@ from components.ansible_run import AnsibleRun, AnsibleRunArgs
 from components.api_balancer import ApiBalancer, ApiBalancerArgs
 from components.machine import Machine, MachineArgs
 from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
+from components.machine_role import MachineRole, MachineRoleArgs
 from components.security_groups import API, SecurityGroups, SecurityGroupsArgs
 from components.ssh_key import SshKey, SshKeyArgs
 
@@ -41,6 +42,10 @@ class SelfManagedClusterArgs:
     workers: int = 2
     instance_type: str = "t3.medium"
     image: MachineImage = DEBIAN_12
+    #: GiB of the volume that each control plane has for etcd; 0: etcd is on the root volume.
+    etcd_volume_size: int = 0
+    #: Name -> IAM policy of what control planes may do in AWS besides pulling images, which all machines may.
+    control_plane_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     #: Ansible variables, over all others.
     variables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -57,6 +62,8 @@ class SelfManagedCluster(pulumi.ComponentResource):
     ssh_user: str
     #: A secret.
     ssh_private_key: pulumi.Output[str]
+    #: IAM roles of control planes and workers.
+    role_arns: list[pulumi.Output[str]]
     #: For what runs in the cluster.
     provider: kubernetes.Provider
 
@@ -68,6 +75,12 @@ class SelfManagedCluster(pulumi.ComponentResource):
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
         groups = SecurityGroups(name, SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs), child)
         image_id = args.image.find(pulumi.InvokeOptions(parent=self))
+
+        roles = {
+            role: MachineRole(f"{name}-{role}", MachineRoleArgs(policies), child)
+            for role, policies in {"control-plane": args.control_plane_policies, "worker": {}}.items()
+        }
+        self.role_arns = [role.role_arn for role in roles.values()]
 
         def machine(role: str, number: int) -> Machine:
             own_groups = [groups.machine_id] + ([groups.control_plane_id] if role == "control-plane" else [])
@@ -82,6 +95,8 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     public=args.public,
                     security_group_ids=own_groups,
                     key_name=key.key_name,
+                    etcd_volume_size=args.etcd_volume_size if role == "control-plane" else 0,
+                    instance_profile=roles[role].profile_name,
                 ),
                 child,
             )
@@ -130,12 +145,5 @@ class SelfManagedCluster(pulumi.ComponentResource):
         )
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
-        self.register_outputs(
-            {
-                "endpoint": self.endpoint,
-                "kubeconfig": self.kubeconfig,
-                "machines": self.machines,
-                "ssh_user": self.ssh_user,
-                "ssh_private_key": self.ssh_private_key,
-            }
-        )
+        told = ("endpoint", "kubeconfig", "machines", "role_arns", "ssh_user", "ssh_private_key")
+        self.register_outputs({each: getattr(self, each) for each in told})

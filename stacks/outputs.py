@@ -21,11 +21,15 @@ class Machine:
     name: str
     role: Role
     instance_id: str
+    #: Availability zone, "us-east-1a".
+    zone: str
     private_ip: str
     #: Where SSH reaches it from the operator's side: its public address, or the private one where there is none.
     ssh_address: str
     #: The pinned SSH host key, as in known_hosts: "ssh-ed25519 AAAA...".
     host_key: str
+    #: Id of the EBS volume for etcd; empty where etcd is on the root volume.
+    etcd_volume: str = ""
 
     @classmethod
     def from_export(cls, machine: Mapping[str, Any]) -> Machine:
@@ -37,9 +41,11 @@ class Machine:
             name=_text(machine, "name"),
             role=role,
             instance_id=_text(machine, "instanceId"),
+            zone=_text(machine, "zone"),
             private_ip=_text(machine, "privateIp"),
             ssh_address=_text(machine, "sshAddress"),
             host_key=_text(machine, "hostKey"),
+            etcd_volume=machine.get("etcdVolume") or "",
         )
 
     def export(self) -> dict[str, str]:
@@ -48,9 +54,11 @@ class Machine:
             "name": self.name,
             "role": self.role,
             "instanceId": self.instance_id,
+            "zone": self.zone,
             "privateIp": self.private_ip,
             "sshAddress": self.ssh_address,
             "hostKey": self.host_key,
+            "etcdVolume": self.etcd_volume,
         }
 
 
@@ -94,6 +102,8 @@ class StackOutputs:
     ssh_user: str | None = None
     #: OpenSSH private key, PEM. A secret.
     ssh_private_key: str | None = None
+    #: S3 bucket of etcd's snapshots.
+    backups_bucket: str | None = None
     # managed
     #: "managed" or "auto"; with "auto" the two below are None.
     node_mode: str | None = None
@@ -120,6 +130,7 @@ class StackOutputs:
             machines=() if managed else tuple(Machine.from_export(m) for m in _required(exports, "machines")),
             ssh_user=None if managed else _text(exports, "sshUser"),
             ssh_private_key=None if managed else _text(exports, "sshPrivateKey"),
+            backups_bucket=None if managed else _text(exports, "backupsBucket"),
             node_mode=mode,
             node_group_name=_text(exports, "nodeGroupName") if mode == "managed" else None,
             node_release_version=_text(exports, "nodeReleaseVersion") if mode == "managed" else None,

@@ -65,6 +65,10 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     if isinstance(settings, ManagedSettings) and settings.node_mode == "auto":
         # EKS chooses type and number: `workers` of `instanceType` is as good a guess as any.
         items.append(Item("EKS Auto Mode, for a machine", machines, INSTANCE[settings.instance_type] * AUTO_MODE))
+    if isinstance(settings, SelfManagedSettings):
+        etcd = settings.etcd_volume_size
+        each = etcd * GP3_GIB_MONTH / HOURS_A_MONTH
+        items.append(Item(f"gp3 volume of etcd, {etcd} GiB", settings.control_planes if etcd else 0, each))
     zones = settings.availability_zones
     gateways = {"none": 0, "single": 1, "per_zone": zones}[settings.nat]
     items.append(Item("NAT gateway", gateways, NAT_GATEWAY))

@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
@@ -26,6 +27,10 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             flow_log_days=settings.flow_log_days,
         ),
     )
+    backups = EtcdBackups(
+        f"{name}-backups",
+        EtcdBackupsArgs(keep_days=settings.backup_days, delete_with_stack=settings.backups_on_destroy == "delete"),
+    )
     cluster = SelfManagedCluster(
         name,
         SelfManagedClusterArgs(
@@ -41,6 +46,8 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             workers=settings.workers,
             instance_type=settings.instance_type,
             image=settings.machine_image,
+            etcd_volume_size=settings.etcd_volume_size,
+            control_plane_policies={"etcd-backups": backups.write_policy},
             variables=settings.playbook_vars,
         ),
     )
@@ -59,6 +66,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         "machines": cluster.machines,
         "sshUser": cluster.ssh_user,
         "sshPrivateKey": cluster.ssh_private_key,
+        "backupsBucket": backups.bucket,
         "workload": app.exported,
-        **registry.build(settings),
+        **registry.build(settings, *cluster.role_arns),
     }

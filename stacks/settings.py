@@ -94,6 +94,12 @@ class SelfManagedSettings(Settings):
     machine_subnets: str
     ssh_cidrs: tuple[str, ...]
     machine_image: MachineImage
+    #: GiB of each control plane's volume for etcd; 0: etcd is on the root volume.
+    etcd_volume_size: int
+    #: Days that snapshots of etcd are kept.
+    backup_days: int
+    #: "keep": a destroy stops before a bucket that has snapshots; "delete": they go with the stack.
+    backups_on_destroy: str
     #: Role-prefixed Ansible variables that this stack overrides.
     playbook_vars: Mapping[str, Any]
 
@@ -158,6 +164,9 @@ KEYS: dict[str, _Key] = {
     "machineSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
     "sshCidrs": _Key(checks.sources, kinds=_SELF_MANAGED),
     "machineImage": _Key(checks.machine_image, DEBIAN_12, _SELF_MANAGED),
+    "etcdVolumeSize": _Key(checks.integer(0, 1024), 10, _SELF_MANAGED),
+    "backupDays": _Key(checks.integer(1, 3650), 30, _SELF_MANAGED),
+    "backupsOnDestroy": _Key(checks.choice("keep", "delete"), "keep", _SELF_MANAGED),
     "playbookVars": _Key(checks.variables, {}, _SELF_MANAGED),
 }
 

@@ -10,6 +10,7 @@ from moto.ec2.models.instances import Instance
 from moto.ec2.responses.general import General
 from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api._internal.models import moto_api_backend
+from moto.s3.models import FakeBucket
 
 from lab import constants
 from lab.aws import api, ec2
@@ -29,6 +30,7 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setattr(General, "get_console_output", General.get_console_output)
     monkeypatch.setattr(FakeTargetGroup, "health_for", FakeTargetGroup.health_for)
     monkeypatch.setattr(FakeLoadBalancer, "dns_name", "", raising=False)
+    monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)
     for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
         monkeypatch.setattr(ec2, name, empty)
     front = Front(Journal(api.directory() / "journal.jsonl"))

@@ -44,6 +44,8 @@ class Registered:
     dependencies: set[str]
     ignore_changes: list[str]
     provider: str
+    #: URN of what takes this with it at its end.
+    deleted_with: str
     #: As a component says them at its end; None before.
     outputs: dict[str, Any] | None = None
 
@@ -171,6 +173,7 @@ class Monitor(MockMonitor):
             raw=raw,
             dependencies=set(request.dependencies),
             ignore_changes=list(request.ignoreChanges),
+            deleted_with=request.deletedWith,
             provider=request.provider or request.providers.get(request.type.split(":")[0], ""),
         )
         self.graph.resources.append(resource)
@@ -256,7 +259,7 @@ def _command(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _instance(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     number = int(hashlib.sha256(name.encode()).hexdigest()[:2], 16)
     public = f"203.0.113.{number}" if inputs.get("associatePublicIpAddress") else ""
-    return {"privateIp": f"10.20.0.{number}", "publicIp": public}
+    return {"availabilityZone": "us-east-1a", "privateIp": f"10.20.0.{number}", "publicIp": public}
 
 
 def _node_group(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,6 +312,16 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     },
     "aws:ecr/lifecyclePolicy:LifecyclePolicy": _nothing,
     "aws:ecr/repositoryPolicy:RepositoryPolicy": _nothing,
+    "aws:ebs/volume:Volume": _nothing,
+    "aws:ec2/volumeAttachment:VolumeAttachment": _nothing,
+    "aws:s3/bucket:Bucket": lambda name, _: {"arn": f"arn:aws-test:s3:::{name}-0123abc"},
+    "aws:s3/bucketVersioning:BucketVersioning": _nothing,
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": _nothing,
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": _nothing,
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _nothing,
+    "aws:s3/bucketPolicy:BucketPolicy": _nothing,
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _nothing,
+    "aws:iam/instanceProfile:InstanceProfile": lambda name, _: {"name": f"{name}-0123abc"},
     "aws:iam/role:Role": lambda name, _: {"name": f"{name}-0123abc", "arn": f"arn:test:iam::1:role/{name}"},
     "aws:iam/rolePolicy:RolePolicy": _nothing,
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": _nothing,

@@ -10,6 +10,7 @@ import pytest
 
 from components.ansible_run import AnsibleRun, AnsibleRunArgs, digest
 from components.machine_image import MachineImage
+from components.machine_role import policy
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.node_group import NodeGroup, NodeGroupArgs, node_trust
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
@@ -41,6 +42,7 @@ def self_managed(**changes: Any) -> Graph:
         pulumi.export("endpoint", made.endpoint)
         pulumi.export("kubeconfig", made.kubeconfig)
         pulumi.export("machines", made.machines)
+        pulumi.export("roles", made.role_arns)
 
     return run(program)
 
@@ -181,6 +183,25 @@ def test_self_managed_network_arguments() -> None:
     assert {group.inputs["vpcId"] for group in graph.all("SecurityGroup")} == {"vpc-9"}
     assert "c-balancer-api-from-192.0.2.1-32" in graph
     assert "c-ssh-from-192.0.2.2-32" in graph
+
+
+def test_self_managed_only_control_planes_have_a_volume_for_etcd() -> None:
+    volumes = self_managed(etcd_volume_size=12, control_planes=3).all("aws:ebs/volume:Volume")
+    assert {each.name: each.inputs["size"] for each in volumes} == {f"c-control-plane-{n}-etcd": 12 for n in (1, 2, 3)}
+    assert not self_managed().all("aws:ebs/volume:Volume")
+
+
+def test_self_managed_roles_are_those_of_the_machines() -> None:
+    graph = self_managed(control_plane_policies={"backups": policy({"Effect": "Allow"})})
+    for each in graph.all("Instance"):
+        role = each.inputs["tags"]["Role"]
+        assert each.inputs["iamInstanceProfile"] == f"c-{role}-0123abc"
+    assert {each.name for each in graph.all("RolePolicy")} == {
+        "c-control-plane-pull-images",
+        "c-control-plane-backups",
+        "c-worker-pull-images",
+    }
+    assert graph.exports["roles"] == [f"arn:test:iam::1:role/c-{role}" for role in ("control-plane", "worker")]
 
 
 def test_self_managed_image() -> None:

@@ -22,6 +22,7 @@ MACHINE: dict[str, Any] = {
     "public": False,
     "security_group_ids": ["sg-1"],
     "key_name": "login",
+    "instance_profile": "profile",
 }
 
 
@@ -66,6 +67,7 @@ def reach(graph: Graph) -> set[tuple[str, str, str, int, int]]:
         ("public", True, "associatePublicIpAddress"),
         ("security_group_ids", ["sg-1", "sg-2"], "vpcSecurityGroupIds"),
         ("key_name", "other", "keyName"),
+        ("instance_profile", "other", "iamInstanceProfile"),
     ],
 )
 def test_machine_arguments(argument: str, value: Any, wire_name: str) -> None:
@@ -81,6 +83,18 @@ def test_machine_role_hostname_and_size() -> None:
     assert instance.inputs["rootBlockDevice"]["volumeSize"] == 55
     assert graph.exports["machine"]["role"] == "control-plane"
     assert graph.exports["machine"]["name"] == "control-plane-1"
+    assert graph.exports["machine"]["zone"] == "us-east-1a"
+
+
+def test_a_control_plane_has_a_volume_for_etcd_where_it_is_given_a_size() -> None:
+    graph = machine(etcd_volume_size=12)
+    volume, attachment = graph.one("aws:ebs/volume:Volume").inputs, graph.one("VolumeAttachment").inputs
+    assert (volume["size"], volume["encrypted"], volume["availabilityZone"]) == (12, True, "us-east-1a")
+    assert (attachment["instanceId"], attachment["volumeId"]) == ("m-id", "m-etcd-id")
+    assert attachment["stopInstanceBeforeDetaching"] is True
+    assert graph.exports["machine"]["etcdVolume"] == "m-etcd-id"
+    assert machine().exports["machine"]["etcdVolume"] == ""
+    assert not machine().all("aws:ebs/volume:Volume")
 
 
 def test_machine_is_guarded() -> None:

@@ -13,6 +13,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from components.etcd_backups import tls_only
+
 PROJECT = Path(__file__).parents[1]
 #: The front alone on a free port; what a daemon is without hosts, mirror and EKS.
 SERVER = """
@@ -146,6 +148,37 @@ def test_registry_keys_and_logs_survive_kill_9_with_the_same_ids(server: Server)
 
     before = seen()
     assert all(before)
+    server.kill()
+    server.start()
+    assert seen() == before
+
+
+def test_a_bucket_denies_what_its_policy_denies(server: Server) -> None:
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="closed")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::closed/*"}
+    s3.put_bucket_policy(Bucket="closed", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    with pytest.raises(ClientError, match="403"):
+        s3.put_object(Bucket="closed", Key="a", Body=b"a")
+
+
+def test_buckets_and_objects_survive_kill_9(server: Server) -> None:
+    s3 = server.client("s3")
+    s3.create_bucket(Bucket="snapshots")
+    s3.put_bucket_policy(Bucket="snapshots", Policy=tls_only("arn:aws:s3:::snapshots"))
+    s3.put_bucket_versioning(Bucket="snapshots", VersioningConfiguration={"Status": "Enabled"})
+    for body in (b"first", bytes(range(256)) * 1000):
+        s3.put_object(Bucket="snapshots", Key="etcd/today one.db", Body=body)
+
+    def seen() -> list[Any]:
+        s3 = server.client("s3")
+        return [
+            s3.get_bucket_versioning(Bucket="snapshots")["Status"],
+            [each["VersionId"] for each in s3.list_object_versions(Bucket="snapshots")["Versions"]],
+            s3.get_object(Bucket="snapshots", Key="etcd/today one.db")["Body"].read(),
+        ]
+
+    before = seen()
     server.kill()
     server.start()
     assert seen() == before

@@ -100,6 +100,12 @@ def expiry(keep: int) -> str:
     return json.dumps({"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]})
 
 
+def old_versions(days: int) -> dict[str, Any]:
+    """A rule of a bucket's lifecycle."""
+    gone = {"expiration": {"days": days}, "noncurrentVersionExpiration": {"noncurrentDays": 7}}
+    return {"id": "old", "status": "Enabled", "filter": {"prefix": "etcd/"}, **gone}
+
+
 def pull(actions: list[str]) -> str:
     """A repository policy."""
     statement = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": actions}
@@ -225,6 +231,28 @@ class World:
             case "aws:lb:TargetGroupAttachment":
                 group, instance = self("aws:lb/targetGroup:TargetGroup"), self("aws:ec2/instance:Instance")
                 return {"targetGroupArn": group.id, "targetId": instance.id, "port": 6443}
+            case "aws:ebs:Volume":
+                return {"availabilityZone": "us-east-1a", "size": 10, "type": "gp3", "encrypted": True}
+            case "aws:ec2:VolumeAttachment":
+                instance = self("aws:ec2/instance:Instance")
+                place = {"availabilityZone": instance.state["availabilityZone"], "size": 10}
+                volume = Made(self.aws, "aws:ebs/volume:Volume", place, "attached")
+                return {"deviceName": "/dev/sdf", "instanceId": instance.id, "volumeId": volume.id}
+            case "aws:s3:Bucket":
+                return {"forceDestroy": True}
+            case "aws:s3:BucketVersioning":
+                return {"bucket": self(BUCKET).id, "versioningConfiguration": {"status": "Enabled"}}
+            case "aws:s3:BucketServerSideEncryptionConfiguration":
+                by_default = {"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}
+                return {"bucket": self(BUCKET).id, "rules": [by_default]}
+            case "aws:s3:BucketPublicAccessBlock":
+                return {"bucket": self(BUCKET).id, "blockPublicAcls": True, "blockPublicPolicy": True}
+            case "aws:s3:BucketOwnershipControls":
+                return {"bucket": self(BUCKET).id, "rule": {"objectOwnership": "BucketOwnerEnforced"}}
+            case "aws:s3:BucketPolicy":
+                return {"bucket": self(BUCKET).id, "policy": policy("s3:GetObject")}
+            case "aws:s3:BucketLifecycleConfiguration":
+                return {"bucket": self(BUCKET).id, "rules": [old_versions(30)]}
             case "aws:iam:Role":
                 return {"assumeRolePolicy": trust(), "description": "first"}
             case "aws:iam:RolePolicy":
@@ -248,6 +276,8 @@ class World:
 
 VPC = "aws:ec2/vpc:Vpc"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
+BUCKET = "aws:s3/bucket:Bucket"
+ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 #: Type -> an input that changes in place.
 UPDATES: dict[str, dict[str, Any]] = {
     VPC: {"enableDnsHostnames": False},
@@ -283,6 +313,15 @@ UPDATES: dict[str, dict[str, Any]] = {
         "connectionTermination": True,
     },
     "aws:lb/listener:Listener": {"port": 443},
+    "aws:ebs/volume:Volume": {"size": 20},
+    "aws:ec2/volumeAttachment:VolumeAttachment": {"stopInstanceBeforeDetaching": True},
+    BUCKET: {"forceDestroy": False},
+    "aws:s3/bucketVersioning:BucketVersioning": {"versioningConfiguration": {"status": "Suspended"}},
+    ENCRYPTION: {"rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": "k"}}]},
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {"blockPublicAcls": False, "ignorePublicAcls": True},
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls": {"rule": {"objectOwnership": "ObjectWriter"}},
+    "aws:s3/bucketPolicy:BucketPolicy": {"policy": policy("s3:PutObject")},
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": {"rules": [old_versions(60)]},
     "aws:iam/role:Role": {"description": "second", "assumeRolePolicy": trust("eks")},
     "aws:iam/rolePolicy:RolePolicy": {"policy": policy("ec2:*")},
     "aws:iam/policy:Policy": {"policy": policy("ec2:*")},
@@ -291,7 +330,7 @@ UPDATES: dict[str, dict[str, Any]] = {
     },
 }
 #: What AWS keeps as long as what it belongs to.
-STAYS = {"aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"}
+STAYS = {"aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "aws:s3/bucketVersioning:BucketVersioning"}
 HERE = [token for token, kind in TYPES.items() if kind.service != "eks"]
 
 

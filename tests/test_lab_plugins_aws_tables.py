@@ -34,7 +34,8 @@ def arguments(token: str) -> dict[str, bool]:
     """Input -> whether it is required."""
     cls = sdk_class(token)
     module = importlib.import_module(cls.__module__)
-    args = getattr(module, f"{cls.__name__}Args")
+    # InitArgs where a block of another type has the name already.
+    args = getattr(module, f"{cls.__name__}InitArgs", None) or getattr(module, f"{cls.__name__}Args")
     parameters = list(inspect.signature(args.__init__).parameters.values())[1:]
     return {wire(args, p.name): p.default is inspect.Parameter.empty for p in parameters}
 

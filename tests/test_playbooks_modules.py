@@ -4,6 +4,8 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
+import subprocess
 import sys
 import tarfile
 import threading
@@ -50,6 +52,49 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return answer
 
     return call
+
+
+class TestDisk:
+    """Real mkfs and blkid, on a file; only lsblk, which knows no files, is played."""
+
+    @pytest.fixture
+    def disk(self, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+        loaded, original = module("disk"), subprocess.run
+        (tmp_path / "nvme1n1").write_bytes(bytes(16 << 20))
+        disks = [{"path": "/dev/nvme0n1", "serial": "vol0"}, {"path": str(tmp_path / "nvme1n1"), "serial": "vol1abc"}]
+
+        def played(argv: Any, **options: Any) -> Any:
+            if argv[0] == "lsblk":
+                return subprocess.CompletedProcess(argv, 0, json.dumps({"blockdevices": disks}), "")
+            return original(argv, **options)
+
+        monkeypatch.setattr(subprocess, "run", played)
+        monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        return loaded
+
+    def test_makes_a_file_system_once(self, disk: ModuleType, run: Run, tmp_path: Path) -> None:
+        asked = {"volume": "vol-1abc", "folder": str(tmp_path / "etcd"), "timeout": 0}
+        dry = run(disk, check=True, **asked)
+        assert (dry["changed"], dry["uuid"]) == (True, "")
+        first = run(disk, **asked)
+        assert (first["changed"], first["device"]) == (True, str(tmp_path / "nvme1n1"))
+        again = run(disk, **asked)
+        assert (again["changed"], again["uuid"]) == (False, first["uuid"])
+
+    def test_leaves_alone_what_is_not_its_own(self, disk: ModuleType, run: Run, tmp_path: Path) -> None:
+        asked = {"volume": "vol-1abc", "folder": str(tmp_path / "etcd"), "timeout": 0}
+        subprocess.run(["mkswap", str(tmp_path / "nvme1n1")], check=True, capture_output=True)
+        before = (tmp_path / "nvme1n1").read_bytes()
+        answer = run(disk, **asked)
+        assert "holds swap, not ext4" in answer["msg"]
+        assert (tmp_path / "nvme1n1").read_bytes() == before
+
+    def test_hides_no_data_and_waits_for_no_disk_for_ever(self, disk: ModuleType, run: Run, tmp_path: Path) -> None:
+        folder = tmp_path / "etcd"
+        assert "attached" in run(disk, volume="vol-9", folder=str(folder), timeout=0)["msg"]
+        (folder / "member").mkdir(parents=True)
+        assert "would hide" in run(disk, volume="vol-1abc", folder=str(folder), timeout=0)["msg"]
+        assert not any((tmp_path / "nvme1n1").read_bytes()[:4096])
 
 
 class TestFiles:

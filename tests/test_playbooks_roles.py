@@ -32,7 +32,7 @@ def role(name: str, part: str) -> Any:
 def test_every_role_says_what_it_takes(name: str) -> None:
     options = role(name, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     defaults = role(name, "defaults/main.yml")
-    shared = set(VARIABLES) | {"node_ip"}
+    shared = set(VARIABLES) | {"node_ip", "node_provider_id", "node_zone"}
     for option, spec in options.items():
         assert spec["description"].endswith("."), option
         assert option.startswith(f"{name}_") or option in shared, option
@@ -93,7 +93,13 @@ def render(name: str, template: str, host: str, control_planes: int = 1, **chang
     """-> what Ansible would write on the host of a cluster with two workers."""
     names = [f"control-plane-{n + 1}" for n in range(control_planes)] + ["worker-1", "worker-2"]
     hostvars = {
-        each: {"node_ip": f"10.0.0.{n + 1}", "ansible_host": f"203.0.113.{n + 1}"} for n, each in enumerate(names)
+        each: {
+            "node_ip": f"10.0.0.{n + 1}",
+            "ansible_host": f"203.0.113.{n + 1}",
+            "node_provider_id": f"aws:///us-east-1a/i-{n}",
+            "node_zone": "us-east-1a",
+        }
+        for n, each in enumerate(names)
     }
     variables = {
         **VARIABLES,
@@ -108,6 +114,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, **chang
         "pod_network_ranges": {each: f"10.244.{n}.0/24" for n, each in enumerate(names)},
         "pod_network_mtu": 8951,
         "api_server_key": {"content": "c2VjcmV0Cg=="},
+        "etcd_disk_found": {"uuid": "c0ffee"},
         "join_token": {"stdout_lines": ["abcdef.0123456789abcdef", "Q0E=", "CERTIFICATE-KEY"]},
         **changes,
     }
@@ -130,11 +137,13 @@ CASES = [
     ("containerd", "containerd.service.j2", "worker-1", 1),
     ("kubernetes_binaries", "kubelet.service.j2", "worker-1", 1),
     ("api_server", "encryption.yaml.j2", "control-plane-1", 1),
+    ("kubernetes_binaries", "machine.conf.j2", "worker-1", 1),
     ("control_plane", "kubeadm.yaml.j2", "control-plane-1", 1),
     ("control_plane", "kubeadm.yaml.j2", "control-plane-1", 3),
     ("join", "join.yaml.j2", "worker-1", 1),
     ("join", "join.yaml.j2", "control-plane-2", 3),
     ("join", "cluster.conf.j2", "worker-1", 1),
+    ("etcd_disk", "var-lib-etcd.mount.j2", "control-plane-1", 1),
     ("pod_network", "pods-network.j2", "worker-1", 1),
     ("pod_network", "pods.conflist.j2", "worker-1", 1),
 ]
@@ -161,6 +170,14 @@ CHANGES = [
     ("containerd", "config.toml.j2", "kubelet_cgroup_driver", "cgroupfs", "SystemdCgroup = false"),
     ("containerd", "containerd.service.j2", "containerd_version", "9.9.9", "/opt/containerd-9.9.9/bin/containerd"),
     ("kubernetes_binaries", "kubelet.service.j2", "kubernetes_version", "9.9.9", "/opt/kubernetes-9.9.9/bin/kubelet"),
+    (
+        "kubernetes_binaries",
+        "kubelet.service.j2",
+        "node_zone",
+        "zone-9",
+        "--node-labels=topology.kubernetes.io/zone=zone-9",
+    ),
+    ("kubernetes_binaries", "machine.conf.j2", "node_provider_id", "aws:///z/i", "providerID: aws:///z/i"),
     ("control_plane", "kubeadm.yaml.j2", "kubernetes_version", "9.9.9", "kubernetesVersion: v9.9.9"),
     ("control_plane", "kubeadm.yaml.j2", "kubernetes_cluster_name", "mine", "clusterName: mine"),
     ("control_plane", "kubeadm.yaml.j2", "kubernetes_pod_cidr", "10.1.0.0/16", "podSubnet: 10.1.0.0/16"),

@@ -68,6 +68,12 @@ def test_auto_mode_costs_its_share_of_each_machine() -> None:
     assert more == pytest.approx(2 * prices.INSTANCE["t3.medium"] * prices.AUTO_MODE)
 
 
+def test_a_volume_for_etcd_costs_on_each_control_plane() -> None:
+    without = total(settings("self-managed", etcdVolumeSize="0", controlPlanes="3"))
+    more = total(settings("self-managed", etcdVolumeSize="20", controlPlanes="3")) - without
+    assert more * prices.HOURS_A_MONTH == pytest.approx(3 * 20 * prices.GP3_GIB_MONTH)
+
+
 def test_a_registry_costs_its_key() -> None:
     more = total(settings("managed")) - total(settings("managed", registryImages="[]"))
     assert more * prices.HOURS_A_MONTH == pytest.approx(prices.KMS_KEY_MONTH)

@@ -20,6 +20,8 @@ STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
 #: Resource types without tags.
 UNTAGGED = (":Route", "RouteTableAssociation", "RolePolicy", "RolePolicyAttachment")
 UNTAGGED += ("Alias", "LifecyclePolicy", "RepositoryPolicy", "TargetGroupAttachment")
+UNTAGGED += ("BucketVersioning", "Configuration", "BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy")
+UNTAGGED += ("VolumeAttachment",)
 
 
 def config(stack: str) -> dict[str, str]:
@@ -177,6 +179,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert app["image"] == "sample-app:v9"
 
     its = {"podCidr": "10.11.0.0/20", "controlPlanes": "3", "machineSubnets": "private", "nat": "per_zone"}
+    its |= {"etcdVolumeSize": "12", "backupDays": "9", "backupsOnDestroy": "delete"}
     its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]', "registryImages": "[]"}
     its |= {"sshCidrs": '["192.0.2.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
     made = run(lambda: self_managed.build(read({**base, **its, "kind": "self-managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
@@ -201,6 +204,11 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert len(made.all("NatGateway")) == 3
     assert made.one("LogGroup").inputs["retentionInDays"] == 14
     assert not made.all("Repository")
+    assert made.one("Bucket").inputs["forceDestroy"] is True
+    assert [each.inputs["size"] for each in made.all("aws:ebs/volume:Volume")] == [12, 12, 12]
+    assert made.one("BucketLifecycleConfiguration").inputs["rules"][0]["expiration"] == {"days": 9}
+    writers = [each for each in made.all("RolePolicy") if "etcd-backups" in each.name]
+    assert [each.inputs["role"] for each in writers] == ["twinplane-s-control-plane-0123abc"]
     assert "registry" not in made.exports
     assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-sts"]
     app = made.one("Deployment").inputs["spec"]["template"]["spec"]["containers"][0]

@@ -20,6 +20,7 @@ from tests.pulumi_mocks import PROJECT, Graph, leaks, run
 AnySettings = ManagedSettings | SelfManagedSettings
 #: Types that AWS tags in no way.
 UNTAGGED = (":Route", "Association", "Attachment", "RolePolicy", "Alias", "LifecyclePolicy", "RepositoryPolicy")
+UNTAGGED += ("BucketVersioning", "Configuration", "BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy")
 #: Type -> longest name AWS takes; the provider appends a hyphen and 7 digits where the program gives none.
 LIMITS = {
     "aws:iam/role:Role": 64,
@@ -31,6 +32,7 @@ LIMITS = {
     "aws:kms/alias:Alias": 256,
     "aws:lb/loadBalancer:LoadBalancer": 32,
     "aws:lb/targetGroup:TargetGroup": 32,
+    "aws:s3/bucket:Bucket": 63,
     "aws:ecr/repository:Repository": 256,
     "eks:index:Cluster": 100,
     "aws:eks/nodeGroup:NodeGroup": 63,

@@ -56,6 +56,9 @@ def test_defaults() -> None:
         (MANAGED, "registryImages", '["sample-app", "other"]', "registry_images", ("sample-app", "other")),
         (MANAGED, "registryImages", "[]", "registry_images", ()),
         (MANAGED, "registryKeepReleases", "5", "registry_keep_releases", 5),
+        (SELF_MANAGED, "etcdVolumeSize", "0", "etcd_volume_size", 0),
+        (SELF_MANAGED, "backupDays", "7", "backup_days", 7),
+        (SELF_MANAGED, "backupsOnDestroy", "delete", "backups_on_destroy", "delete"),
         (
             SELF_MANAGED,
             "registryPullRoles",

@@ -15,9 +15,11 @@ def machine(name: str, role: str, number: int) -> dict[str, str]:
         "name": name,
         "role": role,
         "instanceId": f"i-{number}",
+        "zone": "us-east-1a",
         "privateIp": f"10.0.0.{number}",
         "sshAddress": f"203.0.113.{number}",
         "hostKey": f"ssh-ed25519 AAAA{number}",
+        "etcdVolume": f"vol-{number}" if role == "control-plane" else "",
     }
 
 
@@ -53,6 +55,8 @@ def test_known_hosts_pins_each_address() -> None:
         ("sshAddress", "-oProxyCommand=x", "is not one"),
         ("sshAddress", "host\nother", "is not one"),
         ("hostKey", "ssh-ed25519 AAAA\nother ssh-ed25519 BBBB", "is not one"),
+        ("instanceId", "i-1 --x", "is not one"),
+        ("zone", "us east", "is not one"),
         ("name", "worker-2", "twice"),
     ],
 )

@@ -11,17 +11,22 @@ from twinplane.errors import UsageError
 
 #: Role of a machine -> its group.
 GROUPS = {"control-plane": "control_plane", "worker": "workers"}
-FIELDS = ("name", "role", "privateIp", "sshAddress", "hostKey")
+FIELDS = ("name", "role", "instanceId", "zone", "privateIp", "sshAddress", "hostKey")
 #: A node's name is a DNS label, and stands in a known_hosts file and on command lines.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_INSTANCE = re.compile(r"i-[0-9a-z]+")
+_ZONE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( \S+)?")
+FORMS = {"name": _NAME, "instanceId": _INSTANCE, "zone": _ZONE, "sshAddress": _ADDRESS, "hostKey": _HOST_KEY}
 
 
 def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any]:
     """-> an inventory in Ansible's YAML form: groups control_plane and workers, and kubernetes, which is both.
 
-    `machines` as exported; each host has `node_ip`, its private address. The order of machines is kept.
+    `machines` as exported; each host has `node_ip`, its private address, and what ties its node to the EC2 instance:
+    `node_provider_id`, as the AWS cloud provider writes it, and `node_zone`; control planes have `etcd_disk_volume`
+    where etcd has a volume of its own. The order of machines is kept.
     Raises UsageError that names the machine and the field.
     """
     _check(machines)
@@ -31,6 +36,9 @@ def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any
             "ansible_host": machine["sshAddress"],
             "ansible_user": user,
             "node_ip": machine["privateIp"],
+            "node_provider_id": f"aws:///{machine['zone']}/{machine['instanceId']}",
+            "node_zone": machine["zone"],
+            **({"etcd_disk_volume": machine["etcdVolume"]} if machine.get("etcdVolume") else {}),
         }
     groups = {group: {"hosts": members} for group, members in hosts.items()}
     return {"all": {"children": {"kubernetes": {"children": groups}}}}
@@ -50,7 +58,7 @@ def _check(machines: Sequence[Mapping[str, Any]]) -> None:
                 raise UsageError(f"{where}: {field} is missing; give the machines as the stack exports them")
         if machine["role"] not in GROUPS:
             raise UsageError(f"{where}: role {machine['role']!r} is none of {', '.join(GROUPS)}")
-        for field, form in (("name", _NAME), ("sshAddress", _ADDRESS), ("hostKey", _HOST_KEY)):
+        for field, form in FORMS.items():
             if not form.fullmatch(machine[field].strip()):
                 raise UsageError(f"{where}: {field} {machine[field]!r} is not one")
         try:

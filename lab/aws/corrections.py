@@ -1,10 +1,11 @@
-"""Where moto differs from EC2, and what a replay needs beyond the request itself."""
+"""Where moto differs from AWS, and what a replay needs beyond the request itself."""
 
 from __future__ import annotations
 
 import base64
 import copy
 import dataclasses
+import json
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -16,6 +17,8 @@ from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.general import General
 from moto.elbv2.models import FakeHealthStatus, FakeLoadBalancer, FakeTargetGroup
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.s3.models import FakeBucket
 
 from lab.aws import ec2, images, load_balancers
 from lab.aws.journal import Entry
@@ -32,6 +35,7 @@ def prepare() -> None:
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
     FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
     FakeTargetGroup.health_for = _true_health  # type: ignore[method-assign]
+    FakeBucket.get_permission = permission  # type: ignore[method-assign]
     images.register(ec2.backend())
 
 
@@ -82,6 +86,21 @@ def _true_health(self: Any, target: dict[str, Any], ec2_backend: Any) -> FakeHea
         return _health_for(self, target, ec2_backend)
     registered = self.targets[target["Id"]]
     return FakeHealthStatus(target["Id"], registered["Port"], self.health_check_port, *seen)
+
+
+def permission(self: Any, action: str, resource: str) -> PermissionResult:
+    """What a bucket's policy says. moto takes a denial whose condition is not met for a denial, so what is denied
+    without TLS is left out: the lab's own loopback counts as TLS.
+    """
+    if self.policy is None:
+        return PermissionResult.NEUTRAL
+    document = json.loads(self.policy)
+    met = [
+        each
+        for each in document["Statement"]
+        if each.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") != "false"
+    ]
+    return IAMPolicy(json.dumps({**document, "Statement": met})).is_action_permitted(action, resource)
 
 
 def _console_output(self: Any) -> Any:

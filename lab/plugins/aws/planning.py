@@ -57,4 +57,5 @@ def automatic_name(resource: Resource, kind: Type, old: Values, new: Values, see
     if kind.inputs.auto in old.get("__defaults", []) and old.get(prefix_input) == prefix:
         return str(old[kind.inputs.auto])
     digits = hashlib.sha256(seed + resource.urn.encode()).hexdigest()[:7]
-    return f"{(prefix or resource.name + '-')[: kind.inputs.auto_length - 7]}{digits}"
+    name = f"{(prefix or resource.name + '-')[: kind.inputs.auto_length - 7]}{digits}"
+    return name.lower() if kind.inputs.auto_lower else name

@@ -23,8 +23,10 @@ from lab.plugins.aws import (
     logs,
     network,
     routes,
+    s3,
     security_group,
     security_group_rules,
+    volumes,
 )
 from lab.plugins.aws.compare import project, settle
 from lab.plugins.aws.failures import code, is_gone, kept, told
@@ -55,6 +57,8 @@ TYPES: Mapping[str, Type] = {
     **kms.TYPES,
     **acm.TYPES,
     **ecr.TYPES,
+    **s3.TYPES,
+    **volumes.TYPES,
 }
 
 ENDPOINTS = Inputs(optional="acm ec2 eks iam sts ssm ecr elbv2 kms s3 logs cloudwatchlogs")

@@ -42,7 +42,7 @@ class Inputs:
     names.
 
     `auto` is the input that gets the resource's name and 7 random digits when it and `namePrefix` are absent, cut to
-    `auto_length`.
+    `auto_length`, in lower case with `auto_lower`.
     """
 
     required: str = ""
@@ -52,6 +52,7 @@ class Inputs:
     lists: str = ""
     auto: str = ""
     auto_length: int = 255
+    auto_lower: bool = False
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -1,0 +1,117 @@
+"""EtcdBackups: the bucket that snapshots of etcd go to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components import tags
+from components.machine_role import policy
+from components.ready import ready
+
+
+@dataclass(frozen=True)
+class EtcdBackupsArgs:
+    """What EtcdBackups are made from."""
+
+    #: Days that a snapshot is kept. One that was overwritten or deleted before is kept OLD_VERSION_DAYS more.
+    keep_days: int
+    #: True: the bucket goes with the stack, with all snapshots. False: while there are any, S3 refuses to delete it,
+    #: and `pulumi destroy` says so.
+    delete_with_stack: bool
+
+
+#: Time to notice that a snapshot is missing, and to get it back.
+OLD_VERSION_DAYS = 7
+
+
+class EtcdBackups(pulumi.ComponentResource):
+    """A private, versioned bucket, reached by TLS only.
+
+    Encrypted with S3's own keys: a key of the stack's own would end with the stack, and the snapshots that outlive it
+    could be read by nobody. The Secrets in them are encrypted by the API server already.
+    """
+
+    #: Known when all of the bucket's guards are up.
+    bucket: pulumi.Output[str]
+    #: IAM policy of those who write and read snapshots.
+    write_policy: pulumi.Output[str]
+
+    def __init__(self, name: str, args: EtcdBackupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("twinplane:backup:EtcdBackups", name, None, opts)
+        bucket = aws.s3.Bucket(
+            name,
+            force_destroy=args.delete_with_stack,
+            tags=tags.named(name),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        # What guards the bucket ends with it, and stays with it where S3 refuses to delete it.
+        child = pulumi.ResourceOptions(parent=self, deleted_with=bucket)
+        guards = [
+            aws.s3.BucketVersioning(name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child),
+            aws.s3.BucketServerSideEncryptionConfiguration(
+                name,
+                bucket=bucket.id,
+                rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+                opts=child,
+            ),
+            aws.s3.BucketPublicAccessBlock(
+                name,
+                bucket=bucket.id,
+                block_public_acls=True,
+                block_public_policy=True,
+                ignore_public_acls=True,
+                restrict_public_buckets=True,
+                opts=child,
+            ),
+            aws.s3.BucketOwnershipControls(
+                name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
+            ),
+            aws.s3.BucketPolicy(name, bucket=bucket.id, policy=bucket.arn.apply(tls_only), opts=child),
+            aws.s3.BucketLifecycleConfiguration(
+                name,
+                bucket=bucket.id,
+                rules=[
+                    {
+                        "id": "old-snapshots",
+                        "status": "Enabled",
+                        "filter": {"prefix": ""},
+                        "expiration": {"days": args.keep_days},
+                        "noncurrent_version_expiration": {"noncurrent_days": OLD_VERSION_DAYS},
+                        "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
+                    }
+                ],
+                opts=child,
+            ),
+        ]
+        self.bucket = ready(bucket.id, *guards)
+        self.write_policy = bucket.arn.apply(write_to)
+        self.register_outputs({"bucket": self.bucket, "write_policy": self.write_policy})
+
+
+def tls_only(bucket_arn: str) -> str:
+    """Bucket policy: nobody, with whatever rights, without TLS."""
+    return policy(
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket_arn, f"{bucket_arn}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    )
+
+
+def write_to(bucket_arn: str) -> str:
+    """Permission to put, find and get snapshots, and not to delete any: that is the lifecycle's alone."""
+    return policy(
+        {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket_arn},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"],
+            "Resource": f"{bucket_arn}/*",
+        },
+    )
