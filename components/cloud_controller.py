@@ -16,7 +16,7 @@ NAMESPACE = "kube-system"
 USER, PORT = 65532, 10258
 #: Minor of Kubernetes -> release (https://github.com/kubernetes/cloud-provider-aws/releases, as of 2026-11).
 RELEASES = {"1.34": "v1.34.4", "1.35": "v1.35.3", "1.36": "v1.36.2"}
-#: Verbs it needs, by API group and resource, with one identity for all its controllers
+#: Verbs by API group and resource, with one identity for all its controllers
 #: (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/examples/existing-cluster/base/cluster-role.yaml).
 RULES: dict[tuple[str, str], str] = {
     ("", "nodes"): "get list watch update patch delete",
@@ -44,10 +44,10 @@ class CloudControllerArgs:
 
 
 class CloudController(pulumi.ComponentResource):
-    """Gives nodes provider ID, addresses and zone, removes those whose instance is gone, balances Services.
+    """Initializes nodes, removes those whose instance is gone, balances Services: by the role of the machines."""
 
-    Its credentials are the machines' role: it runs in the machines' network, where the metadata service answers.
-    """
+    #: Of the DaemonSet, known when it runs.
+    name: pulumi.Output[str]
 
     def __init__(self, name: str, args: CloudControllerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:CloudController", name, None, opts)
@@ -92,7 +92,7 @@ class CloudController(pulumi.ComponentResource):
             },
             opts=child,
         )
-        kubernetes.apps.v1.DaemonSet(
+        controller = kubernetes.apps.v1.DaemonSet(
             name,
             metadata=metadata,
             spec={
@@ -104,7 +104,8 @@ class CloudController(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, reads]),
         )
-        self.register_outputs({})
+        self.name = controller.metadata.name
+        self.register_outputs({"name": self.name})
 
 
 def _reference(kind: str, name: pulumi.Input[str]) -> Any:

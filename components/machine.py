@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -37,6 +37,8 @@ class MachineArgs:
     root_volume_size: int = 30
     #: GiB of a volume for etcd alone; 0: none.
     etcd_volume_size: int = 0
+    #: Of the instance, besides.
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Machine(pulumi.ComponentResource):
@@ -76,7 +78,7 @@ class Machine(pulumi.ComponentResource):
                 "volume_size": args.root_volume_size,
                 "tags": tags.named(name),
             },
-            tags=tags.named(name, {"Role": args.role}),
+            tags=tags.named(name, {"Role": args.role, **args.tags}),
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"]),
         )
         self.hostname = args.hostname

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Literal
 
@@ -38,6 +38,8 @@ class NetworkArgs:
     interface_endpoints: Sequence[str] = ()
     #: Days that CloudWatch keeps a record of all connections; 0: none is made.
     flow_log_days: int = 0
+    #: Of every subnet, besides.
+    subnet_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 #: Id, and what ties it to its routes.
@@ -91,7 +93,7 @@ class Network(pulumi.ComponentResource):
                 availability_zone=zones[index],
                 cidr_block=str(block),
                 map_public_ip_on_launch=False,  # machines ask for a public address one by one
-                tags=tags.named(full, DISCOVERY[side]),
+                tags=tags.named(full, {**DISCOVERY[side], **args.subnet_tags}),
                 opts=child,
             )
             return made.id, aws.ec2.RouteTableAssociation(full, subnet_id=made.id, route_table_id=routes.id, opts=child)
@@ -135,13 +137,8 @@ class Network(pulumi.ComponentResource):
             FlowLogs(f"{name}-flow-logs", FlowLogsArgs(vpc.id, args.flow_log_days), child)
 
         self.vpc_id = vpc.id
-        self.register_outputs(
-            {
-                "vpc_id": self.vpc_id,
-                "public_subnet_ids": self.public_subnet_ids,
-                "private_subnet_ids": self.private_subnet_ids,
-            }
-        )
+        told = ("vpc_id", "public_subnet_ids", "private_subnet_ids")
+        self.register_outputs({each: getattr(self, each) for each in told})
 
     def _nat_gateway(self, name: str, subnet_id: pulumi.Output[str]) -> aws.ec2.NatGateway:
         child = pulumi.ResourceOptions(parent=self)

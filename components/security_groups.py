@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -21,6 +21,8 @@ class SecurityGroupsArgs:
     api_cidrs: Sequence[str]
     #: IPv4 blocks that reach SSH.
     ssh_cidrs: Sequence[str]
+    #: Of the group of every machine, besides.
+    machine_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,13 @@ class SecurityGroups(pulumi.ComponentResource):
         super().__init__("twinplane:network:SecurityGroups", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
-        def group(role: str, description: str) -> aws.ec2.SecurityGroup:
+        def group(role: str, description: str, more: Mapping[str, str] | None = None) -> aws.ec2.SecurityGroup:
             full = f"{name}-{role}"
             return aws.ec2.SecurityGroup(
-                full, vpc_id=args.vpc_id, description=description, tags=tags.named(full), opts=child
+                full, vpc_id=args.vpc_id, description=description, tags=tags.named(full, more), opts=child
             )
 
-        machine = group("machine", "Machines of the cluster")
+        machine = group("machine", "Machines of the cluster", args.machine_tags)
         control_plane = group("control-plane", "Control planes of the cluster")
         balancer = group("balancer", "Load balancer of the API")
         names = {id(machine): "machines", id(control_plane): "control-planes", id(balancer): "balancer"}

@@ -14,6 +14,7 @@ import pulumi_kubernetes as kubernetes
 from components import tags
 from components.ansible_run import AnsibleRun, AnsibleRunArgs
 from components.api_balancer import ApiBalancer, ApiBalancerArgs
+from components.cloud_controller_policy import cluster_tag
 from components.machine import Machine, MachineArgs
 from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
 from components.machine_role import MachineRole, MachineRoleArgs
@@ -70,12 +71,11 @@ class SelfManagedCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: SelfManagedClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:SelfManagedCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-
         login = SshKey(f"{name}-login", SshKeyArgs(name), child)
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
-        groups = SecurityGroups(name, SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs), child)
+        owned = cluster_tag(name)
+        groups = SecurityGroups(name, SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, owned), child)
         image_id = args.image.find(pulumi.InvokeOptions(parent=self))
-
         roles = {
             role: MachineRole(f"{name}-{role}", MachineRoleArgs(policies), child)
             for role, policies in {"control-plane": args.control_plane_policies, "worker": {}}.items()
@@ -97,6 +97,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     key_name=key.key_name,
                     etcd_volume_size=args.etcd_volume_size if role == "control-plane" else 0,
                     instance_profile=roles[role].profile_name,
+                    tags=owned,
                 ),
                 child,
             )

@@ -212,6 +212,14 @@ def add_on_versions(text: str) -> dict[str, str]:
     return value
 
 
+def environment(text: str) -> dict[str, str]:
+    """An object of environment variables."""
+    value = _json(text, '{"AWS_ENDPOINT_URL": "https://vpce.example.com"}')
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ValueError("is not an object of environment variables")
+    return value
+
+
 def variables(text: str) -> dict[str, Any]:
     """An object of Ansible variables; the roles' argument specs check each."""
     value = _json(text, '{"kubelet_cgroup_driver": "systemd"}')

@@ -5,11 +5,12 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components.cloud_controller_policy import cluster_tag
 from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import ingress, registry
+from stacks import cloud_controller, ingress, registry
 from stacks.settings import SelfManagedSettings
 
 
@@ -25,6 +26,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             nat=settings.nat,
             interface_endpoints=settings.interface_endpoints,
             flow_log_days=settings.flow_log_days,
+            subnet_tags=cluster_tag(name),
         ),
     )
     backups = EtcdBackups(
@@ -47,10 +49,11 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             instance_type=settings.instance_type,
             image=settings.machine_image,
             etcd_volume_size=settings.etcd_volume_size,
-            control_plane_policies={"etcd-backups": backups.write_policy},
-            variables=settings.playbook_vars,
+            control_plane_policies={"etcd-backups": backups.write_policy, **cloud_controller.policies(settings)},
+            variables={**cloud_controller.variables(settings), **settings.playbook_vars},
         ),
     )
+    cloud_controller.build(settings, cluster.provider)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(image=settings.app_image, **ingress.build(settings, network.vpc_id, cluster.provider)),

@@ -94,6 +94,12 @@ class SelfManagedSettings(Settings):
     machine_subnets: str
     ssh_cidrs: tuple[str, ...]
     machine_image: MachineImage
+    #: "aws": nodes, and Services of type LoadBalancer, are AWS's cloud-controller-manager's; "none": nobody's.
+    cloud_controller: str
+    #: Repository and tag; None is the project's own, of the cluster's minor.
+    cloud_controller_image: str | None
+    #: Of its process: endpoints of a cloud that is not AWS's own.
+    cloud_controller_environment: Mapping[str, str]
     #: GiB of each control plane's volume for etcd; 0: etcd is on the root volume.
     etcd_volume_size: int
     #: Days that snapshots of etcd are kept.
@@ -167,6 +173,9 @@ KEYS: dict[str, _Key] = {
     "etcdVolumeSize": _Key(checks.integer(0, 1024), 10, _SELF_MANAGED),
     "backupDays": _Key(checks.integer(1, 3650), 30, _SELF_MANAGED),
     "backupsOnDestroy": _Key(checks.choice("keep", "delete"), "keep", _SELF_MANAGED),
+    "cloudController": _Key(checks.choice("aws", "none"), "aws", _SELF_MANAGED),
+    "cloudControllerImage": _Key(checks.image, None, _SELF_MANAGED),
+    "cloudControllerEnvironment": _Key(checks.environment, {}, _SELF_MANAGED),
     "playbookVars": _Key(checks.variables, {}, _SELF_MANAGED),
 }
 

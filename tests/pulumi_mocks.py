@@ -195,7 +195,7 @@ class Monitor(MockMonitor):
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         outputs = MessageToDict(request.outputs)
-        if "pulumi:pulumi:Stack" in request.urn:
+        if "::pulumi:pulumi:Stack::" in request.urn:
             self.graph.raw_exports = outputs
         for resource in self.graph.resources:
             if resource.urn == request.urn:

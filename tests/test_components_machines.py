@@ -199,3 +199,9 @@ def test_user_data_is_cloud_config_in_json() -> None:
     head, body = user_data("h", private="p", public="q").split("\n", 1)
     assert head == "#cloud-config"
     assert json.loads(body)["ssh_keys"] == {"ed25519_private": "p", "ed25519_public": "q"}
+
+
+def test_tags_besides() -> None:
+    assert machine(tags={"a": "b"}).one("Instance").inputs["tags"]["a"] == "b"
+    made = groups(machine_tags={"a": "b"})
+    assert [each.name for each in made.all("SecurityGroup") if "a" in each.inputs["tags"]] == ["g-machine"]

@@ -203,3 +203,9 @@ def test_one_more_zone_moves_no_subnet(zones: int) -> None:
     fewer, more = subnet_blocks(CIDR, zones), subnet_blocks(CIDR, zones + 1)
     assert more.public[:zones] == fewer.public
     assert more.private[:zones] == fewer.private
+
+
+def test_tags_of_subnets_besides() -> None:
+    graph = network(subnet_tags={"a": "b"})
+    assert {each.inputs["tags"]["a"] for each in graph.all("Subnet")} == {"b"}
+    assert "kubernetes.io/role/elb" in graph.one("Subnet", "net-public-1").inputs["tags"]

@@ -177,6 +177,7 @@ CHANGES = [
         "zone-9",
         "--node-labels=topology.kubernetes.io/zone=zone-9",
     ),
+    ("kubernetes_binaries", "kubelet.service.j2", "kubelet_cloud_provider", "external", "--cloud-provider=external"),
     ("kubernetes_binaries", "machine.conf.j2", "node_provider_id", "aws:///z/i", "providerID: aws:///z/i"),
     ("control_plane", "kubeadm.yaml.j2", "kubernetes_version", "9.9.9", "kubernetesVersion: v9.9.9"),
     ("control_plane", "kubeadm.yaml.j2", "kubernetes_cluster_name", "mine", "clusterName: mine"),

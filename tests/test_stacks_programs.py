@@ -104,10 +104,10 @@ def test_policies_hold(stack: tuple[str, Graph]) -> None:
 
 
 def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -> None:
-    _, made = stack
+    name, made = stack
     provider = made.one("pulumi:providers:kubernetes")
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
-    assert len(inside) == 5
+    assert len(inside) == (11 if name.startswith("self") else 5)
     assert all(provider.urn in each.provider for each in inside)
 
 
@@ -180,6 +180,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
 
     its = {"podCidr": "10.11.0.0/20", "controlPlanes": "3", "machineSubnets": "private", "nat": "per_zone"}
     its |= {"etcdVolumeSize": "12", "backupDays": "9", "backupsOnDestroy": "delete"}
+    its |= {"cloudControllerImage": "ccm:v9", "cloudControllerEnvironment": '{"A": "b"}'}
     its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]', "registryImages": "[]"}
     its |= {"sshCidrs": '["192.0.2.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
     made = run(lambda: self_managed.build(read({**base, **its, "kind": "self-managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
@@ -192,8 +193,15 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         "kubernetes_service_cidr": "10.10.0.0/20",
         "control_plane_endpoint": "twinplane-s-api.elb.test:6443",
         "kubeconfig_server": "https://twinplane-s-api.elb.test:6443",
+        "kubelet_cloud_provider": "external",
         "a": 1,
     }
+    controller = made.one("DaemonSet")
+    [process] = controller.inputs["spec"]["template"]["spec"]["containers"]
+    assert (process["image"], process["env"]) == ("ccm:v9", [{"name": "A", "value": "b"}])
+    assert any("cloud-controller" in each.name for each in made.all("RolePolicy"))
+    owned = [made.one("SecurityGroup", "twinplane-s-machine"), *made.all("Instance"), *made.all("Subnet")]
+    assert all(each.inputs["tags"]["kubernetes.io/cluster/twinplane-s"] == "owned" for each in owned)
     for instance in made.all("Instance"):
         assert "private" in instance.inputs["subnetId"]
         assert instance.inputs["associatePublicIpAddress"] is False
@@ -307,3 +315,14 @@ def test_the_program_is_short() -> None:
     assert len((ROOT / "__main__.py").read_text().splitlines()) <= 40
     for file in (ROOT / "components").glob("*.py"):
         assert len(file.read_text().splitlines()) <= 150, file.name
+
+
+def test_without_a_cloud_controller_nodes_wait_for_none() -> None:
+    from stacks import self_managed
+
+    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "sshCidrs": '["192.0.2.2/32"]'}
+    config |= {"kind": "self-managed", "cloudController": "none"}
+    made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
+    assert not made.all("DaemonSet")
+    assert not any("cloud-controller" in each.name for each in made.resources)
+    assert "kubelet_cloud_provider" not in made.one("Command", "twinplane-s-site").inputs["stdin"]

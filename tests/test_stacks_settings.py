@@ -57,6 +57,9 @@ def test_defaults() -> None:
         (MANAGED, "registryImages", "[]", "registry_images", ()),
         (MANAGED, "registryKeepReleases", "5", "registry_keep_releases", 5),
         (SELF_MANAGED, "etcdVolumeSize", "0", "etcd_volume_size", 0),
+        (SELF_MANAGED, "cloudController", "none", "cloud_controller", "none"),
+        (SELF_MANAGED, "cloudControllerImage", "ccm:v1", "cloud_controller_image", "ccm:v1"),
+        (SELF_MANAGED, "cloudControllerEnvironment", '{"A": "b"}', "cloud_controller_environment", {"A": "b"}),
         (SELF_MANAGED, "backupDays", "7", "backup_days", 7),
         (SELF_MANAGED, "backupsOnDestroy", "delete", "backups_on_destroy", "delete"),
         (

@@ -1,0 +1,46 @@
+"""The cloud controller that a self-managed stack has, unless its settings say none."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from components.cloud_controller import RELEASES, CloudController, CloudControllerArgs
+from components.cloud_controller_policy import cloud_controller_policy
+from stacks import checks
+from stacks.settings import SelfManagedSettings
+
+#: Where the project publishes its images (https://github.com/kubernetes/cloud-provider-aws).
+REPOSITORY = "registry.k8s.io/provider-aws/cloud-controller-manager"
+
+
+def policies(settings: SelfManagedSettings) -> dict[str, pulumi.Input[str]]:
+    """-> what control planes may do for it, by its name."""
+    if settings.cloud_controller == "none":
+        return {}
+    partition, account, region = aws.get_partition_output(), aws.get_caller_identity_output(), aws.get_region_output()
+    known = pulumi.Output.all(partition=partition.partition, account=account.account_id, region=region.region)
+    return {"cloud-controller": known.apply(lambda of: cloud_controller_policy(settings.name, routed=False, **of))}
+
+
+def variables(settings: SelfManagedSettings) -> dict[str, str]:
+    """-> Ansible's: nodes wait to be initialized by it."""
+    return {} if settings.cloud_controller == "none" else {"kubelet_cloud_provider": "external"}
+
+
+def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> None:
+    """Makes it, where there is one."""
+    if settings.cloud_controller == "none":
+        return
+    image = f"{REPOSITORY}:{RELEASES[checks.minor(settings.kubernetes_version)]}"
+    CloudController(
+        f"{settings.name}-cloud-controller",
+        CloudControllerArgs(
+            cluster=settings.name,
+            region=aws.get_region_output().region,
+            image=settings.cloud_controller_image or image,
+            environment=settings.cloud_controller_environment,
+        ),
+        pulumi.ResourceOptions(providers={"kubernetes": provider}),
+    )
