@@ -317,6 +317,18 @@ class TestNodeFacts:
         found = facts.process(1, "etcd", {"etcd": "image"})
         assert (found["unit"], found["restarted_by"], found["state"]) == (unit, by, "T")
 
+    @pytest.mark.parametrize(
+        ("program", "part"),
+        [
+            ("/opt/kubernetes-1.36.3/bin/kubelet", "kubelet"),
+            ("/bin/aws-cloud-controller-manager", "cloud-controller-manager"),
+            ("cloud-controller-manager", "cloud-controller-manager"),
+            ("kube-controller-manager", "kube-controller-manager"),
+        ],
+    )
+    def test_a_program_is_known_by_its_name(self, module: Callable[[str], ModuleType], program: str, part: str) -> None:
+        assert module("node_facts").part(program) == part
+
 
 def test_pending_updates_keeps_security_apart(
     module: Callable[[str], ModuleType], run: Run, monkeypatch: pytest.MonkeyPatch

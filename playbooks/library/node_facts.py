@@ -93,13 +93,19 @@ def process(pid: int, name: str, manifests: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def part(program: str) -> str:
+    """-> the part of Kubernetes that a program is; clouds put their name before that of their controller."""
+    name = Path(program).name
+    return "cloud-controller-manager" if name.endswith("-cloud-controller-manager") else name
+
+
 def processes(manifests: dict[str, str]) -> list[dict[str, Any]]:
     """-> the parts of Kubernetes that run, each once."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
-        name = Path(read(folder / "cmdline").split("\0", 1)[0]).name
+        name = part(read(folder / "cmdline").split("\0", 1)[0])
         if name in PARTS and stat(int(folder.name)):
             found.append(process(int(folder.name), name, manifests))
     return sorted(found, key=lambda each: (PARTS.index(each["name"]), each["pid"]))
