@@ -72,7 +72,9 @@ def moto(**variables: str) -> Iterator[str]:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     # AWS's thousand managed policies take a second each time, and no program here attaches one that is not ours.
-    environment = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "false", **variables}
+    # Nor what the lab's own AWS asks of moto, where it was imported into this process.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MOTO_")}
+    environment = {**plain, "MOTO_IAM_LOAD_MANAGED_POLICIES": "false", **variables}
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         env=environment,
