@@ -119,15 +119,19 @@ def standard_support_only(kind: str, inputs: Inputs) -> Iterator[str]:
 
 
 def no_public_nodes(kind: str, inputs: Inputs) -> Iterator[str]:
-    """Nodes have no public address, unless the stack's config says so for a self-managed one."""
+    """No subnet and no node group hands out public addresses."""
     if kind == "aws:ec2/subnet:Subnet" and inputs.get("mapPublicIpOnLaunch"):
         yield "machines of this subnet would get public addresses unasked: leave mapPublicIpOnLaunch false"
     if kind == "aws:ec2/launchTemplate:LaunchTemplate" and any(
         each.get("associatePublicIpAddress") in (True, "true") for each in inputs.get("networkInterfaces") or []
     ):
         yield "nodes would get public addresses: leave associatePublicIpAddress out of the launch template"
+
+
+def private_machines(kind: str, inputs: Inputs) -> Iterator[str]:
+    """Machines have no public address. Advice: config may ask for one, and opens it to named ranges only."""
     if kind == "aws:ec2/instance:Instance" and inputs.get("associatePublicIpAddress"):
-        yield "the machine would get a public address: put it in a private subnet (machines: private)"
+        yield "the machine would get a public address: put it in a private subnet (machineSubnets: private)"
 
 
 RULES: tuple[Rule, ...] = (
@@ -137,7 +141,10 @@ RULES: tuple[Rule, ...] = (
     tagged,
     standard_support_only,
     no_public_nodes,
+    private_machines,
 )
+#: What is only told; all else is refused.
+ADVICE = frozenset({private_machines})
 
 
 def _policy(rule: Rule) -> ResourceValidationPolicy:
@@ -149,7 +156,7 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
         name=rule.__name__.replace("_", "-"),
         description=(rule.__doc__ or "").splitlines()[0],
         validate=validate,
-        enforcement_level=EnforcementLevel.MANDATORY,
+        enforcement_level=EnforcementLevel.ADVISORY if rule in ADVICE else EnforcementLevel.MANDATORY,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from pulumi_policy import EnforcementLevel
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
 from policies.guards import GUARDS, RULES, Rule
@@ -88,7 +89,7 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
     ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS}, "components/tags.py"),
     ("tagged", "aws:ec2/vpc:Vpc", {"tags": {**OURS, "Stack": ""}}, {"tags": OURS}, "missing: Stack"),
     ("standard_support_only", CLUSTER, {}, {"upgradePolicy": {"supportType": "STANDARD"}}, "STANDARD"),
-    ("no_public_nodes", INSTANCE, {"associatePublicIpAddress": True}, {"associatePublicIpAddress": False}, "private"),
+    ("private_machines", INSTANCE, {"associatePublicIpAddress": True}, {"associatePublicIpAddress": False}, "private"),
     (
         "no_public_nodes",
         "aws:ec2/subnet:Subnet",
@@ -122,6 +123,12 @@ def test_broken_then_mended(
 def test_every_rule_is_in_the_pack_and_has_a_case(rule: Rule) -> None:
     assert rule.__name__.replace("_", "-") in {guard.name for guard in GUARDS}
     assert rule.__name__ in {case[0] for case in CASES}
+
+
+def test_public_machines_alone_are_only_told() -> None:
+    told = {guard.name for guard in GUARDS if guard.enforcement_level == EnforcementLevel.ADVISORY}
+    assert told == {"private-machines"}
+    assert {guard.enforcement_level for guard in GUARDS if guard.name not in told} == {EnforcementLevel.MANDATORY}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
