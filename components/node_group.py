@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import pulumi_aws as aws
 
 from components import tags
 from components.launch_template import LaunchTemplate, LaunchTemplateArgs
-from components.ready import ready
+from components.node_role import node_role
 
 #: What a node needs: to join, to give pods addresses of the VPC, to pull images.
 #: https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html
@@ -50,23 +49,7 @@ class NodeGroup(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:NodeGroup", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self))
-
-        role = aws.iam.Role(
-            name,
-            assume_role_policy=partition.dns_suffix.apply(node_trust),
-            tags=tags.named(name),
-            opts=child,
-        )
-        permissions = [
-            aws.iam.RolePolicyAttachment(
-                f"{name}-{policy}",
-                role=role.name,
-                policy_arn=pulumi.Output.format("arn:{0}:iam::aws:policy/{1}", partition.partition, policy),
-                opts=child,
-            )
-            for policy in NODE_POLICIES
-        ]
+        self.role_arn, able_role_arn = node_role(name, NODE_POLICIES, self)
         template = LaunchTemplate(name, LaunchTemplateArgs(VOLUME_GIB), child)
         # Not pulumi-eks' ManagedNodeGroup, which knows no update_config.
         nodes = aws.eks.NodeGroup(
@@ -74,7 +57,7 @@ class NodeGroup(pulumi.ComponentResource):
             cluster_name=args.cluster_name,
             version=args.kubernetes_version,
             # Without its permissions a node can neither join nor, at the end, give back its network interfaces.
-            node_role_arn=ready(role.arn, *permissions),
+            node_role_arn=able_role_arn,
             subnet_ids=args.subnet_ids,
             ami_type="AL2023_x86_64_STANDARD",
             instance_types=[args.instance_type],
@@ -90,7 +73,6 @@ class NodeGroup(pulumi.ComponentResource):
 
         self.node_group_name = nodes.node_group_name
         self.release_version = nodes.release_version
-        self.role_arn = role.arn
         self.register_outputs(
             {
                 "node_group_name": self.node_group_name,
@@ -98,20 +80,3 @@ class NodeGroup(pulumi.ComponentResource):
                 "role_arn": self.role_arn,
             }
         )
-
-
-def node_trust(dns_suffix: str) -> str:
-    """Trust policy of the nodes' role: EC2 may take it."""
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": f"ec2.{dns_suffix}"},
-                    "Action": "sts:AssumeRole",
-                }
-            ],
-        },
-        sort_keys=True,
-    )

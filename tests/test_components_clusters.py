@@ -10,9 +10,9 @@ import pytest
 
 from components.ansible_run import AnsibleRun, AnsibleRunArgs, digest
 from components.machine_image import MachineImage
-from components.machine_role import policy
+from components.machine_role import policy, trust
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
-from components.node_group import NodeGroup, NodeGroupArgs, node_trust
+from components.node_group import NodeGroup, NodeGroupArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from tests import golden_files
 from tests.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run
@@ -356,5 +356,5 @@ def test_nodes_wait_for_their_permissions() -> None:
 
 
 def test_nodes_role_is_for_ec2_of_the_partition() -> None:
-    assert json.loads(managed().one("Role").inputs["assumeRolePolicy"]) == json.loads(node_trust("test.example"))
-    golden_files.check("node_trust.json", json.dumps(json.loads(node_trust("amazonaws.com")), indent=1) + "\n")
+    assert json.loads(managed().one("Role").inputs["assumeRolePolicy"]) == json.loads(trust("test.example"))
+    golden_files.check("node_trust.json", json.dumps(json.loads(trust("amazonaws.com")), indent=1) + "\n")
