@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from lab import images, toolchain
 from lab.constants import CACHE, FABRIC, MIRROR_PORT, REGISTRY_PORT
-from lab.toolchain.tool import CONTAINERD, KUBERNETES, TOOLS
+from lab.toolchain.tool import CLOUD_CONTROLLER, CONTAINERD, KUBERNETES, TOOLS
 
 
 def _sum(path: Path) -> str:
@@ -25,8 +25,16 @@ def _sum(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _lay(tool: str, path: Path) -> None:
+    """Puts the tool there, its checksum beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(toolchain.tool(tool), path)
+    path.with_name(f"{path.name}.sha256").write_text(_sum(path))
+
+
 def downloads(root: Path = CACHE / "mirror") -> Path:
-    """Lays out what `https://dl.k8s.io` and containerd's release page would serve. -> the folder to serve."""
+    """Lays out what `https://dl.k8s.io`, `https://artifacts.k8s.io` and containerd's release page would serve. -> the
+    folder to serve."""
     pins = hashlib.sha256("".join(f"{each.name}{each.key}" for each in TOOLS).encode()).hexdigest()[:12]
     kept = root / pins
     if kept.exists():
@@ -35,10 +43,10 @@ def downloads(root: Path = CACHE / "mirror") -> Path:
     root.mkdir(parents=True)
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
     binaries = folder / "kubernetes" / f"v{KUBERNETES}" / "bin" / "linux" / "amd64"
-    binaries.mkdir(parents=True)
     for name in ("kubeadm", "kubelet", "kubectl"):
-        shutil.copy2(toolchain.tool(name), binaries / name)
-        (binaries / f"{name}.sha256").write_text(_sum(binaries / name))
+        _lay(name, binaries / name)
+    provider = folder / "cloud-provider-aws" / f"v{CLOUD_CONTROLLER}" / "linux" / "amd64"
+    _lay("ecr-credential-provider", provider / "ecr-credential-provider-linux-amd64")
     archive = folder / "containerd" / f"containerd-{CONTAINERD}-linux-amd64.tar.gz"
     archive.parent.mkdir()
     # Level 1: three hosts unpack it at once on two cores, and nothing leaves the machine.

@@ -160,5 +160,14 @@ TOOLS: tuple[Tool, ...] = (
         300,
         ldflags=f"-X k8s.io/component-base/version.gitVersion=v{CLOUD_CONTROLLER}",
     ),
+    Tool(
+        "ecr-credential-provider",
+        CLOUD_CONTROLLER,
+        MODULES / "cloud-controller",
+        "k8s.io/cloud-provider-aws/cmd/ecr-credential-provider",
+        20,
+        ldflags=f"-X main.gitVersion=v{CLOUD_CONTROLLER}",
+        # No download: the publisher's newest is 1.31.7.
+    ),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),
 )
