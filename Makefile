@@ -27,7 +27,8 @@ $(VENV)/ready: requirements.txt pyproject.toml
 setup: $(VENV)/ready ## The virtual environment, with every library pinned
 
 lint: setup ## ruff, import-linter, ansible-lint
-	ruff check . && ruff format --check .
+	ruff check .
+	ruff format --check .
 	lint-imports
 	ansible-lint --offline -q playbooks
 

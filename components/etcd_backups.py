@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.bucket_guards import bucket_guards, without_tls
 from components.machine_role import policy
 from components.ready import ready
 
@@ -30,8 +31,7 @@ OLD_VERSION_DAYS = 7
 class EtcdBackups(pulumi.ComponentResource):
     """A private, versioned bucket, reached by TLS only.
 
-    Encrypted with S3's own keys: a key of the stack's own would end with the stack, and the snapshots that outlive it
-    could be read by nobody. The Secrets in them are encrypted by the API server already.
+    Its snapshots may outlive the stack. The Secrets in them are encrypted by the API server already.
     """
 
     #: Known when all of the bucket's guards are up.
@@ -47,29 +47,8 @@ class EtcdBackups(pulumi.ComponentResource):
             tags=tags.named(name),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # What guards the bucket ends with it, and stays with it where S3 refuses to delete it.
-        child = pulumi.ResourceOptions(parent=self, deleted_with=bucket)
         guards = [
-            aws.s3.BucketVersioning(name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child),
-            aws.s3.BucketServerSideEncryptionConfiguration(
-                name,
-                bucket=bucket.id,
-                rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
-                opts=child,
-            ),
-            aws.s3.BucketPublicAccessBlock(
-                name,
-                bucket=bucket.id,
-                block_public_acls=True,
-                block_public_policy=True,
-                ignore_public_acls=True,
-                restrict_public_buckets=True,
-                opts=child,
-            ),
-            aws.s3.BucketOwnershipControls(
-                name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
-            ),
-            aws.s3.BucketPolicy(name, bucket=bucket.id, policy=bucket.arn.apply(tls_only), opts=child),
+            *bucket_guards(name, bucket, tls_only, self, open_by_policy=False),
             aws.s3.BucketLifecycleConfiguration(
                 name,
                 bucket=bucket.id,
@@ -83,7 +62,7 @@ class EtcdBackups(pulumi.ComponentResource):
                         "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                     }
                 ],
-                opts=child,
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=bucket),
             ),
         ]
         self.bucket = ready(bucket.id, *guards)
@@ -93,16 +72,7 @@ class EtcdBackups(pulumi.ComponentResource):
 
 def tls_only(bucket_arn: str) -> str:
     """Bucket policy: nobody, with whatever rights, without TLS."""
-    return policy(
-        {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket_arn, f"{bucket_arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    )
+    return policy(without_tls(bucket_arn))
 
 
 def write_to(bucket_arn: str) -> str:

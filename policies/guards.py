@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -33,6 +34,8 @@ TAGGED = {
     "aws:s3/bucket:Bucket",
     "aws:ebs/volume:Volume",
 }
+#: What anyone may get of a bucket: who signs a cluster's tokens, and the public keys to them.
+ISSUER_DOCUMENTS = {".well-known/openid-configuration", "openid/v1/jwks"}
 REQUIRED_TAGS = ("Project", "Stack", "ManagedBy")
 
 
@@ -134,6 +137,26 @@ def private_machines(kind: str, inputs: Inputs) -> Iterator[str]:
         yield "the machine would get a public address: put it in a private subnet (machineSubnets: private)"
 
 
+def no_public_buckets(kind: str, inputs: Inputs) -> Iterator[str]:
+    """Nobody reads a bucket without rights, but for what an OpenID Connect issuer shows the world: its public keys."""
+    if kind == "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock" and not (
+        inputs.get("blockPublicAcls") and inputs.get("ignorePublicAcls")
+    ):
+        yield "access lists could open the bucket: set blockPublicAcls and ignorePublicAcls"
+    if kind != "aws:s3/bucketPolicy:BucketPolicy":
+        return
+    for statement in _listed(json.loads(inputs["policy"])["Statement"]):
+        anyone = statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+        if statement["Effect"] == "Allow" and anyone:
+            objects = [each.partition("/")[2] for each in _listed(statement.get("Resource"))]
+            if _listed(statement.get("Action")) != ["s3:GetObject"] or not ISSUER_DOCUMENTS.issuperset(objects):
+                yield "its policy lets anyone in: name who may, or let them get an issuer's two documents alone"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 RULES: tuple[Rule, ...] = (
     no_world_open_access,
     imdsv2_only,
@@ -142,6 +165,7 @@ RULES: tuple[Rule, ...] = (
     standard_support_only,
     no_public_nodes,
     private_machines,
+    no_public_buckets,
 )
 #: What is only told; all else is refused.
 ADVICE = frozenset({private_machines})

@@ -8,9 +8,10 @@ import pulumi_aws as aws
 from components.cloud_controller_policy import cluster_tag
 from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.network import Network, NetworkArgs
+from components.oidc_issuer import OidcIssuer
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import cloud_controller, ingress, registry
+from stacks import cloud_controller, identity, ingress, registry
 from stacks.settings import SelfManagedSettings
 
 
@@ -33,6 +34,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         f"{name}-backups",
         EtcdBackupsArgs(keep_days=settings.backup_days, delete_with_stack=settings.backups_on_destroy == "delete"),
     )
+    issuer = OidcIssuer(f"{name}-issuer")
     cluster = SelfManagedCluster(
         name,
         SelfManagedClusterArgs(
@@ -50,7 +52,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             image=settings.machine_image,
             etcd_volume_size=settings.etcd_volume_size,
             control_plane_policies={"etcd-backups": backups.write_policy, **cloud_controller.policies(settings)},
-            variables={**cloud_controller.variables(settings), **settings.playbook_vars},
+            variables={**identity.variables(issuer), **cloud_controller.variables(settings), **settings.playbook_vars},
         ),
     )
     cloud_controller.build(settings, cluster.provider)

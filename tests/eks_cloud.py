@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -61,9 +62,15 @@ class Account:
 
     def get_role(self, *, RoleName: str) -> Json:
         services = {"eks": "eks.amazonaws.com", "node": "ec2.amazonaws.com"}
+        services |= dict.fromkeys(("pods", "other-pods"), "pods.eks.amazonaws.com")
         if RoleName not in services:
             raise refused("NoSuchEntity", f"The role with name {RoleName} cannot be found.")
         return {"Role": {"Arn": ROLE + RoleName, "AssumeRolePolicyDocument": {"Service": services[RoleName]}}}
+
+    def assume_role(self, *, RoleArn: str, RoleSessionName: str, DurationSeconds: int) -> Json:
+        end = datetime.now(UTC) + timedelta(seconds=DurationSeconds)
+        keys = {"AccessKeyId": f"key of {RoleArn}", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": end}
+        return {"Credentials": keys, "AssumedRoleUser": {"Arn": RoleSessionName, "AssumedRoleId": "AROA"}}
 
 
 def refused(code: str, message: str) -> ClientError:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -21,6 +22,8 @@ from pulumi.runtime.stack import run_in_stack
 PROJECT, STACK = "twinplane", "test"
 #: In every secret that the mocks hand out, so that a leak is easy to see.
 SECRET = "SECRET-MARK"
+#: PEM, RSA; nobody has the private half.
+PUBLIC_KEY = Path(__file__).with_name("golden").joinpath("signing_key.pem").read_text()
 ZONES = ["us-east-1c", "us-east-1a", "us-east-1d", "us-east-1b"]  # unsorted, as an API may answer
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -248,6 +251,8 @@ def _command(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     module = inputs["interpreter"][-1]
     if module == "twinplane.keys":
         answer = {"private": f"{SECRET} {name}", "public": f"ssh-ed25519 AAAA{name} {inputs['create']}"}
+    elif module == "twinplane.signing_key":
+        answer = {"private": f"{SECRET} {name}", "public": PUBLIC_KEY}
     elif module == "twinplane.certificates":
         answer = {"certificate": f"certificate of {inputs['create']}", "private_key": f"{SECRET} key of {name}"}
     else:
@@ -321,6 +326,10 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": _nothing,
     "aws:s3/bucketPolicy:BucketPolicy": _nothing,
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _nothing,
+    "aws:s3/bucketObject:BucketObject": _nothing,
+    "aws:iam/openIdConnectProvider:OpenIdConnectProvider": lambda _, inputs: {
+        "arn": f"arn:test:iam::1:oidc-provider/{inputs['url'].removeprefix('https://')}"
+    },
     "aws:iam/instanceProfile:InstanceProfile": lambda name, _: {"name": f"{name}-0123abc"},
     "aws:iam/role:Role": lambda name, _: {"name": f"{name}-0123abc", "arn": f"arn:test:iam::1:role/{name}"},
     "aws:iam/rolePolicy:RolePolicy": _nothing,

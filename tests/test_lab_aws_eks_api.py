@@ -1,5 +1,6 @@
 """The EKS API through boto3: shapes that botocore reads, and the errors that EKS gives."""
 
+import re
 import time
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lab.aws.eks import access, addon, endpoint, model
+from lab.aws.eks.control_plane import ControlPlane
 from lab.aws.eks.state import Store
 from tests.eks_cloud import KEY, ROLE, USER, Account, account, eks, make_cluster, make_group, store
 
@@ -305,6 +307,90 @@ def test_access_entries(eks: Any, store: Store) -> None:
     )
 
 
+POD = {"clusterName": "demo", "namespace": "kube-system", "serviceAccount": "driver"}
+
+
+def test_pod_identity_associations(eks: Any, store: Store) -> None:
+    make_cluster(store)
+    made = eks.create_pod_identity_association(**POD, roleArn=ROLE + "pods", tags={"a": "1"})["association"]
+    here = {"clusterName": "demo", "associationId": made["associationId"]}
+    assert re.fullmatch("a-[a-z0-9]{17}", made["associationId"])
+    assert made["associationArn"].endswith(f":podidentityassociation/demo/{made['associationId']}")
+    assert eks.describe_pod_identity_association(**here)["association"] == made
+    refuse(eks.create_pod_identity_association, "ResourceInUseException", "exists", **POD, roleArn=ROLE + "pods")
+    eks.create_pod_identity_association(**POD | {"namespace": "other"}, roleArn=ROLE + "pods")
+
+    def listed(**of: str) -> list[str]:
+        found = eks.list_pod_identity_associations(clusterName="demo", **of)["associations"]
+        return [each["namespace"] for each in found]
+
+    assert listed() == ["kube-system", "other"]
+    assert listed(namespace="other") == ["other"]
+    assert listed(serviceAccount="x") == []
+    eks.tag_resource(resourceArn=made["associationArn"], tags={"b": "2"})
+    changed = eks.update_pod_identity_association(**here, roleArn=ROLE + "other-pods")["association"]
+    assert (changed["roleArn"], changed["tags"]) == (ROLE + "other-pods", {"a": "1", "b": "2"})
+    eks.delete_pod_identity_association(**here)
+    refuse(eks.describe_pod_identity_association, "ResourceNotFoundException", "No association found", **here)
+    assert listed() == ["other"]
+
+
+def test_an_association_is_of_a_role_that_trusts_pods(eks: Any, store: Store) -> None:
+    make_cluster(store)
+    create = eks.create_pod_identity_association
+    for role in ("node", "unknown"):
+        refuse(create, "InvalidParameterException", "trusted entity", **POD, roleArn=ROLE + role)
+    pods = ROLE + "pods"
+    refuse(create, "InvalidParameterException", "targetRoleArn", **POD, roleArn=pods, targetRoleArn=pods)
+    refuse(create, "ResourceNotFoundException", "nowhere", **POD | {"clusterName": "nowhere"}, roleArn=pods)
+    made = create(**POD, roleArn=pods)["association"]["associationId"]
+    update = eks.update_pod_identity_association
+    here = {"clusterName": "demo", "associationId": made}
+    refuse(update, "InvalidParameterException", "trusted entity", **here, roleArn=ROLE + "node")
+
+
+class Reviewer:
+    """A cluster that knows one token, of a pod."""
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+
+    def review(self, token: str, audience: str) -> Any:
+        if (token, audience) != ("good", "pods.eks.amazonaws.com"):
+            return {"user": {}, "error": "invalid"}
+        pod = {"authentication.kubernetes.io/pod-name": ["driver-0"]}
+        return {"authenticated": True, "audiences": [audience], "user": {"username": self.account, "extra": pod}}
+
+
+def test_a_pod_s_token_gives_its_role(eks: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_cluster(store)
+    made = eks.create_pod_identity_association(**POD, roleArn=ROLE + "pods")["association"]
+
+    def taken(token: str, account: str = "system:serviceaccount:kube-system:driver") -> Any:
+        monkeypatch.setattr(ControlPlane, "kube", Reviewer(account))
+        return endpoint.OPERATIONS["AssumeRoleForPodIdentity"](store, {"clusterName": "demo", "token": token})
+
+    given = taken("good")
+    assert given["credentials"]["accessKeyId"] == f"key of {ROLE}pods"
+    assert given["subject"] == {"namespace": "kube-system", "serviceAccount": "driver"}
+    assert given["podIdentityAssociation"]["associationId"] == made["associationId"]
+    assert re.fullmatch("eks-demo-driver-0-[0-9a-f]{10}", given["assumedRoleUser"]["arn"])
+    for token, owner, code in (
+        ("bad", "system:serviceaccount:kube-system:driver", "InvalidTokenException"),
+        ("good", "system:node:n", "InvalidTokenException"),
+        ("good", "system:serviceaccount:default:driver", "ResourceNotFoundException"),
+    ):
+        with pytest.raises(model.EksError) as error:
+            taken(token, owner)
+        assert (error.value.code, error.value.status < 500) == (code, True)
+
+
+def test_what_nodes_ask_is_an_operation_too() -> None:
+    path = "/clusters/demo/assume-role-for-pod-identity"
+    operation, given = model.parse("POST", path, "", {"token": "t"})
+    assert (operation.name, given) == ("AssumeRoleForPodIdentity", {"clusterName": "demo", "token": "t"})
+
+
 def test_tags(eks: Any, store: Store) -> None:
     arn = make_cluster(store).api["arn"]
     eks.tag_resource(resourceArn=arn, tags={"a": "1", "b": "2"})
@@ -331,4 +417,4 @@ def test_times_are_times(eks: Any) -> None:
 
 
 def test_every_handler_is_an_operation_of_eks() -> None:
-    assert set(endpoint.OPERATIONS) < set(model.service().operation_names)
+    assert set(endpoint.OPERATIONS) < {name for each in model.services() for name in each.operation_names}

@@ -251,6 +251,8 @@ class World:
                 return {"bucket": self(BUCKET).id, "rule": {"objectOwnership": "BucketOwnerEnforced"}}
             case "aws:s3:BucketPolicy":
                 return {"bucket": self(BUCKET).id, "policy": policy("s3:GetObject")}
+            case "aws:s3:BucketObject":
+                return {"bucket": self(BUCKET).id, "key": "a/b", "content": "{}", "contentType": "application/json"}
             case "aws:s3:BucketLifecycleConfiguration":
                 return {"bucket": self(BUCKET).id, "rules": [old_versions(30)]}
             case "aws:iam:Role":
@@ -321,6 +323,7 @@ UPDATES: dict[str, dict[str, Any]] = {
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": {"blockPublicAcls": False, "ignorePublicAcls": True},
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": {"rule": {"objectOwnership": "ObjectWriter"}},
     "aws:s3/bucketPolicy:BucketPolicy": {"policy": policy("s3:PutObject")},
+    "aws:s3/bucketObject:BucketObject": {"content": "[]"},
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": {"rules": [old_versions(60)]},
     "aws:iam/role:Role": {"description": "second", "assumeRolePolicy": trust("eks")},
     "aws:iam/rolePolicy:RolePolicy": {"policy": policy("ec2:*")},

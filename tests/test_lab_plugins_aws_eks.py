@@ -260,3 +260,45 @@ def test_waiting_ends_with_its_time_and_with_the_engine(
     monkeypatch.setattr(types.time, "monotonic", lambda: next(times, 10.0))
     with pytest.raises(PartialFailure, match="demo ACTIVE: not within the time given"):
         aws.create(change(CLUSTER, inputs=CLUSTER_INPUTS, timeout=5))
+
+
+IDENTITY = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+POD = {"clusterName": "demo", "namespace": "kube-system", "serviceAccount": "driver"}
+
+
+def association(role: str = "arn:role") -> dict[str, Any]:
+    told = {"associationId": "a-1", "associationArn": "arn:a-1", "roleArn": role, "tags": {}}
+    return {"association": {**POD, **told}}
+
+
+def test_life_of_a_pod_identity_association(aws: Aws, eks: Stubber) -> None:
+    here, inputs = {"clusterName": "demo", "associationId": "a-1"}, {**POD, "roleArn": "arn:role"}
+    eks.add_response("create_pod_identity_association", association(), {**inputs, "clientRequestToken": ANY})
+    eks.add_response("describe_pod_identity_association", association(), here)
+    made, outputs = aws.create(change(IDENTITY, inputs=inputs))
+    assert (made, outputs["associationArn"]) == ("a-1", "arn:a-1")
+    new = {**inputs, "roleArn": "arn:other"}
+    again = change(IDENTITY, made, inputs=new, old_inputs=inputs, state=outputs)
+    assert not aws.diff(again).replaces
+    assert aws.diff(change(IDENTITY, made, inputs={**inputs, "namespace": "x"}, old_inputs=inputs)).replaces
+    eks.add_response("update_pod_identity_association", association("arn:other"), {**here, "roleArn": "arn:other"})
+    eks.add_response("describe_pod_identity_association", association("arn:other"), here)
+    assert aws.update(again)["roleArn"] == "arn:other"
+    eks.add_response("delete_pod_identity_association", association(), here)
+    aws.delete(change(IDENTITY, made, old_inputs=inputs, state=outputs))
+
+
+@pytest.mark.parametrize(("role", "adopted"), [("arn:role", True), ("arn:other", False)])
+def test_an_association_of_an_interrupted_run_is_ours_if_it_gives_the_same_role(
+    aws: Aws, eks: Stubber, role: str, adopted: bool
+) -> None:
+    eks.add_client_error("create_pod_identity_association", "ResourceInUseException", "exists")
+    eks.add_response("list_pod_identity_associations", {"associations": [{**POD, "associationId": "a-1"}]}, POD)
+    eks.add_response("describe_pod_identity_association", association(role))
+    asked = change(IDENTITY, inputs={**POD, "roleArn": "arn:role"})
+    if adopted:
+        eks.add_response("describe_pod_identity_association", association(role))
+        assert aws.create(asked)[0] == "a-1"
+    else:
+        with pytest.raises(ProviderError, match="exists"):
+            aws.create(asked)

@@ -59,7 +59,9 @@ def test_versions_are_those_that_the_lab_builds() -> None:
 
 
 def test_secrets_are_not_logged() -> None:
-    secret = re.compile(r"token create|kubeadm join|admin\.conf\n|kubeconfig_admin\.content|encryption\.(key\"|yaml)")
+    secret = re.compile(
+        r"token create|kubeadm join|admin\.conf\n|kubeconfig_admin\.content|encryption\.(key\"|yaml)|signing_key"
+    )
     for path in PLAYBOOKS.rglob("tasks/*.yml"):
         for task in flat(yaml.safe_load(path.read_text())):
             words = json.dumps(
@@ -200,6 +202,7 @@ CHANGES = [
     ("control_plane", "kubeadm.yaml.j2", "kubernetes_service_cidr", "10.2.0.0/16", "serviceSubnet: 10.2.0.0/16"),
     ("control_plane", "kubeadm.yaml.j2", "control_plane_endpoint", "lb:6443", "controlPlaneEndpoint: lb:6443"),
     ("control_plane", "kubeadm.yaml.j2", "control_plane_certificate_sans", ["api.example"], '"api.example"'),
+    ("control_plane", "kubeadm.yaml.j2", "control_plane_issuer", "https://i", "value: https://i/openid/v1/jwks"),
     ("control_plane", "kubeadm.yaml.j2", "kubelet_cgroup_driver", "cgroupfs", "cgroupDriver: cgroupfs"),
     ("control_plane", "kubeadm.yaml.j2", "kubelet_fail_cgroup_v1", False, "failCgroupV1: false"),
     ("control_plane", "kubeadm.yaml.j2", "kubelet_fail_swap_on", False, "failSwapOn: false"),
@@ -277,3 +280,13 @@ def test_every_node_reaches_every_other_and_only_once() -> None:
         number = hosts.index(peer)
         assert text.count(f"route replace 10.244.{number}.0/24 via 10.244.{number}.0 dev pods onlink") == 1
         assert text.count(f"dst 10.0.0.{number + 1} self permanent") == 1
+
+
+def test_tokens_name_the_issuer_first_and_those_of_the_cluster_s_own_go_on() -> None:
+    def arguments(issuer: str) -> list[str]:
+        text = render("control_plane", "kubeadm.yaml.j2", "control-plane-1", control_plane_issuer=issuer)
+        server = next(each for each in yaml.safe_load_all(text) if each["kind"] == "ClusterConfiguration")["apiServer"]
+        return [each["value"] for each in server["extraArgs"] if each["name"] == "service-account-issuer"]
+
+    assert arguments("https://i") == ["https://i", "https://kubernetes.default.svc.cluster.local"]
+    assert arguments("") == []

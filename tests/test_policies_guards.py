@@ -1,5 +1,6 @@
 """Every guard has an input that breaks it, the same input mended, and a message that says what to change."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,18 @@ RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 CLUSTER = "aws:eks/cluster:Cluster"
+
+POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+DOCUMENTS = ("/.well-known/openid-configuration", "/openid/v1/jwks")
+
+
+def anyone(action: str, *objects: str, principal: str = "*") -> dict[str, Any]:
+    """A bucket's policy that lets somebody in, and one that denies to all what is not TLS."""
+    resources = [f"arn:aws:s3:::b{each}" for each in objects]
+    allowed = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action, "Resource": resources}
+    denied = {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}
+    return {"policy": json.dumps({"Version": "2012-10-17", "Statement": [allowed, denied]})}
+
 
 #: rule, resource type, inputs that break it, what mends them, a word of the message
 CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
@@ -89,6 +102,15 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
     ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS}, "components/tags.py"),
     ("tagged", "aws:ec2/vpc:Vpc", {"tags": {**OURS, "Stack": ""}}, {"tags": OURS}, "missing: Stack"),
     ("standard_support_only", CLUSTER, {}, {"upgradePolicy": {"supportType": "STANDARD"}}, "STANDARD"),
+    (
+        "no_public_buckets",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        {"blockPublicAcls": True},
+        {"ignorePublicAcls": True},
+        "access lists",
+    ),
+    ("no_public_buckets", POLICY, anyone("s3:GetObject", "/*"), anyone("s3:GetObject", *DOCUMENTS), "two documents"),
+    ("no_public_buckets", POLICY, anyone("s3:*", *DOCUMENTS), anyone("s3:*", principal="arn:aws:iam::1:root"), "lets"),
     ("private_machines", INSTANCE, {"associatePublicIpAddress": True}, {"associatePublicIpAddress": False}, "private"),
     (
         "no_public_nodes",

@@ -13,7 +13,7 @@ from policies.guards import RULES
 from stacks.outputs import StackOutputs
 from stacks.settings import KEYS, read
 from tests import golden_files
-from tests.pulumi_mocks import PROJECT, SECRET, Graph, leaks, run
+from tests.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, run
 
 ROOT = Path(__file__).parents[1]
 STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
@@ -21,7 +21,7 @@ STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
 UNTAGGED = (":Route", "RouteTableAssociation", "RolePolicy", "RolePolicyAttachment")
 UNTAGGED += ("Alias", "LifecyclePolicy", "RepositoryPolicy", "TargetGroupAttachment")
 UNTAGGED += ("BucketVersioning", "Configuration", "BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy")
-UNTAGGED += ("VolumeAttachment",)
+UNTAGGED += ("VolumeAttachment", "BucketObject")
 
 
 def config(stack: str) -> dict[str, str]:
@@ -193,6 +193,9 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         "kubernetes_service_cidr": "10.10.0.0/20",
         "control_plane_endpoint": "twinplane-s-api.elb.test:6443",
         "kubeconfig_server": "https://twinplane-s-api.elb.test:6443",
+        "control_plane_issuer": "https://twinplane-s-issuer-id.s3.us-east-1.test.example",
+        "control_plane_signing_key": f"{SECRET} twinplane-s-issuer",
+        "control_plane_public_key": PUBLIC_KEY,
         "kubelet_cloud_provider": "external",
         "a": 1,
     }
@@ -212,7 +215,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert len(made.all("NatGateway")) == 3
     assert made.one("LogGroup").inputs["retentionInDays"] == 14
     assert not made.all("Repository")
-    assert made.one("Bucket").inputs["forceDestroy"] is True
+    assert made.one("Bucket", "twinplane-s-backups").inputs["forceDestroy"] is True
     assert [each.inputs["size"] for each in made.all("aws:ebs/volume:Volume")] == [12, 12, 12]
     assert made.one("BucketLifecycleConfiguration").inputs["rules"][0]["expiration"] == {"days": 9}
     writers = [each for each in made.all("RolePolicy") if "etcd-backups" in each.name]

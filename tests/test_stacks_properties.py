@@ -21,6 +21,7 @@ AnySettings = ManagedSettings | SelfManagedSettings
 #: Types that AWS tags in no way.
 UNTAGGED = (":Route", "Association", "Attachment", "RolePolicy", "Alias", "LifecyclePolicy", "RepositoryPolicy")
 UNTAGGED += ("BucketVersioning", "Configuration", "BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy")
+UNTAGGED += ("BucketObject",)
 #: Type -> longest name AWS takes; the provider appends a hyphen and 7 digits where the program gives none.
 LIMITS = {
     "aws:iam/role:Role": 64,

@@ -1,7 +1,7 @@
 """The lab's AWS endpoint, and how the lab itself calls it.
 
 A request is journaled and answered by moto under one lock, so that a replay meets the same state in the same order.
-Requests signed for `eks` go to the lab's own `lab.aws.eks.app`, which keeps its own state.
+Requests signed for `eks` and `eks-auth` go to the lab's own `lab.aws.eks.app`, which keeps its own state.
 
 How `lab.aws.eks` is mounted, all being attributes of that package:
 - `app(environ, start_response)`: WSGI. It asks `caller(environ)` who signed; the signature is verified before.
@@ -130,6 +130,7 @@ def _inside(request: Any, **_: Any) -> Any:
     from botocore.compat import HTTPHeaders
 
     body = request.body or b""
+    body = body.read() if hasattr(body, "read") else body  # of S3, a stream
     headers = {key: value if isinstance(value, str) else value.decode() for key, value in request.headers.items()}
     target = request.url.removeprefix(constants.API_URL)
     environ = wsgi.environ(request.method, target, headers, body.encode() if isinstance(body, str) else body)

@@ -56,9 +56,12 @@ def correct(action: str, body: bytes) -> None:
 
 
 def lasting(entry: Entry) -> Entry:
-    """-> the request that has the same effect when it is replayed: a generated key pair is kept by its public half."""
+    """-> the request that has the same effect when it is replayed: a generated key pair is kept by its public half,
+    and who showed a token without it."""
     form = {key: values[0] for key, values in parse_qs(entry.body.decode("latin-1")).items()}
     key = ec2.backend().key_pairs.get(form.get("KeyName"))
+    if form.get("Action") == "AssumeRoleWithWebIdentity":
+        return dataclasses.replace(entry, body=urlencode(form | {"WebIdentityToken": "checked"}).encode())
     if form.get("Action") != "CreateKeyPair" or key is None:
         return entry
     form |= {"Action": "ImportKeyPair", "PublicKeyMaterial": base64.b64encode(key.public_key.encode()).decode()}
@@ -89,18 +92,20 @@ def _true_health(self: Any, target: dict[str, Any], ec2_backend: Any) -> FakeHea
 
 
 def permission(self: Any, action: str, resource: str) -> PermissionResult:
-    """What a bucket's policy says. moto takes a denial whose condition is not met for a denial, so what is denied
-    without TLS is left out: the lab's own loopback counts as TLS.
-    """
+    """What a bucket's policy says."""
     if self.policy is None:
         return PermissionResult.NEUTRAL
-    document = json.loads(self.policy)
+    return judged(json.loads(self.policy)["Statement"], action, resource)
+
+
+def judged(statements: list[dict[str, Any]], action: str, resource: str) -> PermissionResult:
+    """What statements of a bucket's policy say. moto takes a denial whose condition is not met for a denial, so what is
+    denied without TLS is left out: the lab's own loopback counts as TLS.
+    """
     met = [
-        each
-        for each in document["Statement"]
-        if each.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") != "false"
+        each for each in statements if each.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") != "false"
     ]
-    return IAMPolicy(json.dumps({**document, "Statement": met})).is_action_permitted(action, resource)
+    return IAMPolicy(json.dumps({"Statement": met})).is_action_permitted(action, resource)
 
 
 def _console_output(self: Any) -> Any:

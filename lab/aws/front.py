@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import moto.core.utils
 from moto.iam.models import iam_backends
@@ -19,7 +19,17 @@ from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from lab import constants
-from lab.aws import api, corrections, ec2, load_balancers, signature, ssm, wsgi
+from lab.aws import (
+    api,
+    corrections,
+    ec2,
+    load_balancers,
+    public_objects,
+    signature,
+    ssm,
+    web_identity,
+    wsgi,
+)
 from lab.aws.journal import Entry, Journal
 from lab.aws.signature import Refused
 
@@ -60,32 +70,40 @@ class Front:
         service = "s3"
         try:
             signed = signature.read(query, {key.lower(): value for key, value in headers.items()})
-            if signed is None:
+            form = _form(headers, body)
+            by_token = form.get("Action") == web_identity.OPERATION
+            if signed is not None:
+                service = signed.service
+                signature.verify(
+                    signed,
+                    api.secret(signed.access_key),
+                    method=environ["REQUEST_METHOD"],
+                    path=path,
+                    query=query,
+                    headers={key.lower(): value for key, value in headers.items()},
+                    body=body,
+                )
+                if signed.region != constants.REGION:
+                    raise Refused("OptInRequired", f"The lab has one region: {constants.REGION}, not {signed.region}.")
+            elif by_token:
+                service = "sts"
+            elif not _for_anyone(environ["REQUEST_METHOD"], path, query):
                 raise Refused(
                     "MissingAuthenticationToken", "The request must be signed: use the keys of `twinplane lab env`."
                 )
-            service = signed.service
-            signature.verify(
-                signed,
-                api.secret(signed.access_key),
-                method=environ["REQUEST_METHOD"],
-                path=path,
-                query=query,
-                headers={key.lower(): value for key, value in headers.items()},
-                body=body,
-            )
-            if signed.region != constants.REGION:
-                raise Refused("OptInRequired", f"The lab has one region: {constants.REGION}, not {signed.region}.")
+            if by_token:
+                web_identity.check(form.get("WebIdentityToken", ""), form.get("RoleArn", ""))
         except Refused as error:
-            return wsgi.refuse(error, service, start_response)
-        environ["twinplane.access_key"] = signed.access_key
-        if service == "eks":
+            return wsgi.refuse(error, service, start_response, error.status)
+        access_key = environ["twinplane.access_key"] = signed.access_key if signed else api.credentials().access_key
+        if service in {"eks", "eks-auth"}:
             from lab.aws import eks
 
             return list(eks.app(environ, start_response))
         if "Authorization" not in headers:
-            # moto reads the caller of a presigned request from the header only.
-            scope = f"{signed.access_key}/{signed.time:%Y%m%d}/{signed.region}/{service}/aws4_request"
+            # moto reads the caller of a presigned request from the header only, and the service of an unsigned one.
+            day = signed.time if signed else datetime.now(UTC)
+            scope = f"{access_key}/{day:%Y%m%d}/{constants.REGION}/{service}/aws4_request"
             headers["Authorization"] = (
                 f"{signature.ALGORITHM} Credential={scope}, SignedHeaders=host, Signature=checked"
             )
@@ -157,6 +175,19 @@ def _action(entry: Entry) -> str:
         return target.rpartition(".")[2]
     form = entry.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
     return parse_qs(entry.body.decode() if form and entry.body else entry.query).get("Action", [""])[0]
+
+
+def _form(headers: dict[str, str], body: bytes) -> dict[str, str]:
+    """-> the parameters of a Query protocol request."""
+    if not headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+        return {}
+    return {key: values[0] for key, values in parse_qs(body.decode("latin-1")).items()}
+
+
+def _for_anyone(method: str, path: str, query: str) -> bool:
+    """-> whether a request is for an object that needs no rights."""
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    return method in {"GET", "HEAD"} and not query and public_objects.get(bucket, key) is not None
 
 
 def _body(environ: WSGIEnvironment) -> bytes:

@@ -18,11 +18,12 @@ LIFE = timedelta(minutes=15)
 
 
 class Refused(Exception):
-    """A request that AWS would not accept; `code` is AWS's name for the reason."""
+    """A request that AWS would not accept; `code` is AWS's name for the reason, `status` that of the answer."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, status: str = "403 Forbidden") -> None:
         super().__init__(message)
         self.code = code
+        self.status = status
 
 
 @dataclass(frozen=True)

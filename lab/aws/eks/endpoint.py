@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lab.aws import api
-from lab.aws.eks import access, addon, cluster, model, nodegroup, tag, update
+from lab.aws.eks import access, addon, cluster, model, nodegroup, pod_identity, tag, update
 from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.state import Store
 
@@ -44,6 +44,12 @@ OPERATIONS: dict[str, Callable[[Store, Json], Json]] = {
     "DisassociateAccessPolicy": access.disassociate,
     "ListAssociatedAccessPolicies": access.list_associated,
     "ListAccessPolicies": access.list_policies,
+    "CreatePodIdentityAssociation": pod_identity.create,
+    "DescribePodIdentityAssociation": pod_identity.describe,
+    "ListPodIdentityAssociations": pod_identity.list_associations,
+    "UpdatePodIdentityAssociation": pod_identity.update,
+    "DeletePodIdentityAssociation": pod_identity.delete,
+    "AssumeRoleForPodIdentity": pod_identity.assume,
     "TagResource": tag.tag,
     "UntagResource": tag.untag,
     "ListTagsForResource": tag.list_tags,

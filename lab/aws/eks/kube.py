@@ -76,6 +76,12 @@ class Kube:
             if error.status != 404:
                 raise
 
+    def review(self, token: str, audience: str) -> Json:
+        """-> the status of a TokenReview: whose a token is, if it is for the audience."""
+        spec = {"token": token, "audiences": [audience]}
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
+        return dict(self._json("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)["status"])
+
     def evict(self, namespace: str, pod: str) -> bool:
         """Asks for the eviction of a pod. -> False while a PodDisruptionBudget forbids it."""
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}

@@ -26,17 +26,18 @@ class EksError(Exception):
     @property
     def status(self) -> int:
         """-> the HTTP status that the model gives this exception; 404 for what no operation knows."""
-        shape = service().shape_for(self.code) if self.code in service().shape_names else None
-        return int(shape.metadata["error"]["httpStatusCode"]) if shape else 404
+        shapes = [each.shape_for(self.code) for each in services() if self.code in each.shape_names]
+        return int(shapes[0].metadata["error"]["httpStatusCode"]) if shapes else 404
 
 
 @cache
-def service() -> ServiceModel:
-    """-> the service model, read once."""
-    return ServiceModel(botocore.session.get_session().get_service_data("eks"), "eks")
+def services() -> tuple[ServiceModel, ...]:
+    """-> the models of EKS and of what its nodes ask for their pods, read once."""
+    loaded = botocore.session.get_session()
+    return tuple(ServiceModel(loaded.get_service_data(name), name) for name in ("eks", "eks-auth"))
 
 
-_routes: list[tuple[str, re.Pattern[str], str]] = []
+_routes: list[tuple[re.Pattern[str], OperationModel]] = []
 
 
 def parse(method: str, path: str, query: str, body: Json) -> tuple[OperationModel, Json]:
@@ -45,14 +46,12 @@ def parse(method: str, path: str, query: str, body: Json) -> tuple[OperationMode
     Raises EksError for an unknown route, an unknown or missing member, a wrong type or an unknown enum value.
     """
     if not _routes:
-        for name in service().operation_names:
-            http = service().operation_model(name).http
-            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", http["requestUri"])
-            _routes.append((http["method"], re.compile(pattern), name))
-    for verb, route, name in _routes:
+        for operation in (each.operation_model(name) for each in services() for name in each.operation_names):
+            pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", operation.http["requestUri"])
+            _routes.append((re.compile(pattern), operation))
+    for route, operation in _routes:
         found = route.fullmatch(path)
-        if found and verb == method:
-            operation = service().operation_model(name)
+        if found and operation.http["method"] == method:
             members = {key: unquote(value) for key, value in found.groupdict().items()}
             given = _located(operation, members, parse_qs(query, keep_blank_values=True)) | body
             check(operation, given)

@@ -53,6 +53,7 @@ class Cluster:
     nodegroups: dict[str, Nodegroup] = field(default_factory=dict)
     addons: dict[str, Json] = field(default_factory=dict)
     entries: dict[str, Json] = field(default_factory=dict)  # by principal ARN: {"api": ..., "policies": {arn: ...}}
+    associations: dict[str, Json] = field(default_factory=dict)  # of Pod Identity, by id
     updates: dict[str, Json] = field(default_factory=dict)  # by id: {"api": ..., "of": {nodegroupName?, addonName?}}
 
     @property

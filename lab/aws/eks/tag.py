@@ -1,4 +1,4 @@
-"""Tags of clusters, node groups, add-ons and access entries, by ARN."""
+"""Tags of clusters, node groups, add-ons, access entries and Pod Identity associations, by ARN."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def _find(clusters: dict[str, Cluster], arn: str) -> Json:
             (cluster.api, "arn"),
             *((group.api, "nodegroupArn") for group in cluster.nodegroups.values()),
             *((addon, "addonArn") for addon in cluster.addons.values()),
+            *((association, "associationArn") for association in cluster.associations.values()),
             *((entry["api"], "accessEntryArn") for entry in cluster.entries.values()),
         ]
         for api, key in described:

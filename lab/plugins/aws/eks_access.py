@@ -1,4 +1,4 @@
-"""EKS add-ons, access entries and what they allow."""
+"""EKS add-ons, access entries and what they allow, roles of pods."""
 
 from typing import Any
 
@@ -59,6 +59,29 @@ def association(call: Call) -> Values | None:
     return next((dict(p) for p in answer["associatedAccessPolicies"] if p["policyArn"] == policy), None)
 
 
+def cluster_of(call: Call) -> str:
+    return str(call.inputs.get("clusterName") or call.state["clusterName"])
+
+
+def identity(call: Call) -> Values:
+    answer = call.api.describe_pod_identity_association(clusterName=cluster_of(call), associationId=call.id)
+    return dict(answer["association"])
+
+
+def create_identity(call: Call) -> str:
+    answer = call.send("create_pod_identity_association", **tagged(call), clientRequestToken=call.token())
+    return str(answer["association"]["associationId"])
+
+
+def adopt_identity(call: Call) -> str | None:
+    """An account has one association: it is ours if it gives the same role."""
+    where = {name: call.inputs[name] for name in ("clusterName", "namespace", "serviceAccount")}
+    for each in call.api.list_pod_identity_associations(**where)["associations"]:
+        if identity(Call(**{**vars(call), "id": each["associationId"]}))["roleArn"] == call.inputs["roleArn"]:
+            return str(each["associationId"])
+    return None
+
+
 TYPES = {
     "aws:eks/addon:Addon": Type(
         "eks",
@@ -114,6 +137,26 @@ TYPES = {
         outputs="accessEntryArn createdAt modifiedAt userName kubernetesGroups",
         volatile="modifiedAt",
         adopt=adopt(entry, entry_id, {"type": "type", "kubernetesGroups": "kubernetesGroups"}),
+    ),
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": Type(
+        "eks",
+        Inputs(required="clusterName namespace serviceAccount roleArn", optional="tags region"),
+        create=create_identity,
+        read=identity,
+        update=(
+            Update(
+                "roleArn",
+                lambda call: call.api.update_pod_identity_association(
+                    clusterName=cluster_of(call), associationId=call.id, roleArn=call.inputs["roleArn"]
+                ),
+            ),
+        ),
+        delete=lambda call: call.api.delete_pod_identity_association(
+            clusterName=cluster_of(call), associationId=call.id
+        ),
+        tagging=EKS,
+        outputs="associationArn associationId",
+        adopt=adopt_identity,
     ),
     "aws:eks/accessPolicyAssociation:AccessPolicyAssociation": Type(
         "eks",

@@ -96,6 +96,24 @@ def _setting(
     )
 
 
+def put_object(call: Call) -> str:
+    call.send("put_object", Body=call.inputs["content"].encode())
+    return f"{call.inputs['bucket']}/{call.inputs['key']}"
+
+
+def read_object(call: Call) -> Values:
+    bucket, _, key = call.id.partition("/")
+    answer = call.api.get_object(Bucket=bucket, Key=key)
+    entity, kind = answer["ETag"].strip('"'), answer["ContentType"]
+    content = answer["Body"].read().decode()
+    return {"bucket": bucket, "key": key, "content": content, "contentType": kind, "etag": entity}
+
+
+def delete_object(call: Call) -> None:
+    bucket, _, key = call.id.partition("/")
+    call.api.delete_object(Bucket=bucket, Key=key)
+
+
 def _encryption(answer: Mapping[str, Any]) -> Values:
     rules = plain(answer["ServerSideEncryptionConfiguration"]["Rules"])
     for rule in rules:
@@ -197,6 +215,18 @@ TYPES = {
         shape=lambda inputs: inputs["policy"],
         unshape=lambda answer: {"policy": answer["Policy"]},
         gone="NoSuchBucketPolicy",
+    ),
+    "aws:s3/bucketObject:BucketObject": Type(
+        "s3",
+        Inputs(required="bucket key content contentType", optional="region"),
+        create=put_object,
+        read=read_object,
+        update=(Update("content contentType", put_object),),
+        delete=delete_object,
+        outputs="etag",
+        volatile="etag",
+        computed={"arn": lambda call, _: f"arn:{call.session.partition}:s3:::{call.id}"},
+        gone=("NoSuchBucket", "NoSuchKey"),
     ),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _setting(
         Inputs(

@@ -52,4 +52,5 @@ def ec2_id(call: Call) -> str:
 
 
 def eks_arn(call: Call) -> str:
-    return str(call.state.get("accessEntryArn") or call.state["arn"])
+    names = ("accessEntryArn", "associationArn", "arn")
+    return next(str(call.state[name]) for name in names if name in call.state)

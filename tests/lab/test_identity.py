@@ -1,0 +1,99 @@
+"""Rights of pods: the API server's tokens, taken by the lab's STS as AWS takes them."""
+
+import base64
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from components.oidc_issuer import DISCOVERY, KEYS
+from components.pod_identity import AUDIENCE, oidc_trust
+from tests.lab.conftest import Cluster
+
+pytestmark = pytest.mark.lab
+
+NAMESPACE, ACCOUNT = "twinplane", "default"
+
+
+def client(cluster: Cluster, service: str, keys: dict[str, str] | None = None, **config: Any) -> Any:
+    """A client of the lab's AWS: with the lab's own keys, or with those of a role."""
+    environment = cluster.shell.environment
+    given = keys or {
+        "AccessKeyId": environment["AWS_ACCESS_KEY_ID"],
+        "SecretAccessKey": environment["AWS_SECRET_ACCESS_KEY"],
+    }
+    return boto3.session.Session().client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given.get("SessionToken"),
+        config=Config(**config),
+    )
+
+
+def issuer(cluster: Cluster) -> str:
+    return str(json.loads(cluster.kubectl("get", "--raw", f"/{DISCOVERY}"))["issuer"])
+
+
+def token(cluster: Cluster, *argv: str, account: str = ACCOUNT, namespace: str = NAMESPACE) -> str:
+    return cluster.kubectl("create", "token", account, "-n", namespace, *argv).strip()
+
+
+def claims(shown: str) -> Any:
+    return json.loads(base64.urlsafe_b64decode(shown.split(".")[1] + "=="))
+
+
+@pytest.fixture
+def role(self_managed: Cluster) -> Iterator[str]:
+    """A role for the service account, as PodIdentity makes it."""
+    iam, url = client(self_managed, "iam"), issuer(self_managed)
+    providers = [each["Arn"] for each in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
+    [provider] = [each for each in providers if each.endswith(urlsplit(url).netloc)]
+    trust = oidc_trust(url, provider, NAMESPACE, ACCOUNT)
+    yield str(iam.create_role(RoleName="pods", AssumeRolePolicyDocument=trust)["Role"]["Arn"])
+    iam.delete_role(RoleName="pods")
+
+
+def test_the_world_reads_what_the_api_server_says_of_itself(self_managed: Cluster) -> None:
+    bucket = urlsplit(issuer(self_managed)).netloc.partition(".")[0]
+    for document in (DISCOVERY, KEYS):
+        url = f"{self_managed.shell.environment['AWS_ENDPOINT_URL']}/{bucket}/{document}"
+        with urllib.request.urlopen(url) as public:
+            assert json.load(public) == json.loads(self_managed.kubectl("get", "--raw", f"/{document}"))
+
+
+def test_tokens_are_for_the_cluster_too(self_managed: Cluster) -> None:
+    own = "https://kubernetes.default.svc.cluster.local"
+    assert claims(token(self_managed))["aud"] == [issuer(self_managed), own]
+    for shown in (token(self_managed), token(self_managed, "--audience", own)):
+        who = self_managed.shell.run(
+            "kubectl", "--server", self_managed.outputs["apiEndpoint"], "--insecure-skip-tls-verify", "--kubeconfig",
+            "/dev/null", "--token", shown, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}",
+        ).stdout  # fmt: skip
+        assert who == f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+
+
+def test_a_pod_s_token_is_exchanged_for_its_role(self_managed: Cluster, role: str) -> None:
+    sts = client(self_managed, "sts", signature_version=UNSIGNED)
+
+    def taken(shown: str) -> Any:
+        given = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="pod", WebIdentityToken=shown)
+        return given["Credentials"]
+
+    keys = taken(token(self_managed, "--audience", AUDIENCE))
+    caller = client(self_managed, "sts", keys).get_caller_identity()
+    assert caller["Arn"] == f"{role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/pod"
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        taken(token(self_managed, "--audience", AUDIENCE, namespace="kube-system"))
+    with pytest.raises(ClientError, match="Incorrect token audience"):
+        taken(token(self_managed))
