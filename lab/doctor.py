@@ -32,6 +32,8 @@ PARTS: dict[str, tuple[State, str]] = {
     "security updates": ("real", "Debian's own, through a proxy on the bridge"),
     "EC2, IAM, STS, SSM": ("stand-in", "moto; a reconciler boots a host for every instance"),
     "Network load balancers": ("real", "HAProxy with the target group's health checks; the API side is moto's"),
+    "Application load balancers": ("stand-in", "moto: as the controller makes them, and no traffic"),
+    "AWS Load Balancer Controller": ("stand-in", "the lab's own, of the real one's chart, flags and webhook"),
     "ECR, KMS, CloudWatch Logs": ("stand-in", "moto: the API's answers only; images come from the lab's own registry"),
     "EKS's add-ons": ("stand-in", "kube-proxy and coredns are real; of the others the API answers, and nothing runs"),
     "EKS's encryption of Secrets": ("stand-in", "real in etcd, with a key of the lab's in place of the one in KMS"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import toolchain
 from lab.constants import CACHE
-from lab.toolchain.tool import CLOUD_CONTROLLER, KUBERNETES, SAMPLE_APP
+from lab.toolchain.tool import CLOUD_CONTROLLER, INGRESS_CONTROLLER, KUBERNETES, SAMPLE_APP
 
 #: Bump when the way an image is put together changes.
 RECIPE = "1"
@@ -72,6 +72,15 @@ def images() -> list[Image]:
             f"v{CLOUD_CONTROLLER}",
             {controller: toolchain.tool("aws-cloud-controller-manager")},
             (controller,),
+        )
+    )
+    made.append(
+        Image(
+            "ingress-controller",
+            f"v{INGRESS_CONTROLLER}",
+            {"/ingress-controller": toolchain.tool("ingress-controller")},
+            ("/ingress-controller",),
+            "65532:65532",
         )
     )
     made.append(

@@ -228,6 +228,14 @@ def variables(text: str) -> dict[str, Any]:
     return value
 
 
+def chart_values(text: str) -> dict[str, Any]:
+    """An object of a chart's values; the chart checks each."""
+    value = _json(text, '{"hostNetwork": true}')
+    if not isinstance(value, dict):
+        raise ValueError("is not an object of a chart's values")
+    return value
+
+
 def _block(text: str) -> IPv4Network:
     try:
         return IPv4Network(text)

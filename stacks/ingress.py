@@ -28,6 +28,7 @@ def build(settings: Settings, vpc_id: pulumi.Input[str], provider: kubernetes.Pr
             image=settings.ingress_controller_image,
             role_arn=settings.ingress_controller_role,
             scheme=settings.ingress_scheme,
+            values=settings.ingress_controller_values,
         ),
         pulumi.ResourceOptions(providers={"kubernetes": provider}),
     )

@@ -64,6 +64,8 @@ class Settings:
     ingress_controller_image: str | None
     #: ARN of the IAM role that the controller's service account asks for; None: it has its rights another way.
     ingress_controller_role: str | None
+    #: More of the chart's values, over all others.
+    ingress_controller_values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,7 @@ KEYS: dict[str, _Key] = {
     "ingressControllerChart": _Key(checks.controller_chart, ControllerChart()),
     "ingressControllerImage": _Key(checks.image, None),
     "ingressControllerRole": _Key(checks.role, None),
+    "ingressControllerValues": _Key(checks.chart_values, {}),
     "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),

@@ -37,6 +37,9 @@ ZONES = {"subnet-a": "us-east-1a", "subnet-b": "us-east-1b", "subnet-c": "us-eas
 class Account:
     """What the checks of requests ask EC2 and IAM."""
 
+    def __init__(self) -> None:
+        self.profiles: dict[str, list[str]] = {}  # instance profile -> its roles
+
     def describe_subnets(self, *, SubnetIds: list[str]) -> Json:
         unknown = [each for each in SubnetIds if each not in ZONES]
         if unknown:
@@ -72,6 +75,26 @@ class Account:
         keys = {"AccessKeyId": f"key of {RoleArn}", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": end}
         return {"Credentials": keys, "AssumedRoleUser": {"Arn": RoleSessionName, "AssumedRoleId": "AROA"}}
 
+    def create_instance_profile(self, *, InstanceProfileName: str) -> None:
+        if InstanceProfileName in self.profiles:
+            raise refused("EntityAlreadyExists", InstanceProfileName)
+        self.profiles[InstanceProfileName] = []
+
+    def add_role_to_instance_profile(self, *, InstanceProfileName: str, RoleName: str) -> None:
+        if self.profiles[InstanceProfileName]:
+            raise refused("LimitExceeded", "InstanceSessionsPerInstanceProfile: 1")
+        self.profiles[InstanceProfileName].append(RoleName)
+
+    def remove_role_from_instance_profile(self, *, InstanceProfileName: str, RoleName: str) -> None:
+        if RoleName not in self.profiles.get(InstanceProfileName, []):
+            raise refused("NoSuchEntity", InstanceProfileName)
+        self.profiles[InstanceProfileName].remove(RoleName)
+
+    def delete_instance_profile(self, *, InstanceProfileName: str) -> None:
+        if InstanceProfileName not in self.profiles:
+            raise refused("NoSuchEntity", InstanceProfileName)
+        assert not self.profiles.pop(InstanceProfileName), "IAM refuses while it holds a role"
+
 
 def refused(code: str, message: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message}}, "Anything")
@@ -85,14 +108,24 @@ class Cloud:
         self.routes: dict[str, str] = {}
         self.launches = 0
         self.templates: list[Json] = []
+        self.profiles: set[str] = set()
 
     def machines(self) -> list[ec2.Machine]:
         return list(self.instances.values())
 
     def launch(
-        self, *, release: str, subnet_id: str, instance_type: str, tags: dict[str, str], token: str, template: Json
+        self,
+        *,
+        release: str,
+        subnet_id: str,
+        instance_type: str,
+        tags: dict[str, str],
+        token: str,
+        template: Json,
+        profile: str,
     ) -> str:
         self.templates.append(template)
+        self.profiles.add(profile)
         for machine in self.machines():
             if machine.token == token and machine.wanted != "terminated":
                 return machine.id

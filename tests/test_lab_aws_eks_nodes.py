@@ -52,6 +52,19 @@ def test_a_group_is_active_when_its_nodes_are_ready(store: Store, cluster: Api, 
     assert tags["eks:nodegroup-name"] == "ng"
 
 
+def test_machines_have_the_role_of_their_group(store: Store, cluster: Api, cloud: Cloud, account: Account) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    assert cloud.profiles == set(account.profiles)
+    assert list(account.profiles.values()) == [["node"]]
+    nodegroup.delete(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    for _ in steps():
+        if "ng" not in store.cluster("demo").nodegroups:
+            break
+        step(store, cluster)
+    assert account.profiles == {}, "or the role could not be deleted"
+
+
 def test_a_daemon_killed_between_launch_and_record_launches_once(
     store: Store, cluster: Api, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

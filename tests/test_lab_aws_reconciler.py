@@ -275,6 +275,8 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
         "TagSpecifications": [{"ResourceType": kind, "Tags": marked} for kind in ("instance", "volume")],
     }
 
+    arn = api.client("iam").create_instance_profile(InstanceProfileName="nodes")["InstanceProfile"]["Arn"]
+
     def launch() -> str:
         return ec2.launch(
             release=UPDATED_RELEASE,
@@ -283,12 +285,14 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
             tags={"eks:cluster-name": "lab"},
             token="group/1",
             template=template,
+            profile="nodes",
         )
 
     name, plain = launch(), run(subnet)
     assert launch() == name
     [told] = api.client("ec2").describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"]
     assert told["MetadataOptions"]["HttpTokens"] == "required"
+    assert told["IamInstanceProfile"]["Arn"] == arn
     assert {tag["Key"]: tag["Value"] for tag in told["Tags"]} == {"Project": "p", "eks:cluster-name": "lab"}
     disks = [each["Ebs"]["VolumeId"] for each in told["BlockDeviceMappings"] if each["DeviceName"] == "/dev/xvda"]
     [disk] = api.client("ec2").describe_volumes(VolumeIds=disks)["Volumes"]

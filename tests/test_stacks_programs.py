@@ -107,7 +107,8 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
     name, made = stack
     provider = made.one("pulumi:providers:kubernetes")
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
-    assert len(inside) == (11 if name.startswith("self") else 5)
+    ingress = 4 if made.all("IngressController") else 0
+    assert len(inside) == (11 if name.startswith("self") else 5) + ingress
     assert all(provider.urn in each.provider for each in inside)
 
 
@@ -256,6 +257,7 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
         ingressControllerChart='{"chart": "./c"}',
         ingressControllerImage="lbc:v1",
         ingressControllerRole=role,
+        ingressControllerValues='{"env": {"A": "b"}}',
     )
     assert graph.one("Ingress").inputs["metadata"]["annotations"][f"{prefix}certificate-arn"] == acm
     assert not graph.all("aws:acm/certificate:Certificate")
@@ -263,6 +265,7 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
     assert graph.one("Chart").inputs["chart"] == "./c"
     assert graph.one("Chart").inputs["values"]["image"] == {"repository": "lbc", "tag": "v1"}
     assert role in graph.one("Chart").inputs["values"]["serviceAccount"]["annotations"].values()
+    assert graph.one("Chart").inputs["values"]["env"] == {"A": "b"}
 
 
 def test_node_mode_auto_exports_no_node_group() -> None:

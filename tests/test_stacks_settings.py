@@ -60,6 +60,7 @@ def test_defaults() -> None:
         (SELF_MANAGED, "cloudController", "none", "cloud_controller", "none"),
         (SELF_MANAGED, "cloudControllerImage", "ccm:v1", "cloud_controller_image", "ccm:v1"),
         (SELF_MANAGED, "cloudControllerEnvironment", '{"A": "b"}', "cloud_controller_environment", {"A": "b"}),
+        (MANAGED, "ingressControllerValues", '{"a": {"b": 1}}', "ingress_controller_values", {"a": {"b": 1}}),
         (SELF_MANAGED, "backupDays", "7", "backup_days", 7),
         (SELF_MANAGED, "backupsOnDestroy", "delete", "backups_on_destroy", "delete"),
         (
@@ -167,6 +168,7 @@ def test_values(kind: dict[str, str], key: str, text: str, field: str, value: An
         (SELF_MANAGED, "controlPlanes", "5", "'5' is neither 1 nor 3"),
         (SELF_MANAGED, "machineSubnets", "dmz", "'dmz' is none of public, private"),
         (SELF_MANAGED, "machineImage", '{"owner": "1"}', "must have owner and name, nothing else"),
+        (SELF_MANAGED, "ingressControllerValues", "[]", "is not an object of a chart's values"),
         (SELF_MANAGED, "playbookVars", "[]", "is not an object of Ansible variables"),
         (MANAGED, "appImage", "sample-app", "'sample-app' names no release"),
         (MANAGED, "appImage", "sample-app:latest", "'sample-app:latest' names no release"),

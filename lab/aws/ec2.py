@@ -116,12 +116,14 @@ def launch(
     tags: Mapping[str, str],
     token: str,
     template: Mapping[str, Any],
+    profile: str,
 ) -> str:
     """Runs one instance of an EKS node image. -> its id, at once; `find(id).address` is known then, too.
 
     `token` (at most 64 ASCII characters) names this launch: asked again with it, the living instance of the first time
     is the answer. `template` is a launch template's data: its disks, metadata options and tags are taken; moto tags
-    no network interface. Raises botocore's ClientError as RunInstances does.
+    no network interface. `profile` is the name of an instance profile. Raises botocore's ClientError as RunInstances
+    does.
     """
     for machine in machines():
         if machine.token == token and machine.wanted != "terminated":
@@ -140,6 +142,7 @@ def launch(
         MinCount=1,
         MaxCount=1,
         ClientToken=token,
+        IamInstanceProfile={"Name": profile},
         TagSpecifications=[{"ResourceType": kind, "Tags": each} for kind, each in marked.items() if each],
         **taken,
     )

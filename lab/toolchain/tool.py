@@ -14,6 +14,7 @@ CONTAINERD = "2.4.2"
 HELM = "3.22.0"
 CLOUD_CONTROLLER = "1.36.2"
 SAMPLE_APP = "1.0.0"
+INGRESS_CONTROLLER = "0.1.0"
 
 MODULES = Path(__file__).parent
 
@@ -169,5 +170,6 @@ TOOLS: tuple[Tool, ...] = (
         ldflags=f"-X main.gitVersion=v{CLOUD_CONTROLLER}",
         # No download: the publisher's newest is 1.31.7.
     ),
+    Tool("ingress-controller", INGRESS_CONTROLLER, PROJECT / "lab" / "ingress_controller", ".", 60),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),
 )

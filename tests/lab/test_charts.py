@@ -1,19 +1,25 @@
 """Charts under the real engine and the real helm, against an API server in a thread: no lab is needed."""
 
+import base64
 import subprocess
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from components.ingress_controller import NAME, WEBHOOK, IngressController, IngressControllerArgs
 from lab.plugins.kubernetes.chart import rendered
 from lab.toolchain import tool
+from lab.toolchain.tool import INGRESS_CONTROLLER
 from tests import engine
-from tests.engine import Project
+from tests.engine import PROJECT, Project
 from tests.kubernetes_api import Api, api_server
+from tests.pulumi_mocks import run
+from twinplane.errors import Failed
 
 pytestmark = pytest.mark.lab
 
@@ -115,6 +121,41 @@ def test_install_upgrade_and_destroy(project: Project, api: Api) -> None:
     gone = api.asked("DELETE")
     assert gone[0] == f"{MAPS}/after", "what needs the chart goes before all of it"
     assert gone.index(THING) < gone.index(DEFINITION)
+
+
+def test_the_lab_s_ingress_controller_takes_what_the_stacks_say() -> None:
+    def program() -> None:
+        image = f"198.19.255.254:5000/ingress-controller:v{INGRESS_CONTROLLER}"
+        more = {"hostNetwork": True, "env": {"A": "b"}, "extraVolumes": [{"name": "v", "emptyDir": {}}]}
+        given: dict[str, Any] = {"cluster": "demo", "region": "us-east-1", "vpc_id": "vpc-1", "role_arn": "arn:r"}
+        IngressController("c", IngressControllerArgs(**given, image=image, values=more))
+
+    values = run(program).one("Chart").inputs["values"]
+    asked = {"name": NAME, "chart": str(PROJECT / "lab" / "ingress_controller" / "chart"), "namespace": "kube-system"}
+    found = rendered("c", {**asked, "values": values})
+    kinds = {obj["kind"]: obj for obj in found}
+    assert found[0]["metadata"]["name"] == "ingressclassparams.elbv2.k8s.aws", "before what needs it"
+    [account] = [obj for obj in found if obj["kind"] == "ServiceAccount"]
+    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": "arn:r"}
+    deployment = kinds["Deployment"]["spec"]
+    pod = deployment["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["args"] == ["--cluster-name=demo", "--aws-region=us-east-1", "--aws-vpc-id=vpc-1"]
+    assert container["env"] == [{"name": "A", "value": "b"}]
+    assert (deployment["replicas"], pod["hostNetwork"], pod["serviceAccountName"]) == (2, True, NAME)
+    assert {"name": "v", "emptyDir": {}} in pod["volumes"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", "the chart is ready when its webhook answers"
+    certificate = base64.b64encode(values["webhookTLS"]["cert"].encode()).decode()
+    assert kinds["Secret"]["data"]["tls.crt"] == certificate
+    hooks = {hook["name"]: hook for hook in kinds["ValidatingWebhookConfiguration"]["webhooks"]}
+    assert set(hooks) == {"vingress.elbv2.k8s.aws", "vingressclassparams.elbv2.k8s.aws"}
+    for hook in hooks.values():
+        assert hook["failurePolicy"] == "Fail"
+        assert hook["clientConfig"]["caBundle"] == certificate
+        assert hook["clientConfig"]["service"]["name"] == kinds["Service"]["metadata"]["name"] == WEBHOOK
+
+    with pytest.raises(Failed, match="'unheard' not allowed"):
+        rendered("c", {**asked, "values": {**values, "unheard": 1}})
 
 
 def test_what_is_wrong_is_told(project: Project) -> None:

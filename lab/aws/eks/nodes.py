@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from botocore.exceptions import ClientError
 
 from lab.aws import ec2
-from lab.aws.eks import launch_template, update
+from lab.aws.eks import instance_profile, launch_template, update
 from lab.aws.eks.kube import Kube, KubeError
 from lab.aws.eks.model import Json
 from lab.aws.eks.node import BLOCK
@@ -98,6 +98,7 @@ class Nodes:
                     ec2.terminate(machine.id)
             if all(each.state == "terminated" for each in ec2.machines() if node.token == each.token):
                 self._forget(kube, node, machines[-1] if machines else None, unanswered=True)
+        instance_profile.delete(group.api)
         with self.store.change() as clusters:
             cluster = clusters[self.cluster]
             if not cluster.nodegroups[self.group].nodes:
@@ -127,6 +128,7 @@ class Nodes:
                 tags=tags,
                 token=node.token,
                 template=launch_template.data(node.template),
+                profile=instance_profile.ensure(group.api),
             )
         except ClientError as error:
             with self.store.change() as clusters:
