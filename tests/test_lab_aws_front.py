@@ -1,10 +1,11 @@
 """The AWS API in another process, killed and started again."""
 
 import json
-import subprocess
+import multiprocessing
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,26 @@ from botocore.exceptions import ClientError
 
 from components.etcd_backups import tls_only
 
-PROJECT = Path(__file__).parents[1]
-#: The front alone on a free port; what a daemon is without hosts, mirror and EKS.
-SERVER = """
-import sys
-from pathlib import Path
-from lab import constants
-constants.STATE = Path(sys.argv[1])
-from werkzeug.serving import make_server
-from lab.aws import api
-from lab.aws.front import Front
-from lab.aws.journal import Journal
-front = Front(Journal(api.directory() / "journal.jsonl"))
-server = make_server("127.0.0.1", 0, front, threaded=True)
-server.daemon_threads = True
-print(server.port, flush=True)
-server.serve_forever()
-"""
+#: Servers are forks of one process that has read moto's modules: each still has a memory of its own, to be killed with.
+forks = multiprocessing.get_context("forkserver")
+forks.set_forkserver_preload([__name__, "lab.aws.front", "lab.aws.corrections", "moto.iam.models", "moto.sts.models"])
+
+
+def serve(state: Path, port: Connection) -> None:
+    """The front alone on a free port; what a daemon is without hosts, mirror and EKS."""
+    from werkzeug.serving import make_server
+
+    from lab import constants
+    from lab.aws import api
+    from lab.aws.front import Front
+    from lab.aws.journal import Journal
+
+    sys.stderr = (state / "log").open("a")
+    constants.STATE = state
+    server = make_server("127.0.0.1", 0, Front(Journal(api.directory() / "journal.jsonl")), threaded=True)
+    server.daemon_threads = True
+    port.send(server.port)
+    server.serve_forever()
 
 
 class Server:
@@ -40,21 +44,15 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(self.state)],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=(self.state / "log").open("ab"),
-            text=True,
-        )
-        assert self.process.stdout
-        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+        receiver, sender = forks.Pipe(duplex=False)
+        self.process = forks.Process(target=serve, args=(self.state, sender), daemon=True)
+        self.process.start()
+        sender.close()
+        self.url = f"http://127.0.0.1:{receiver.recv()}"
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait()
-        assert self.process.stdout
-        self.process.stdout.close()
+        self.process.join()
 
     def client(self, service: str, secret: str = "", region: str = "us-east-1") -> Any:
         keys = json.loads((self.state / "aws" / "credentials.json").read_text())
