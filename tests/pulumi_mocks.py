@@ -117,7 +117,7 @@ def _run(program: Callable[[], Any], mocks: Mocks, preview: bool, stack: str) ->
     async def body() -> None:
         mocks.graph.value = program()
         await wait_for_rpcs(await_all_outstanding_tasks=False)
-        # The SDK asks for the first of all that is left, again and again; all at once is the same, in a third of the time.
+        # The SDK asks for the first of all that is left, again and again: the square of their number.
         while left := [each for each in SETTINGS.outputs if not each.done()]:
             await asyncio.wait(left)
 

@@ -653,11 +653,11 @@ def test_functions(aws: Aws) -> None:
 
 
 def test_one_image_or_an_error(aws: Aws) -> None:
-    image = {"owners": ["amazon"], "filters": [{"name": "name", "values": ["amzn2-ami-hvm-2.0*"]}]}
+    several = {"owners": ["amazon"], "filters": [{"name": "name", "values": ["amzn2-ami-hvm-2.0*"]}]}
     with pytest.raises(ProviderError, match="no image matches"):
         aws.invoke("aws:ec2/getAmi:getAmi", {"owners": ["self"]})
-    newest = aws.invoke("aws:ec2/getAmi:getAmi", {**image, "filters": [], "mostRecent": True})
+    newest = aws.invoke("aws:ec2/getAmi:getAmi", {**several, "mostRecent": True})
     assert newest["id"] == newest["imageId"]
     assert newest["architecture"]
     with pytest.raises(ProviderError, match="images match: narrow"):
-        aws.invoke("aws:ec2/getAmi:getAmi", {"owners": ["amazon"]})
+        aws.invoke("aws:ec2/getAmi:getAmi", several)

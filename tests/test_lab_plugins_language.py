@@ -120,23 +120,6 @@ def test_plugin_ends_when_the_engine_hangs_up(tmp_path: Path) -> None:
     assert not host.programs
 
 
-def test_install_makes_the_virtual_environment_and_fills_it(tmp_path: Path) -> None:
-    request = language_pb2.InstallDependenciesRequest(info=info(tmp_path, virtualenv="env"))
-
-    def said() -> str:
-        return b"".join(
-            each.stdout + each.stderr
-            for each in LanguageHost("").InstallDependencies(request, Call())  # type: ignore[arg-type]
-        ).decode()
-
-    assert said() == "", "nothing is required"
-    (tmp_path / "requirements.txt").write_text("pip\n")  # which every virtual environment has: nothing is fetched
-    assert "Requirement already satisfied: pip in ./env" in said().replace(f"{tmp_path}/", "./")
-    (tmp_path / "requirements.txt").write_text("no such line\n")
-    with pytest.raises(RuntimeError, match=r"env/bin/python -m pip install -r .* ended with exit code 1"):
-        said()
-
-
 def test_policy_pack_is_started_by_the_sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
 

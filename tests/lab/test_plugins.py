@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pulumi.runtime.proto import language_pb2
 
+from lab.plugins.language_python import LanguageHost
 from tests import engine
 from tests.engine import Project
+from tests.test_lab_plugins_language import Call, info
 
 pytestmark = pytest.mark.lab
 
@@ -130,3 +133,20 @@ def test_a_sudden_end_leaves_no_process_and_the_next_run_goes_on(project: Projec
 def test_destroy(project: Project) -> None:
     project("destroy", "--yes", "--skip-preview")
     assert '"resources"' not in project.state() or '"aws:' not in project.state()
+
+
+def test_install_makes_the_virtual_environment_and_fills_it(tmp_path: Path) -> None:
+    request = language_pb2.InstallDependenciesRequest(info=info(tmp_path, virtualenv="env"))
+
+    def said() -> str:
+        return b"".join(
+            each.stdout + each.stderr
+            for each in LanguageHost("").InstallDependencies(request, Call())  # type: ignore[arg-type]
+        ).decode()
+
+    assert said() == "", "nothing is required"
+    (tmp_path / "requirements.txt").write_text("pip\n")  # which every virtual environment has: nothing is fetched
+    assert "Requirement already satisfied: pip in ./env" in said().replace(f"{tmp_path}/", "./")
+    (tmp_path / "requirements.txt").write_text("no such line\n")
+    with pytest.raises(RuntimeError, match=r"env/bin/python -m pip install -r .* ended with exit code 1"):
+        said()
