@@ -42,6 +42,10 @@ def test_the_api_answers_again_when_daemon_and_load_balancers_were_killed(self_m
 
 def test_the_next_demo_finishes_what_kill_9_stopped(shell: Shell, self_managed: Cluster) -> None:
     shell.run("twinplane", "destroy", SELF_MANAGED, "--yes")
+    networks = {each["VpcId"] for each in shell.json("aws", "ec2", "describe-vpcs")["Vpcs"]}
+    for listed, key in (("load-balancers", "LoadBalancers"), ("target-groups", "TargetGroups")):
+        left = {each["VpcId"] for each in shell.json("aws", "elbv2", f"describe-{listed}")[key]}
+        assert left <= networks, "what the Ingress was made of went with it"
     demo = subprocess.Popen(
         ["twinplane", "lab", "demo"],
         cwd=PROJECT,

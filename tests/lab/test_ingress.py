@@ -1,0 +1,141 @@
+"""Ingress on both clusters: the load balancer of the sample app's, and of one that changes and goes."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.lab.conftest import Cluster, Shell
+
+pytestmark = pytest.mark.lab
+
+HOSTS = ["app.twinplane.test", "www.twinplane.test"]
+STACKS = ("managed", "self_managed")
+
+
+@pytest.fixture(name="elb", scope="module")
+def _elb(shell: Shell) -> Any:
+    told = shell.environment
+    session = boto3.session.Session(told["AWS_ACCESS_KEY_ID"], told["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
+    return session.client("elbv2", endpoint_url=told["AWS_ENDPOINT_URL"])
+
+
+@pytest.fixture(params=STACKS)
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    found: Cluster = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def other(cluster: Cluster) -> Iterator[dict[str, Any]]:
+    """A namespace with a Service, and an Ingress for it that is yet to be applied."""
+    port = {"name": "web", "port": 80, "targetPort": 8080, "nodePort": 30999}
+    apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
+    where = {"namespace": "other", "name": "web"}
+    spec = {"type": "NodePort", "selector": {"app": "none"}, "ports": [port]}
+    apply(cluster, {"apiVersion": "v1", "kind": "Service", "metadata": where, "spec": spec})
+    yield ingress("alb", "one.test", **where)
+    cluster.kubectl("delete", "namespace", "other")
+
+
+def ingress(of: str, *hosts: str, **metadata: str) -> dict[str, Any]:
+    backend = {"service": {"name": "web", "port": {"number": 80}}}
+    http = {"paths": [{"path": "/a", "pathType": "Prefix", "backend": backend}]}
+    spec = {"ingressClassName": of, "rules": [{"host": host, "http": http} for host in hosts]}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}
+
+
+def apply(cluster: Cluster, obj: dict[str, Any]) -> str:
+    done = cluster.shell.run(
+        "kubectl", "--kubeconfig", str(cluster.kubeconfig), "apply", "-f", "-", stdin=json.dumps(obj), check=False
+    )
+    return done.stdout + done.stderr
+
+
+def until(check: Callable[[], Any]) -> Any:
+    """-> what is true within a minute."""
+    for _ in range(120):
+        if found := check():
+            return found
+        time.sleep(0.5)
+    return pytest.fail("not within a minute")
+
+
+def address(cluster: Cluster, *where: str) -> str:
+    told = cluster.get("ingress", *where)["status"]["loadBalancer"].get("ingress") or [{"hostname": ""}]
+    return str(told[0]["hostname"])
+
+
+def balancer(elb: Any, name: str) -> dict[str, Any]:
+    [found] = [each for each in elb.describe_load_balancers()["LoadBalancers"] if each["DNSName"] == name]
+    return dict(found)
+
+
+def rules(elb: Any, listener: dict[str, Any]) -> list[tuple[list[str], list[str], str]]:
+    """-> hosts, paths and target group, by priority."""
+    made = []
+    for rule in elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+        if not rule["IsDefault"]:
+            by = {each["Field"]: each for each in rule["Conditions"]}
+            hosts, paths = by["host-header"]["HostHeaderConfig"], by["path-pattern"]["PathPatternConfig"]
+            made.append((hosts["Values"], paths["Values"], rule["Actions"][0]["TargetGroupArn"]))
+    return made
+
+
+def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(cluster: Cluster, elb: Any) -> None:
+    made = balancer(elb, address(cluster, "-n", "twinplane", "sample-app"))
+    assert (made["Type"], made["Scheme"]) == ("application", "internet-facing")
+    assert len({zone["ZoneName"] for zone in made["AvailabilityZones"]}) == 2
+    arn = made["LoadBalancerArn"]
+    [tags] = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
+    assert {tag["Key"]: tag["Value"] for tag in tags["Tags"]}["elbv2.k8s.aws/cluster"] == cluster.outputs["clusterName"]
+    http, https = sorted(elb.describe_listeners(LoadBalancerArn=arn)["Listeners"], key=lambda each: each["Port"])
+    assert (http["Port"], https["Port"], https["Protocol"]) == (80, 443, "HTTPS")
+    assert http["DefaultActions"][0]["RedirectConfig"]["Protocol"] == "HTTPS"
+    assert ":certificate/" in https["Certificates"][0]["CertificateArn"]
+    group, other = (found[2] for found in rules(elb, https))
+    assert rules(elb, https) == [([host], ["/*"], group) for host in HOSTS]
+    assert group == other
+    targets = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+    excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
+    nodes = [node for node in cluster.ready_nodes() if excluded not in node["metadata"]["labels"]]
+    assert {each["Target"]["Id"] for each in targets} == {node["spec"]["providerID"][-19:] for node in nodes}
+    assert {each["Target"]["Port"] for each in targets} == {cluster.outputs["workload"]["nodePort"]}
+
+
+def test_the_webhook_refuses_what_no_controller_could_serve(cluster: Cluster) -> None:
+    nowhere = apply(cluster, ingress("nothing", "a.test", name="web", namespace="default"))
+    assert 'admission webhook "vingress.elbv2.k8s.aws" denied the request: invalid ingress class' in nowhere
+    spec = {"inboundCIDRs": ["10.0.0.1/8"]}
+    wrong = {"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "IngressClassParams", "metadata": {"name": "wrong"}}
+    assert 'webhook "vingressclassparams.elbv2.k8s.aws" denied' in apply(cluster, {**wrong, "spec": spec})
+
+
+def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
+    cluster: Cluster, other: dict[str, Any], elb: Any
+) -> None:
+    apply(cluster, other)
+    name = until(lambda: address(cluster, "-n", "other", "web"))
+    arn = balancer(elb, name)["LoadBalancerArn"]
+    [listener] = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    [(hosts, paths, group)] = rules(elb, listener)
+    assert (hosts, paths, listener["Protocol"]) == (["one.test"], ["/a", "/a/*"], "HTTP")
+
+    apply(cluster, ingress("alb", "two.test", "three.test", name="web", namespace="other"))
+    wanted = [(["two.test"], paths, group), (["three.test"], paths, group)]
+    until(lambda: rules(elb, listener) == wanted)
+    port = '[{"op": "replace", "path": "/spec/ports/0/nodePort", "value": 30998}]'
+    cluster.kubectl("patch", "service", "-n", "other", "web", "--type", "json", "-p", port)
+
+    def ports() -> set[int]:
+        found = elb.describe_target_health(TargetGroupArn=rules(elb, listener)[0][2])["TargetHealthDescriptions"]
+        return {each["Target"]["Port"] for each in found}
+
+    until(lambda: ports() == {30998})
+    groups = len(elb.describe_target_groups()["TargetGroups"])
+    cluster.kubectl("delete", "ingress", "-n", "other", "web")
+    assert arn not in {each["LoadBalancerArn"] for each in elb.describe_load_balancers()["LoadBalancers"]}
+    assert len(elb.describe_target_groups()["TargetGroups"]) == groups - 1
