@@ -49,6 +49,7 @@ class Daemon:
             ("api", "eks", "reconciler", "balancers", "authenticator", "metadata", "mirror"), False
         )
         self.failure = ""
+        self._code = api.code()
         self._replayed = threading.Event()
         self._stops: list[Any] = []
 
@@ -64,8 +65,14 @@ class Daemon:
         return api.front(environ, start_response)
 
     def health(self) -> dict[str, Any]:
-        """-> ready, pid, the parts that work, and why one does not."""
-        return {"ready": all(self.parts.values()), "pid": os.getpid(), "parts": self.parts, "failure": self.failure}
+        """-> ready, pid, the parts that work, why one does not, and which code this is."""
+        return {
+            "ready": all(self.parts.values()),
+            "pid": os.getpid(),
+            "parts": self.parts,
+            "failure": self.failure,
+            "code": self._code,
+        }
 
     def bring_up(self) -> None:
         """Starts the parts in the order in which they need each other. Ends the process when one cannot start."""

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lab import constants, daemon, env, lab
+from lab import constants, daemon, env, lab, supervisor
 from lab.aws import api, wsgi
 from lab.daemon import Daemon
 from tests import aws_front
@@ -84,6 +84,17 @@ def test_a_taken_port_is_named_with_the_way_to_its_owner(port: socket.socket, mo
     ):
         lab.up(print)
     assert list(constants.STATE.iterdir()) == [], "nothing was changed"
+
+
+@pytest.mark.parametrize(("code", "stopped"), [("another", ["daemon"]), (api.code(), [])])
+def test_a_daemon_of_other_code_is_replaced(code: str, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    answer = {**Daemon().health(), "ready": True, "code": code}
+    monkeypatch.setattr(api, "health", lambda: answer)
+    monkeypatch.setattr(supervisor, "stop", calls.append)
+    monkeypatch.setattr(supervisor, "start", lambda *_: None)
+    api.up(lambda _: None)
+    assert calls == stopped
 
 
 def test_the_api_is_the_same_on_a_second_address(

@@ -12,6 +12,7 @@ And it adds to `lab.aws.ec2.bootstraps` what its nodes need.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -171,8 +172,17 @@ def secret(of: str) -> str:
     return str(key.secret_access_key)
 
 
+@cache
+def code() -> str:
+    """-> digest of the lab's modules, as this process found them."""
+    digest = hashlib.sha256()
+    for file in sorted((constants.PROJECT / "lab").rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def health() -> dict[str, Any] | None:
-    """-> what the daemon says of itself (`ready`, `pid`, `parts`, `failure`); None where none answers."""
+    """-> what the daemon says of itself (`ready`, `pid`, `parts`, `failure`, `code`); None where none answers."""
     try:
         with urllib.request.urlopen(f"{constants.API_URL}/lab/health", timeout=5) as answer:
             return dict(json.load(answer))
@@ -193,12 +203,16 @@ def port_taken() -> str:
 
 
 def up(progress: Callable[[str], None], timeout: float = 300) -> None:
-    """Starts the daemon and waits until it is ready: at once where it is already.
+    """Starts the daemon and waits until it is ready: at once where it is already. One of other code is replaced: it
+    would not know what this one's plugins ask for. Machines and clusters live on meanwhile.
 
     Raises UsageError when the port is taken, Failed when a part of the daemon does not start in `timeout` seconds.
     """
     check_port()
     credentials()
+    if (running := health()) and running.get("code") != code():
+        progress("replacing the daemon, which is of other code")
+        supervisor.stop("daemon")
     supervisor.start("daemon", [sys.executable, "-m", "lab.daemon"])
     deadline, said = time.monotonic() + timeout, ""
     while True:
