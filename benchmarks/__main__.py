@@ -9,6 +9,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from benchmarks.engine import pulumi, select
 from benchmarks.floor import Ssh, bring_up
 from lab import lab
 from lab.constants import BASE_RELEASE, PROJECT
@@ -43,31 +44,26 @@ def floor(folder: Path) -> float:
             host.delete()
 
 
+def preview(stack: str) -> float:
+    """-> seconds of a `pulumi preview` of all there is to make."""
+    select(stack)
+    return pulumi(stack, "preview")
+
+
 def product() -> tuple[float, float, float]:
     """-> seconds of the site step (booted hosts to all Ready), of the whole `pulumi up`, of a second one."""
-    shell = {**os.environ, **environment()}
-
-    def pulumi(*arguments: str) -> float:
-        started = time.monotonic()
-        subprocess.run(
-            ["pulumi", *arguments, "-s", STACK, "--yes", "--skip-preview", "--non-interactive"],
-            cwd=PROJECT, env=shell, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        return time.monotonic() - started
-
-    subprocess.run(["pulumi", "stack", "init", STACK], cwd=PROJECT, env=shell, check=False, capture_output=True)
-    whole = pulumi("up")
-    site = _site_seconds(shell)
-    second = pulumi("up")
-    pulumi("destroy")
+    whole = pulumi(STACK, "up", "--yes", "--skip-preview")
+    site = _site_seconds()
+    second = pulumi(STACK, "up", "--yes", "--skip-preview")
+    pulumi(STACK, "destroy", "--yes", "--skip-preview")
     return site, whole, second
 
 
-def _site_seconds(shell: dict[str, str]) -> float:
+def _site_seconds() -> float:
     """From the last machine that is up to the cluster that is Ready, by the times that the engine keeps."""
     exported = subprocess.run(
         ["pulumi", "stack", "export", "-s", STACK],
-        cwd=PROJECT, env=shell, check=True, capture_output=True, text=True,
+        cwd=PROJECT, env={**os.environ, **environment()}, check=True, capture_output=True, text=True,
     )  # fmt: skip
     resources = json.loads(exported.stdout)["deployment"]["resources"]
 
@@ -88,10 +84,15 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:
+        previews = {stack: preview(stack) for stack in ("managed-lab", STACK)}
         raw = floor(folder)
         site, whole, second = product()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    for stack, seconds in previews.items():
+        print(
+            f"{f'pulumi preview of {stack}, nothing there':52} {seconds:7.1f} s   {seconds / raw:.2f}  (at most 15 s)"
+        )
     print(f"{'raw shell: booted hosts to all Ready':52} {raw:7.1f} s   1.00")
     print(f"{'Ansible in pulumi up: booted hosts to all Ready':52} {site:7.1f} s   {site / raw:.2f}  (at most 2.5)")
     print(f"{'pulumi up, machines included':52} {whole:7.1f} s   {whole / raw:.2f}")

@@ -1,21 +1,20 @@
-"""What more workers cost: `python -m benchmarks.workers`, with the lab up and nothing in it.
+"""What more workers cost: `python -m benchmarks.workers`. Needs root, and a lab that is up with nothing in it.
 
 One line for 1, 2 and 4 workers: seconds of `pulumi up` of a self-managed cluster, the ratio to the first, and what each
 further worker added, as a share of the first. Machines are made ready side by side: the shares stay small.
 """
 
-import os
 import shutil
-import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
 import yaml
 
 from benchmarks.__main__ import STACK
+from benchmarks.engine import pulumi, select
+from lab import lab
 from lab.constants import PROJECT
-from lab.env import environment
 
 WORKERS = (1, 2, 4)
 
@@ -27,24 +26,17 @@ def bring_up(workers: int, folder: Path) -> float:
     config = folder / f"{workers}.yaml"
     config.write_text(yaml.safe_dump(values))
 
-    def pulumi(*arguments: str) -> float:
-        started = time.monotonic()
-        subprocess.run(
-            ["pulumi", *arguments, "-s", STACK, "--config-file", str(config), "--non-interactive"],
-            cwd=PROJECT, env={**os.environ, **environment()}, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        return time.monotonic() - started
-
+    given = ("--config-file", str(config), "--yes", "--skip-preview")
     try:
-        return pulumi("up", "--yes", "--skip-preview")
+        return pulumi(STACK, "up", *given)
     finally:
-        pulumi("destroy", "--yes", "--skip-preview")
+        pulumi(STACK, "destroy", *given)
 
 
 def main() -> None:
     """Prints the lines as they are known."""
-    shell = {**os.environ, **environment()}
-    subprocess.run(["pulumi", "stack", "init", STACK], cwd=PROJECT, env=shell, check=False, capture_output=True)
+    lab.up(lambda line: print(line, file=sys.stderr))
+    select(STACK)
     folder = Path(tempfile.mkdtemp(dir="/dev/shm"))  # mode 0700
     first = 0.0
     try:
