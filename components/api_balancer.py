@@ -20,12 +20,13 @@ class ApiBalancerArgs:
     vpc_id: pulumi.Input[str]
     #: One in each zone, public ones for a public balancer.
     subnet_ids: Sequence[pulumi.Input[str]]
-    #: True: it has public addresses, and the machines reach it by theirs.
+    #: True: it has public addresses, where machines arrive with public ones, too: their own, or their gateway's.
     public: bool
     security_group_id: pulumi.Input[str]
     #: Name of a control plane -> its instance id.
     control_planes: Mapping[str, pulumi.Input[str]]
-    #: Name of a machine -> the public address it comes from; empty where the security group's rules are enough.
+    #: Name of a machine or NAT gateway -> the public address that machines come from; empty where the security group's
+    #: rules are enough.
     visitors: Mapping[str, pulumi.Input[str]]
 
 

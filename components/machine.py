@@ -26,13 +26,15 @@ class MachineArgs:
     image_id: pulumi.Input[str]
     instance_type: str
     subnet_id: pulumi.Input[str]
-    #: True: it gets a public address, and SSH goes there.
+    #: True: it gets a public address.
     public: bool
     security_group_ids: Sequence[pulumi.Input[str]]
     #: EC2 key pair that logs in.
     key_name: pulumi.Input[str]
     #: What it may do in AWS.
     instance_profile: pulumi.Input[str]
+    #: Region of the EC2 Instance Connect Endpoint that SSH goes through; None: it goes to the machine's address.
+    ssh_tunnel: pulumi.Input[str] | None = None
     #: GiB. Images of a control plane and its etcd, with room for an upgrade.
     root_volume_size: int = 30
     #: GiB of a volume for etcd alone; 0: none.
@@ -47,7 +49,9 @@ class Machine(pulumi.ComponentResource):
     hostname: str
     instance_id: pulumi.Output[str]
     private_ip: pulumi.Output[str]
-    #: Where SSH reaches it: the public address, or the private one where it has none.
+    #: Empty where it has none.
+    public_ip: pulumi.Output[str]
+    #: Where SSH reaches it: the public address, the private one where it has none, the instance's id through a tunnel.
     ssh_address: pulumi.Output[str]
     #: "ssh-ed25519 AAAA...".
     host_key: pulumi.Output[str]
@@ -84,7 +88,9 @@ class Machine(pulumi.ComponentResource):
         self.hostname = args.hostname
         self.instance_id = instance.id
         self.private_ip = instance.private_ip
-        self.ssh_address = instance.public_ip if args.public else instance.private_ip
+        self.public_ip = instance.public_ip
+        address = instance.public_ip if args.public else instance.private_ip
+        self.ssh_address = address if args.ssh_tunnel is None else instance.id
         etcd_volume: pulumi.Output[str] = pulumi.Output.from_input("")
         if args.etcd_volume_size:
             placed = EtcdVolumeArgs(instance.id, instance.availability_zone, args.etcd_volume_size)
@@ -99,11 +105,13 @@ class Machine(pulumi.ComponentResource):
             sshAddress=self.ssh_address,
             hostKey=self.host_key,
             etcdVolume=etcd_volume,
+            sshTunnel=args.ssh_tunnel or "",
         ).apply(lambda fields: {key: str(value) for key, value in fields.items()})
         self.register_outputs(
             {
                 "instance_id": self.instance_id,
                 "private_ip": self.private_ip,
+                "public_ip": self.public_ip,
                 "ssh_address": self.ssh_address,
                 "host_key": self.host_key,
                 "exported": self.exported,

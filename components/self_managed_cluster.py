@@ -19,6 +19,7 @@ from components.machine import Machine, MachineArgs
 from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
 from components.machine_role import MachineRole, MachineRoleArgs
 from components.security_groups import API, SecurityGroups, SecurityGroupsArgs
+from components.ssh_endpoint import SshEndpoint, SshEndpointArgs
 from components.ssh_key import SshKey, SshKeyArgs
 
 
@@ -35,9 +36,15 @@ class SelfManagedClusterArgs:
     kubernetes_version: str
     pod_cidr: IPv4Network
     service_cidr: IPv4Network
-    #: IPv4 blocks that reach the API server, and SSH.
+    #: Subnets of the API's load balancer, and whether it has public addresses, in subnets with a way to the Internet.
+    api_subnet_ids: Sequence[pulumi.Input[str]]
+    api_public: bool
+    #: IPv4 blocks that reach the API server.
     api_cidrs: Sequence[str]
-    ssh_cidrs: Sequence[str]
+    #: IPv4 blocks that reach SSH; none: it goes through an EC2 Instance Connect Endpoint.
+    ssh_cidrs: Sequence[str] = ()
+    #: Name of a NAT gateway -> the public address with which private machines go out, and come to a public API.
+    nat_addresses: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     #: 1 or 3. The others join the first.
     control_planes: int = 1
     workers: int = 2
@@ -81,6 +88,8 @@ class SelfManagedCluster(pulumi.ComponentResource):
             for role, policies in {"control-plane": args.control_plane_policies, "worker": {}}.items()
         }
         self.role_arns = [role.role_arn for role in roles.values()]
+        way = SshEndpointArgs(args.vpc_id, args.subnet_ids[0], groups.machine_id)
+        tunnel = None if args.ssh_cidrs else SshEndpoint(f"{name}-ssh", way, child).region
 
         def machine(role: str, number: int) -> Machine:
             own_groups = [groups.machine_id] + ([groups.control_plane_id] if role == "control-plane" else [])
@@ -97,6 +106,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     key_name=key.key_name,
                     etcd_volume_size=args.etcd_volume_size if role == "control-plane" else 0,
                     instance_profile=roles[role].profile_name,
+                    ssh_tunnel=tunnel,
                     tags=owned,
                 ),
                 child,
@@ -108,39 +118,28 @@ class SelfManagedCluster(pulumi.ComponentResource):
         self.ssh_user = DEBIAN_USER
         self.ssh_private_key = login.private
 
-        balancer = ApiBalancer(
-            f"{name}-api",
-            ApiBalancerArgs(
-                vpc_id=args.vpc_id,
-                subnet_ids=args.subnet_ids,
-                public=args.public,
-                security_group_id=groups.balancer_id,
-                control_planes={each.hostname: each.instance_id for each in control_planes},
-                visitors={each.hostname: each.ssh_address for each in control_planes + workers} if args.public else {},
-            ),
-            child,
+        own = {each.hostname: each.public_ip for each in control_planes + workers}
+        api = ApiBalancerArgs(
+            vpc_id=args.vpc_id,
+            subnet_ids=args.api_subnet_ids,
+            public=args.api_public,
+            security_group_id=groups.balancer_id,
+            control_planes={each.hostname: each.instance_id for each in control_planes},
+            visitors=(own if args.public else args.nat_addresses) if args.api_public else {},
         )
-        address = pulumi.Output.concat(balancer.host, f":{API.first}")
+        address = pulumi.Output.concat(ApiBalancer(f"{name}-api", api, child).host, f":{API.first}")
 
-        site = AnsibleRun(
-            f"{name}-site",
-            AnsibleRunArgs(
-                playbook="site",
-                machines=self.machines,
-                ssh_user=self.ssh_user,
-                ssh_private_key=self.ssh_private_key,
-                variables={
-                    "kubernetes_version": args.kubernetes_version,
-                    "kubernetes_cluster_name": name,
-                    "kubernetes_pod_cidr": str(args.pod_cidr),
-                    "kubernetes_service_cidr": str(args.service_cidr),
-                    "control_plane_endpoint": address,
-                    "kubeconfig_server": pulumi.Output.concat("https://", address),
-                    **args.variables,
-                },
-            ),
-            child,
-        )
+        variables = {
+            "kubernetes_version": args.kubernetes_version,
+            "kubernetes_cluster_name": name,
+            "kubernetes_pod_cidr": str(args.pod_cidr),
+            "kubernetes_service_cidr": str(args.service_cidr),
+            "control_plane_endpoint": address,
+            "kubeconfig_server": pulumi.Output.concat("https://", address),
+            **args.variables,
+        }
+        run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables)
+        site = AnsibleRun(f"{name}-site", run, child)
         self.endpoint = pulumi.Output.unsecret(
             pulumi.Output.all(address, site.result).apply(lambda known: f"https://{known[0]}")
         )

@@ -15,6 +15,8 @@ from lab import constants, toolchain
 from lab.hosts import packages
 from lab.plugins import STAND_INS, official
 from lab.toolchain.tool import TOOLS
+from twinplane import tunnel
+from twinplane.errors import UsageError
 
 #: Of CACHE's filesystem, bytes: tools 1.5 GB, Go's build cache 4 GB, host image and hosts 3 GB.
 DISK = 10_000_000_000
@@ -102,7 +104,16 @@ def _commands() -> Iterator[Check]:
         there = find_spec(module) is not None
         yield _need(f"Python {module}", there, "installed" if there else "not installed", "make setup")
     aws = shutil.which("aws", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    yield _need("aws", aws is not None, aws or "not on PATH", "make setup")
+    detail = f"{aws}; for SSH to private machines on AWS: {_tunnels()}" if aws else "not on PATH"
+    yield _need("aws", aws is not None, detail, "make setup")
+
+
+def _tunnels() -> str:
+    """The lab needs none: there, SSH goes to the machines."""
+    try:
+        return tunnel.program()
+    except UsageError:
+        return f"none, install version {'.'.join(map(str, tunnel.NEEDED))} or newer"
 
 
 def _tools() -> Iterator[Check]:

@@ -22,6 +22,7 @@ TAGGED = {
     "aws:ec2/natGateway:NatGateway",
     "aws:ec2/eip:Eip",
     "aws:ec2/vpcEndpoint:VpcEndpoint",
+    "aws:ec2transitgateway/instanceConnectEndpoint:InstanceConnectEndpoint",
     "aws:ec2/flowLog:FlowLog",
     "aws:ec2/launchTemplate:LaunchTemplate",
     "aws:cloudwatch/logGroup:LogGroup",
@@ -132,9 +133,12 @@ def no_public_nodes(kind: str, inputs: Inputs) -> Iterator[str]:
 
 
 def private_machines(kind: str, inputs: Inputs) -> Iterator[str]:
-    """Machines have no public address. Advice: config may ask for one, and opens it to named ranges only."""
+    """Machines have no public address."""
     if kind == "aws:ec2/instance:Instance" and inputs.get("associatePublicIpAddress"):
-        yield "the machine would get a public address: put it in a private subnet (machineSubnets: private)"
+        yield (
+            "the machine would get a public address: put it in a private subnet (machineSubnets: private); where it is "
+            "to have one, lower private-machines with --policy-pack-config"
+        )
 
 
 def no_public_buckets(kind: str, inputs: Inputs) -> Iterator[str]:
@@ -167,8 +171,6 @@ RULES: tuple[Rule, ...] = (
     private_machines,
     no_public_buckets,
 )
-#: What is only told; all else is refused.
-ADVICE = frozenset({private_machines})
 
 
 def _policy(rule: Rule) -> ResourceValidationPolicy:
@@ -180,7 +182,7 @@ def _policy(rule: Rule) -> ResourceValidationPolicy:
         name=rule.__name__.replace("_", "-"),
         description=(rule.__doc__ or "").splitlines()[0],
         validate=validate,
-        enforcement_level=EnforcementLevel.ADVISORY if rule in ADVICE else EnforcementLevel.MANDATORY,
+        enforcement_level=EnforcementLevel.MANDATORY,
     )
 
 

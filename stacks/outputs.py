@@ -24,12 +24,15 @@ class Machine:
     #: Availability zone, "us-east-1a".
     zone: str
     private_ip: str
-    #: Where SSH reaches it from the operator's side: its public address, or the private one where there is none.
+    #: Where SSH reaches it from the operator's side: its public address, the private one where there is none; its
+    #: instance's id, where SSH goes through a tunnel.
     ssh_address: str
     #: The pinned SSH host key, as in known_hosts: "ssh-ed25519 AAAA...".
     host_key: str
     #: Id of the EBS volume for etcd; empty where etcd is on the root volume.
     etcd_volume: str = ""
+    #: Region of the EC2 Instance Connect Endpoint that SSH goes through; empty: it goes to the address.
+    ssh_tunnel: str = ""
 
     @classmethod
     def from_export(cls, machine: Mapping[str, Any]) -> Machine:
@@ -46,6 +49,7 @@ class Machine:
             ssh_address=_text(machine, "sshAddress"),
             host_key=_text(machine, "hostKey"),
             etcd_volume=machine.get("etcdVolume") or "",
+            ssh_tunnel=machine.get("sshTunnel") or "",
         )
 
     def export(self) -> dict[str, str]:
@@ -59,6 +63,7 @@ class Machine:
             "sshAddress": self.ssh_address,
             "hostKey": self.host_key,
             "etcdVolume": self.etcd_volume,
+            "sshTunnel": self.ssh_tunnel,
         }
 
 

@@ -74,10 +74,11 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     items.append(Item("NAT gateway", gateways, NAT_GATEWAY))
     items.append(Item("interface endpoint, in a zone", len(settings.interface_endpoints) * zones, INTERFACE_ENDPOINT))
     items.append(Item("network load balancer of the API", int(not managed), LOAD_BALANCER))
-    public = isinstance(settings, SelfManagedSettings) and settings.machine_subnets == "public"
-    # The load balancer has one in each zone.
-    ours = machines + zones if public else 0
-    items.append(Item("public IPv4 address", gateways + ours, PUBLIC_ADDRESS))
+    addresses = gateways
+    if isinstance(settings, SelfManagedSettings):
+        addresses += machines if settings.machine_subnets == "public" else 0
+        addresses += zones if settings.api_subnets == "public" else 0  # the load balancer has one in each
+    items.append(Item("public IPv4 address", addresses, PUBLIC_ADDRESS))
     hosts = int(bool(settings.ingress_hosts))
     items.append(Item("application load balancer", hosts, APPLICATION_LOAD_BALANCER))
     items.append(Item("KMS key of the cluster", int(managed), KMS_KEY_MONTH / HOURS_A_MONTH))

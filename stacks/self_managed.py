@@ -13,12 +13,23 @@ from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from stacks import cloud_controller, identity, ingress, registry
 from stacks.settings import SelfManagedSettings
+from twinplane import tunnel
+from twinplane.errors import UsageError
+
+
+def _check_tunnels() -> None:
+    """Raises pulumi.RunError where no AWS CLI opens tunnels: now, not when the machines are up."""
+    try:
+        tunnel.program()
+    except UsageError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 def build(settings: SelfManagedSettings) -> dict[str, Any]:
     """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
+    if settings.ssh_via == "endpoint":
+        _check_tunnels()
     name = settings.name
-    public = settings.machine_subnets == "public"
     network = Network(
         name,
         NetworkArgs(
@@ -30,6 +41,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             subnet_tags=cluster_tag(name),
         ),
     )
+    subnets = {"public": network.public_subnet_ids, "private": network.private_subnet_ids}
     backups = EtcdBackups(
         f"{name}-backups",
         EtcdBackupsArgs(keep_days=settings.backup_days, delete_with_stack=settings.backups_on_destroy == "delete"),
@@ -39,13 +51,16 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         name,
         SelfManagedClusterArgs(
             vpc_id=network.vpc_id,
-            subnet_ids=network.public_subnet_ids if public else network.private_subnet_ids,
-            public=public,
+            subnet_ids=subnets[settings.machine_subnets],
+            public=settings.machine_subnets == "public",
             kubernetes_version=settings.kubernetes_version,
             pod_cidr=settings.pod_cidr,
             service_cidr=settings.service_cidr,
+            api_subnet_ids=subnets[settings.api_subnets],
+            api_public=settings.api_subnets == "public",
             api_cidrs=settings.api_cidrs,
             ssh_cidrs=settings.ssh_cidrs,
+            nat_addresses={f"nat-{number}": address for number, address in enumerate(network.nat_addresses, 1)},
             control_planes=settings.control_planes,
             workers=settings.workers,
             instance_type=settings.instance_type,

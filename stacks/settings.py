@@ -20,6 +20,7 @@ from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat
 from stacks import checks
 from stacks.outputs import KINDS, Kind
+from twinplane import tunnel
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ class SelfManagedSettings(Settings):
     control_planes: int
     #: "public": machines with public addresses, guarded by security groups; "private": reached from inside the VPC.
     machine_subnets: str
+    #: "public": the API's load balancer has public addresses, open to api_cidrs; "private": it is inside the VPC.
+    api_subnets: str
+    #: "endpoint": SSH goes through an EC2 Instance Connect Endpoint; "cidrs": to the machines, from ssh_cidrs.
+    ssh_via: str
+    #: Empty with "endpoint".
     ssh_cidrs: tuple[str, ...]
     machine_image: MachineImage
     #: "aws": nodes, and Services of type LoadBalancer, are AWS's cloud-controller-manager's; "none": nobody's.
@@ -130,9 +136,17 @@ _REQUIRED = object()
 class _Key:
     #: Text as config holds it (JSON for lists and objects) to value; ValueError says what is wrong.
     parse: Callable[[str], Any]
-    #: One value, or one for each kind.
+    #: One value, one for each kind, or what follows from the values before it.
     default: Any = _REQUIRED
     kinds: tuple[Kind, ...] = KINDS
+
+
+def _nat(values: Mapping[str, Any]) -> str:
+    return "none" if values.get("machineSubnets") == "public" else "single"
+
+
+def _ssh_via(values: Mapping[str, Any]) -> str:
+    return "cidrs" if values.get("machineSubnets") == "public" else "endpoint"
 
 
 _MANAGED: tuple[Kind, ...] = ("managed",)
@@ -144,7 +158,8 @@ KEYS: dict[str, _Key] = {
     # AWS takes /16 to /28. A subnet is an eighth, and on EKS pods take its addresses: /22 leaves 123 a subnet.
     "vpcCidr": _Key(checks.network(16, 22), IPv4Network("10.20.0.0/16")),
     "availabilityZones": _Key(checks.integer(2, 3), 2),
-    "nat": _Key(checks.choice("none", "single", "per_zone"), {"managed": "single", "self-managed": "none"}),
+    "machineSubnets": _Key(checks.choice("public", "private"), "private", _SELF_MANAGED),
+    "nat": _Key(checks.choice("none", "single", "per_zone"), _nat),
     "interfaceEndpoints": _Key(checks.services, ()),
     "flowLogDays": _Key(checks.log_days, 0),
     # EKS' bounds, https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
@@ -170,8 +185,9 @@ KEYS: dict[str, _Key] = {
     "addOnVersions": _Key(checks.add_on_versions, {}, _MANAGED),
     "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
     "controlPlanes": _Key(checks.control_planes, 1, _SELF_MANAGED),
-    "machineSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
-    "sshCidrs": _Key(checks.sources, kinds=_SELF_MANAGED),
+    "apiSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
+    "sshVia": _Key(checks.choice("endpoint", "cidrs"), _ssh_via, _SELF_MANAGED),
+    "sshCidrs": _Key(checks.sources, (), _SELF_MANAGED),
     "machineImage": _Key(checks.machine_image, DEBIAN_12, _SELF_MANAGED),
     "etcdVolumeSize": _Key(checks.integer(0, 1024), 10, _SELF_MANAGED),
     "backupDays": _Key(checks.integer(1, 3650), 30, _SELF_MANAGED),
@@ -205,6 +221,8 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
                 values[name] = key.parse(config[name])
             except ValueError as error:
                 errors[name] = str(error)
+        elif callable(key.default):
+            values[name] = key.default(values)
         elif key.default is not _REQUIRED:
             values[name] = key.default[kind] if isinstance(key.default, dict) and kind in key.default else key.default
         elif kind is not None or key.kinds == KINDS:
@@ -256,10 +274,26 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
         errors["nodeReleaseVersion"] = (
             "nodeMode is auto: EKS chooses the release, and replaces nodes when there is another"
         )
-    if (
-        values.get("kind") == "self-managed"
-        and values.get("machineSubnets") == "public"
-        and values.get("nat") != "none"
-    ):
+    if values.get("kind") == "self-managed":
+        errors |= _ways(values)
+    return errors
+
+
+def _ways(values: Mapping[str, Any]) -> dict[str, str]:
+    """The same of the ways in and out of self-managed machines."""
+    errors = {}
+    ways = values.get("machineSubnets"), values.get("apiSubnets")
+    if values.get("nat") != "none" and ways[0] == "public":
         errors["nat"] = "a gateway that no machine would use: machineSubnets is public"
+    if values.get("nat") == "none" and ways == ("private", "public"):
+        errors["nat"] = (
+            "private machines reach a public API through a gateway: single, per_zone, or apiSubnets: private"
+        )
+    given, machines = values.get("sshCidrs"), values.get("controlPlanes", 0) + values.get("workers", 0)
+    if values.get("sshVia") == "cidrs" and not given:
+        errors["sshCidrs"] = "missing: the blocks that SSH comes from, for sshVia is cidrs"
+    if values.get("sshVia") == "endpoint" and given:
+        errors["sshCidrs"] = "not with sshVia: endpoint, which lets in who IAM says; or set sshVia: cidrs"
+    if values.get("sshVia") == "endpoint" and machines > tunnel.MACHINES:
+        errors["sshVia"] = f"an endpoint connects to {tunnel.MACHINES} machines at a time, not to {machines}: cidrs"
     return errors

@@ -1,9 +1,13 @@
 """Settings of all tests."""
 
 import functools
+from collections.abc import Iterator
 
 import botocore.loaders
+import pytest
 from hypothesis import HealthCheck, settings
+
+from twinplane import tunnel
 
 # No test judges by the clock: a machine that is busy is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -11,3 +15,11 @@ settings.load_profile("patient")
 
 # The models of AWS's services are read once a process, not once a session: EC2's alone take longer than any test.
 botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+
+
+@pytest.fixture(scope="module")
+def tunnels() -> Iterator[None]:
+    """An AWS CLI that opens tunnels, whatever this machine has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tunnel, "program", lambda: "aws")
+        yield

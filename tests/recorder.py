@@ -14,6 +14,7 @@ from lab.plugins.protocol import provider_pb2_grpc
 from lab.plugins.provider import Change, Diff, Invalid, Provider, Resource
 from lab.plugins.serving import Log, serve
 from lab.plugins.values import Values, reveal
+from tests import aws_cli
 from tests.pulumi_mocks import CALLS, RESOURCES
 
 PLUGINS = ("aws", "command", "kubernetes")
@@ -87,7 +88,8 @@ class _Recorded:
 
 
 def install(place: Path) -> None:
-    """Puts the recorder in place of the provider plugins in that folder."""
+    """Puts the recorder in place of the provider plugins in that folder; beside it an AWS CLI that opens tunnels."""
+    aws_cli.install(place)
     for name in PLUGINS:
         wrapper = place / f"pulumi-resource-{name}"
         wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m tests.recorder "$@"\n')

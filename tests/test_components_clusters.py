@@ -21,6 +21,8 @@ SELF_MANAGED: dict[str, Any] = {
     "vpc_id": "vpc-1",
     "subnet_ids": ["subnet-1", "subnet-2"],
     "public": True,
+    "api_subnet_ids": ["subnet-3", "subnet-4"],
+    "api_public": True,
     "kubernetes_version": "1.36.3",
     "pod_cidr": IPv4Network("10.244.0.0/16"),
     "service_cidr": IPv4Network("172.20.0.0/16"),
@@ -227,18 +229,56 @@ def test_self_managed_load_balancer_passes_to_every_control_plane() -> None:
         {"type": "forward", "targetGroupArn": "arn:test:group/c-api"}
     ]
     balancer = graph.one("LoadBalancer").inputs
-    assert (balancer["subnets"], balancer["securityGroups"]) == (["subnet-1", "subnet-2"], ["c-balancer-id"])
+    assert (balancer["subnets"], balancer["securityGroups"]) == (["subnet-3", "subnet-4"], ["c-balancer-id"])
     assert graph.one("TargetGroup").inputs["vpcId"] == "vpc-1"
 
 
-def test_self_managed_load_balancer_is_as_public_as_the_machines() -> None:
-    public, private = self_managed(), self_managed(public=False)
-    assert public.one("LoadBalancer").inputs["internal"] is False
+def visitors(graph: Graph) -> dict[str, str]:
+    """Who comes to the load balancer from a public address."""
+    rules = graph.all("SecurityGroupIngressRule")
+    assert {each.inputs["securityGroupId"] for each in rules if "-api-from-" in each.name} <= {
+        "c-balancer-id",
+        "c-control-plane-id",
+    }
+    return {
+        each.name.removeprefix("c-api-from-"): each.inputs["cidrIpv4"]
+        for each in rules
+        if each.name.startswith("c-api-from-") and "cidrIpv4" in each.inputs
+    }
+
+
+def test_self_managed_load_balancer_is_public_or_private() -> None:
+    assert self_managed().one("LoadBalancer").inputs["internal"] is False
+    private = self_managed(api_public=False, api_subnet_ids=["subnet-8"])
     assert private.one("LoadBalancer").inputs["internal"] is True
-    visitor = public.one("SecurityGroupIngressRule", "c-api-from-worker-1").inputs
-    assert visitor["cidrIpv4"].startswith("203.0.113.")
-    assert visitor["securityGroupId"] == "c-balancer-id"
-    assert "c-api-from-worker-1" not in private
+    assert private.one("LoadBalancer").inputs["subnets"] == ["subnet-8"]
+    assert not visitors(private)
+
+
+def test_self_managed_machines_reach_a_public_api_from_their_own_or_their_gateways_addresses() -> None:
+    gateways = {"nat-1": "192.0.2.8", "nat-2": "192.0.2.9"}
+    public = visitors(self_managed(nat_addresses=gateways))
+    assert set(public) == {"control-plane-1", "worker-1", "worker-2"}
+    assert all(address.startswith("203.0.113.") and address.endswith("/32") for address in public.values())
+    assert visitors(self_managed(public=False, nat_addresses=gateways)) == {
+        "nat-1": "192.0.2.8/32",
+        "nat-2": "192.0.2.9/32",
+    }
+    assert not visitors(self_managed(public=False, api_public=False, nat_addresses=gateways))
+    # Through a tunnel, SSH has another address than the machine.
+    assert visitors(self_managed(ssh_cidrs=[])) == public
+
+
+def test_self_managed_ssh_goes_through_an_endpoint_where_no_block_is_given() -> None:
+    graph = self_managed(ssh_cidrs=[], public=False)
+    assert graph.one("InstanceConnectEndpoint").inputs["subnetId"] == "subnet-1"
+    assert "c-ssh-from-192.0.2.0-24" not in graph
+    machines = request(graph)["machines"]
+    assert {each["sshTunnel"] for each in machines} == {"us-east-1"}
+    assert all(each["sshAddress"] == each["instanceId"] for each in machines)
+    # Machines can be reset before the endpoint goes.
+    assert graph.one("InstanceConnectEndpoint").urn in graph.one("Command", "c-site").dependencies
+    assert not self_managed().all("InstanceConnectEndpoint")
 
 
 def test_self_managed_login_key_opens_every_machine() -> None:

@@ -9,6 +9,7 @@ import pytest
 from components.machine import Machine, MachineArgs, user_data
 from components.machine_image import DEBIAN_12, MachineImage
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.ssh_endpoint import SshEndpoint, SshEndpointArgs
 from components.ssh_key import SshKey, SshKeyArgs
 from tests import golden_files
 from tests.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run
@@ -116,6 +117,45 @@ def test_ssh_goes_to_the_public_address_where_there_is_one() -> None:
     private, public = machine().exports["machine"], machine(public=True).exports["machine"]
     assert private["sshAddress"] == private["privateIp"]
     assert public["sshAddress"].startswith("203.0.113.")
+
+
+def test_ssh_goes_to_the_instance_through_a_tunnel() -> None:
+    for public in (False, True):
+        told = machine(ssh_tunnel="eu-west-1", public=public).exports["machine"]
+        assert (told["sshAddress"], told["sshTunnel"]) == (told["instanceId"], "eu-west-1")
+    assert machine().exports["machine"]["sshTunnel"] == ""
+
+
+def endpoint(**changes: Any) -> Graph:
+    args = {"vpc_id": "vpc-1", "subnet_id": "subnet-1", "machine_group_id": "sg-1", **changes}
+
+    def program() -> None:
+        made = SshEndpoint("e", SshEndpointArgs(**args))
+        pulumi.ComponentResource("twinplane:test:User", "user", {"region": made.region})
+
+    return run(program)
+
+
+def test_an_ssh_endpoint_reaches_one_port_of_the_machines() -> None:
+    graph = endpoint(machine_group_id="sg-9")
+    assert reach(graph) == {("sg-9", "e-id", "tcp", 22, 22)}
+    [out] = [each.inputs for each in graph.all("SecurityGroupEgressRule")]
+    assert (out["securityGroupId"], out["referencedSecurityGroupId"]) == ("e-id", "sg-9")
+    assert (out["ipProtocol"], out["fromPort"], out["toPort"]) == ("tcp", 22, 22)
+    made = graph.one("InstanceConnectEndpoint").inputs
+    assert made["securityGroupIds"] == ["e-id"]
+    assert made["preserveClientIp"] is False
+
+
+def test_an_ssh_endpoint_is_where_it_is_told_and_known_when_it_works() -> None:
+    graph = endpoint(vpc_id="vpc-9", subnet_id="subnet-9")
+    made = graph.one("InstanceConnectEndpoint")
+    assert made.inputs["subnetId"] == "subnet-9"
+    assert graph.one("SecurityGroup").inputs["vpcId"] == "vpc-9"
+    user = graph.one("User")
+    assert user.inputs["region"] == "us-east-1"
+    rules = [*graph.all("SecurityGroupIngressRule"), *graph.all("SecurityGroupEgressRule")]
+    assert {each.urn for each in (made, *rules)} <= user.dependencies
 
 
 def test_host_key_is_pinned_and_its_private_half_secret() -> None:

@@ -13,6 +13,7 @@ from moto.ec2.models import instances
 from pulumi._types import resource_types
 from pulumi.runtime import rpc
 
+from lab.aws import instance_connect
 from lab.plugins.aws.compare import project
 from lab.plugins.aws.provider import TYPES, Aws
 from lab.plugins.aws.session import Session
@@ -41,6 +42,7 @@ def session() -> Iterator[Session]:
         environment.setenv("MOTO_ENABLE_AMI_VALIDATION", "false")
         environment.setenv("MOTO_ENABLE_KEYPAIR_VALIDATION", "false")
         environment.setattr(instances, "InstanceState", PLAIN_STATE)
+        instance_connect.install()
         with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
             yield Session({})
 
@@ -187,6 +189,9 @@ class World:
                 table = Made(self.aws, "aws:ec2/routeTable:RouteTable", {"vpcId": self(VPC).id}, "bare")
                 service = "com.amazonaws.us-east-1.s3"
                 return {"vpcId": self(VPC).id, "serviceName": service, "routeTableIds": [table.id]}
+            case "aws:ec2transitgateway:InstanceConnectEndpoint":
+                where = {"subnetId": self("aws:ec2/subnet:Subnet").id, "securityGroupIds": [self(GROUP).id]}
+                return {**where, "preserveClientIp": False}
             case "aws:ec2:DefaultSecurityGroup":
                 return {"vpcId": self(VPC).id}
             case "aws:ec2:FlowLog":
@@ -465,6 +470,7 @@ def test_an_alias_moves_to_another_key_in_place(aws: Aws) -> None:
     ("token", "new"),
     [
         ("aws:ec2/natGateway:NatGateway", {"allocationId": "eipalloc-1"}),
+        ("aws:ec2transitgateway/instanceConnectEndpoint:InstanceConnectEndpoint", {"securityGroupIds": ["sg-1"]}),
         ("aws:ec2/vpcEndpoint:VpcEndpoint", {"serviceName": "com.amazonaws.us-east-1.dynamodb"}),
         ("aws:ec2/flowLog:FlowLog", {"trafficType": "REJECT"}),
         ("aws:kms/key:Key", {"keyUsage": "SIGN_VERIFY"}),

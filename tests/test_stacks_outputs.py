@@ -26,6 +26,7 @@ MACHINE = {
     "sshAddress": "192.0.2.1",
     "hostKey": "ssh-ed25519 AAAA",
     "etcdVolume": "vol-1",
+    "sshTunnel": "eu-west-1",
 }
 MANAGED = {**COMMON, "kind": "managed", "nodeGroupName": "g", "nodeReleaseVersion": "1.36.3-20260901"}
 SELF_MANAGED = {**COMMON, "kind": "self-managed", "machines": [MACHINE], "sshUser": "admin", "sshPrivateKey": "k"}
@@ -49,8 +50,12 @@ def test_auto_mode_has_no_node_group() -> None:
 def test_self_managed() -> None:
     outputs = StackOutputs.from_exports(SELF_MANAGED)
     assert outputs.machines == (
-        Machine("worker-1", "worker", "i-1", "us-east-1a", "10.0.0.1", "192.0.2.1", "ssh-ed25519 AAAA", "vol-1"),
+        Machine(
+            "worker-1", "worker", "i-1", "us-east-1a", "10.0.0.1", "192.0.2.1", "ssh-ed25519 AAAA", "vol-1", "eu-west-1"
+        ),
     )
+    # As stacks from before exported it.
+    assert Machine.from_export({key: text for key, text in MACHINE.items() if key != "sshTunnel"}).ssh_tunnel == ""
     assert outputs.machines[0].export() == MACHINE
     assert (outputs.ssh_user, outputs.ssh_private_key, outputs.node_group_name) == ("admin", "k", None)
     assert outputs.backups_bucket == "b"

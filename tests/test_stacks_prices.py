@@ -35,8 +35,7 @@ def test_both_default_stacks_cost_less_than_a_dollar_an_hour() -> None:
 def test_a_worker_costs_what_a_machine_and_its_disk_cost(stack: str) -> None:
     more = total(settings(stack, workers="3")) - total(settings(stack, workers="2"))
     disk = prices.ROOT_GIB[stack] * prices.GP3_GIB_MONTH / prices.HOURS_A_MONTH
-    public = prices.PUBLIC_ADDRESS if stack == "self-managed" else 0
-    assert more == pytest.approx(prices.INSTANCE["t3.medium"] + disk + public)
+    assert more == pytest.approx(prices.INSTANCE["t3.medium"] + disk)
 
 
 def test_only_the_managed_stack_pays_for_a_control_plane_as_such() -> None:
@@ -91,9 +90,17 @@ def test_the_documents_sums_are_those_of_the_bill() -> None:
     assert prices.AS_OF in text
 
 
-def test_the_api_balancer_has_a_public_address_in_each_zone_where_machines_have() -> None:
+def test_public_machines_cost_an_address_each_and_no_gateway() -> None:
+    public = {"machineSubnets": "public", "sshCidrs": '["192.0.2.0/24"]'}
+    more = total(settings("self-managed", **public)) - total(settings("self-managed"))
+    assert more == pytest.approx(3 * prices.PUBLIC_ADDRESS - prices.NAT_GATEWAY - prices.PUBLIC_ADDRESS)
+
+
+def test_a_public_api_balancer_has_an_address_in_each_zone() -> None:
     lines = {item.what: item for item in prices.bill(settings("self-managed"))}
     assert lines["network load balancer of the API"].count == 1
     more = total(settings("self-managed", availabilityZones="3")) - total(settings("self-managed"))
     assert more == pytest.approx(prices.PUBLIC_ADDRESS)
+    private = total(settings("self-managed")) - total(settings("self-managed", apiSubnets="private"))
+    assert private == pytest.approx(2 * prices.PUBLIC_ADDRESS)
     assert "network load balancer of the API" not in {item.what for item in prices.bill(settings("managed"))}

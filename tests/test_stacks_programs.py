@@ -14,7 +14,10 @@ from stacks.outputs import StackOutputs
 from stacks.settings import KEYS, read
 from tests import golden_files
 from tests.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, run
+from twinplane import tunnel
+from twinplane.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("tunnels")
 ROOT = Path(__file__).parents[1]
 STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
 #: Resource types without tags.
@@ -91,16 +94,14 @@ def test_every_component_says_its_outputs(stack: tuple[str, Graph]) -> None:
 
 
 def test_policies_hold(stack: tuple[str, Graph]) -> None:
-    name, made = stack
+    _, made = stack
     broken = {
         (rule.__name__, resource.name)
         for resource in made.resources
         for rule in RULES
         if list(rule(resource.type, resource.inputs))
     }
-    # Until there is a load balancer before the API and a way to SSH besides, machines on AWS are reached directly.
-    public = {("private_machines", each.name) for each in made.all("Instance")} if name == "self-managed" else set()
-    assert broken == public
+    assert not broken
 
 
 def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -> None:
@@ -183,6 +184,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     its |= {"etcdVolumeSize": "12", "backupDays": "9", "backupsOnDestroy": "delete"}
     its |= {"cloudControllerImage": "ccm:v9", "cloudControllerEnvironment": '{"A": "b"}'}
     its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]', "registryImages": "[]"}
+    its |= {"sshVia": "cidrs", "apiSubnets": "private"}
     its |= {"sshCidrs": '["192.0.2.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
     made = run(lambda: self_managed.build(read({**base, **its, "kind": "self-managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     told = json.loads(made.one("Command", "twinplane-s-site").inputs["stdin"])
@@ -214,6 +216,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     people = {rule.inputs["cidrIpv4"] for rule in made.all("SecurityGroupIngressRule") if "cidrIpv4" in rule.inputs}
     assert people == {"192.0.2.1/32", "192.0.2.2/32", "10.9.0.0/20"}
     assert len(made.all("NatGateway")) == 3
+    assert all("private" in subnet for subnet in made.one("LoadBalancer").inputs["subnets"])
     assert made.one("LogGroup").inputs["retentionInDays"] == 14
     assert not made.all("Repository")
     assert made.one("Bucket", "twinplane-s-backups").inputs["forceDestroy"] is True
@@ -284,10 +287,16 @@ def test_node_mode_auto_exports_no_node_group() -> None:
     assert statement["Principal"] == {"AWS": ["arn:test:iam::1:role/twinplane-managed-auto-nodes"]}
 
 
-def test_a_public_machine_is_in_a_public_subnet() -> None:
-    for instance in run_stack("self-managed").all("Instance"):
-        assert "public" in instance.inputs["subnetId"]
-        assert instance.inputs["associatePublicIpAddress"] is True
+@pytest.mark.parametrize("where", ["public", "private"])
+def test_a_public_machine_is_in_a_public_subnet_and_a_private_one_in_a_private_one(where: str) -> None:
+    from stacks import self_managed
+
+    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "sshCidrs": '["192.0.2.2/32"]'}
+    config |= {"kind": "self-managed", "machineSubnets": where, "sshVia": "cidrs"}
+    made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
+    for instance in made.all("Instance"):
+        assert where in instance.inputs["subnetId"]
+        assert instance.inputs["associatePublicIpAddress"] is (where == "public")
 
 
 def test_an_unmocked_call_or_resource_fails() -> None:
@@ -326,9 +335,30 @@ def test_the_program_is_short() -> None:
 def test_without_a_cloud_controller_nodes_wait_for_none() -> None:
     from stacks import self_managed
 
-    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "sshCidrs": '["192.0.2.2/32"]'}
+    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9"}
     config |= {"kind": "self-managed", "cloudController": "none"}
     made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     assert not made.all("DaemonSet")
     assert not any("cloud-controller" in each.name for each in made.resources)
     assert "kubelet_cloud_provider" not in made.one("Command", "twinplane-s-site").inputs["stdin"]
+
+
+def test_without_an_aws_cli_that_opens_tunnels_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise UsageError("install version 2")
+
+    monkeypatch.setattr(tunnel, "program", missing)
+    with pytest.raises(pulumi.RunError, match="install version 2"):
+        run_stack("self-managed")
+    assert run_stack("self-managed-lab").all("Instance")
+
+
+def test_the_lab_differs_from_aws_in_the_ways_in_and_out_alone() -> None:
+    private, lab = run_stack("self-managed"), run_stack("self-managed-lab")
+    assert private.one("LoadBalancer").inputs["internal"] is False
+    assert lab.one("LoadBalancer").inputs["internal"] is True
+    gateway = private.one("NatGateway").name
+    rule = private.one("SecurityGroupIngressRule", f"{gateway.removesuffix('-nat-1')}-api-from-nat-1").inputs
+    assert rule["cidrIpv4"] == "192.0.2.1/32"
+    assert private.one("InstanceConnectEndpoint").inputs["subnetId"] == "twinplane-self-managed-private-1-id"
+    assert not lab.all("InstanceConnectEndpoint")

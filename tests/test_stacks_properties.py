@@ -17,6 +17,7 @@ from stacks.checks import LOG_DAYS
 from stacks.settings import MAX_STACK_NAME, ManagedSettings, SelfManagedSettings, read
 from tests.pulumi_mocks import PROJECT, Graph, leaks, run
 
+pytestmark = pytest.mark.usefixtures("tunnels")
 AnySettings = ManagedSettings | SelfManagedSettings
 #: Types that AWS tags in no way.
 UNTAGGED = (":Route", "Association", "Attachment", "RolePolicy", "Alias", "LifecyclePolicy", "RepositoryPolicy")
@@ -80,13 +81,20 @@ SELF_MANAGED = {
     "controlPlanes": st.sampled_from(["1", "3"]),
     "sshCidrs": texts(st.lists(blocks(198, 8, 32), min_size=1, max_size=3)),
     "machineSubnets": st.sampled_from(["public", "private"]),
+    "apiSubnets": st.sampled_from(["public", "private"]),
+    "sshVia": st.sampled_from(["endpoint", "cidrs"]),
 }
 STACK = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,5}(-[A-Za-z0-9]{1,5}){0,4}", fullmatch=True)
 
 
 def settled(config: dict[str, str], stack: str) -> AnySettings:
+    # The reader refuses a gateway that no machine would use, and an API that none would reach.
     if config.get("machineSubnets") == "public":
-        config = {**config, "nat": "none"}  # the reader refuses a gateway that no machine would use
+        config = {**config, "nat": "none"}
+    if config["nat"] == "none" and config.get("machineSubnets") == "private":
+        config = {**config, "apiSubnets": "private"}
+    if config.get("sshVia") == "endpoint":
+        config = {name: text for name, text in config.items() if name != "sshCidrs"}
     return read(config, project=PROJECT, stack=stack)
 
 

@@ -17,7 +17,8 @@ from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSett
 ACM = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 BLOCK = '["198.51.100.0/24"]'
 MANAGED = {"kind": "managed", "apiCidrs": BLOCK, "appImage": "sample-app:v1.0.0"}
-SELF_MANAGED = {**MANAGED, "kind": "self-managed", "sshCidrs": '["192.0.2.0/24"]'}
+SELF_MANAGED = {**MANAGED, "kind": "self-managed"}
+FROM_BLOCKS = {**SELF_MANAGED, "sshVia": "cidrs", "sshCidrs": '["192.0.2.0/24"]'}
 
 
 def settings(config: dict[str, str], **changes: str) -> Any:
@@ -36,7 +37,9 @@ def test_defaults() -> None:
     assert isinstance(managed, ManagedSettings)
     assert isinstance(self_managed, SelfManagedSettings)
     assert managed.name == "twinplane-test"
-    assert (managed.nat, self_managed.nat) == ("single", "none")
+    assert (managed.nat, self_managed.nat) == ("single", "single")
+    assert (self_managed.machine_subnets, self_managed.api_subnets) == ("private", "public")
+    assert (self_managed.ssh_via, self_managed.ssh_cidrs) == ("endpoint", ())
     assert (managed.workers, managed.availability_zones, managed.kubernetes_version) == (2, 2, "1.36.3")
     assert managed.node_release_version is None
     assert (self_managed.control_planes, self_managed.machine_image) == (1, DEBIAN_12)
@@ -118,8 +121,10 @@ def test_defaults() -> None:
         (MANAGED, "controlPlaneLogDays", "7", "control_plane_log_days", 7),
         (SELF_MANAGED, "podCidr", "10.9.0.0/20", "pod_cidr", IPv4Network("10.9.0.0/20")),
         (SELF_MANAGED, "controlPlanes", "3", "control_planes", 3),
-        (SELF_MANAGED, "machineSubnets", "private", "machine_subnets", "private"),
-        (SELF_MANAGED, "sshCidrs", '["10.0.0.0/8"]', "ssh_cidrs", ("10.0.0.0/8",)),
+        (FROM_BLOCKS, "machineSubnets", "public", "machine_subnets", "public"),
+        (FROM_BLOCKS, "machineSubnets", "public", "nat", "none"),
+        (SELF_MANAGED, "apiSubnets", "private", "api_subnets", "private"),
+        ({**FROM_BLOCKS, "sshCidrs": BLOCK}, "sshCidrs", '["10.0.0.0/8"]', "ssh_cidrs", ("10.0.0.0/8",)),
         (SELF_MANAGED, "machineImage", '{"owner": "1", "name": "n*"}', "machine_image", MachineImage("1", "n*")),
         (SELF_MANAGED, "playbookVars", '{"a": [1]}', "playbook_vars", {"a": [1]}),
     ],
@@ -127,6 +132,13 @@ def test_defaults() -> None:
 def test_values(kind: dict[str, str], key: str, text: str, field: str, value: Any) -> None:
     assert getattr(settings(kind, **{key: text}), field) == value
     assert getattr(settings(kind), field) != value
+
+
+def test_ssh_is_by_default_what_the_machines_need() -> None:
+    assert settings(FROM_BLOCKS).ssh_via == "cidrs"
+    assert settings(SELF_MANAGED, machineSubnets="public", sshVia="endpoint").ssh_via == "endpoint"
+    [found] = errors(SELF_MANAGED, machineSubnets="public")
+    assert "sshCidrs: missing" in found
 
 
 @pytest.mark.parametrize(
@@ -147,11 +159,22 @@ def test_values(kind: dict[str, str], key: str, text: str, field: str, value: An
         (MANAGED, "workers", "0", "'0' is not a whole number from 1 to 100"),
         (MANAGED, "workers", "two", "'two' is not a whole number from 1 to 100"),
         (MANAGED, "nat", "yes", "'yes' is none of none, single"),
-        (SELF_MANAGED, "nat", "single", "a gateway that no machine would use: machineSubnets is public"),
+        (
+            {**FROM_BLOCKS, "machineSubnets": "public"},
+            "nat",
+            "single",
+            "a gateway that no machine would use: machineSubnets is public",
+        ),
+        (SELF_MANAGED, "nat", "none", "private machines reach a public API through a gateway: single, per_zone, or"),
+        (SELF_MANAGED, "apiSubnets", "dmz", "'dmz' is none of public, private"),
+        (SELF_MANAGED, "sshVia", "bastion", "'bastion' is none of endpoint, cidrs"),
+        (SELF_MANAGED, "sshVia", "cidrs", "missing: the blocks that SSH comes from"),
+        (SELF_MANAGED, "sshCidrs", BLOCK, "not with sshVia: endpoint, which lets in who IAM says"),
+        (SELF_MANAGED, "workers", "20", "an endpoint connects to 20 machines at a time, not to 21"),
         (MANAGED, "instanceType", "large", "'large' is not an instance type such as t3.medium"),
         (MANAGED, "apiCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
         (MANAGED, "apiCidrs", '["0.0.0.0/1", "128.0.0.0/1"]', "0.0.0.0/1 opens it to the Internet; "),
-        (SELF_MANAGED, "sshCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
+        (FROM_BLOCKS, "sshCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
         (MANAGED, "flowLogDays", "2", "'2' is none of 0, 1, 3, 5, "),
         (MANAGED, "addOnVersions", '["coredns"]', "is not an object such as"),
         (MANAGED, "addOnVersions", '{"core-dns": "v1.2.3-eksbuild.4"}', "'core-dns' is none of aws-ebs-csi-driver, "),
@@ -161,9 +184,9 @@ def test_values(kind: dict[str, str], key: str, text: str, field: str, value: An
         (MANAGED, "interfaceEndpoints", '["com.amazonaws.us-east-1.sts"]', "is no service such as ecr.api"),
         (MANAGED, "interfaceEndpoints", '["s3"]', "s3 has a gateway endpoint always"),
         (MANAGED, "registryImages", '["Sample:v1"]', "'Sample:v1' is no image's name such as sample-app"),
-        (SELF_MANAGED, "sshCidrs", "[]", "empty: at least one block is needed"),
-        (SELF_MANAGED, "sshCidrs", "192.0.2.0/24", "'192.0.2.0/24' is not JSON such as "),
-        (SELF_MANAGED, "sshCidrs", '"192.0.2.0/24"', "is not a list such as "),
+        (FROM_BLOCKS, "sshCidrs", "[]", "empty: at least one block is needed"),
+        (FROM_BLOCKS, "sshCidrs", "192.0.2.0/24", "'192.0.2.0/24' is not JSON such as "),
+        (FROM_BLOCKS, "sshCidrs", '"192.0.2.0/24"', "is not a list such as "),
         (SELF_MANAGED, "controlPlanes", "2", "2 is even: etcd needs a majority"),
         (SELF_MANAGED, "controlPlanes", "5", "'5' is neither 1 nor 3"),
         (SELF_MANAGED, "machineSubnets", "dmz", "'dmz' is none of public, private"),
@@ -210,7 +233,6 @@ def test_all_errors_are_reported_together() -> None:
         "apiCidrs",
         "appImage",
         "controlPlanes",
-        "sshCidrs",
     ]
 
 

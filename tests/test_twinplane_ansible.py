@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import aws_cli
 from tests.test_twinplane_inventory import MACHINES
 from twinplane import ansible, ssh
 from twinplane.errors import UsageError
@@ -61,6 +64,32 @@ def test_progress_stats_and_what_the_playbook_hands_out(playbooks: Path, request
     assert "worker-2" in shown
     assert "changed  Set" in shown
     assert "hunter2" not in shown
+
+
+def test_ssh_goes_through_a_tunnel_with_pinned_keys(
+    playbooks: Path, request_: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws_cli.install(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    machines = [{**each, "sshAddress": each["instanceId"], "sshTunnel": "eu-west-1"} for each in MACHINES[:2]]
+    (playbooks / "site.yml").write_text(
+        PLAY
+        + "    - run_once: true\n      ansible.builtin.set_stats:\n"
+        + "        data: {kubeconfig: \"{{ lookup('ansible.builtin.env', 'ANSIBLE_SSH_COMMON_ARGS') }}\"}\n"
+    )
+    way = shlex.split(str(ansible.run("site", {**request_, "machines": machines}).kubeconfig))
+    assert way[0::2] == ["-o"] * 3
+    assert way[1].startswith("UserKnownHostsFile=/dev/shm/twinplane-")
+    asked = "ec2-instance-connect open-tunnel --instance-id %h --region eu-west-1"
+    assert way[5] == f"ProxyCommand={tmp_path}/aws {asked}"
+
+
+def test_without_an_aws_cli_nothing_starts(request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(ssh, "wait", lambda *_: pytest.fail("a machine was asked"))
+    machines = [{**each, "sshTunnel": "eu-west-1"} for each in MACHINES]
+    with pytest.raises(UsageError, match="install version 2"):
+        ansible.run("site", {**request_, "machines": machines})
 
 
 def test_a_failure_is_one_line_with_host_task_and_reason(playbooks: Path, request_: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.compare_cases import cluster
 from tests.test_twinplane_compare_components import without_scheduler
-from twinplane import cli, compare, stack
+from twinplane import cli, compare, stack, tunnel
 from twinplane.compare.differences import Comparison
 from twinplane.errors import Failed, UsageError
 from twinplane.operate import destroy, patch
@@ -201,13 +201,19 @@ def test_doctor_tells_all_and_fails_when_something_is_missing(monkeypatch: pytes
     assert json.loads(run("doctor", "--json").stdout)[2]["advice"] == "make setup"
 
 
-def test_doctor_looks_at_this_machine() -> None:
+def test_doctor_looks_at_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     from lab import doctor
+
+    def no_tunnels() -> str:
+        raise UsageError("too old")
+
+    monkeypatch.setattr(tunnel, "program", no_tunnels)
 
     found = {each.name: each for each in doctor.checks()}
     assert found["Python 3.11"].state == "here"
     assert found["EKS"].state == "stand-in"
     assert {"pulumi", "kubelet", "disk", "pulumi-resource-aws"} <= found.keys()
+    assert "for SSH to private machines on AWS: none, install version 2.12.0 or newer" in found["aws"].detail
     assert all(each.advice for each in found.values() if each.state == "missing")
 
 

@@ -15,10 +15,12 @@ import pytest
 from botocore.stub import Stubber
 
 from stacks.outputs import StackOutputs
+from tests import aws_cli
+from tests.test_twinplane_ssh import greet
 from twinplane import ansible
 from twinplane.ansible import Result
 from twinplane.compare import questions
-from twinplane.compare.questions import Access, Call, Connect, Get, Login, Unanswered, kubernetes_client
+from twinplane.compare.questions import Access, Call, Connect, Get, Login, Tunnel, Unanswered, kubernetes_client
 from twinplane.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "compare"
@@ -155,6 +157,19 @@ def test_a_port_that_greets_one_that_waits_and_one_that_is_closed(monkeypatch: p
         assert asking.answer(Connect("127.0.0.1", port)) == ""
     with pytest.raises(Unanswered, match="refused"):
         asking.answer(Connect("127.0.0.1", port))
+
+
+def test_a_tunnel_is_asked_for_the_greeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = access("http://127.0.0.1:1")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unanswered, match="install version 2"):
+        asking.answer(Tunnel("i-1", "eu-west-1"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        aws_cli.install(tmp_path, {"i-1": listening.getsockname()})
+        greet(listening, b"SSH-2.0-OpenSSH_9.2p1\r\n")
+        assert asking.answer(Tunnel("i-1", "eu-west-1")) == "SSH-2.0-OpenSSH_9.2p1"
+    with pytest.raises(Unanswered, match="i-2 does not exist"):
+        asking.answer(Tunnel("i-2", "eu-west-1"))
 
 
 def test_a_login_asks_every_machine_and_tells_who_did_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,13 @@ def test_the_inventory_is_the_golden_one() -> None:
     golden_files.check("inventory.json", rendered)
 
 
+def test_through_a_tunnel_instances_are_pinned_by_their_ids() -> None:
+    through = [{**each, "sshAddress": each["instanceId"], "sshTunnel": "eu-west-1"} for each in MACHINES]
+    hosts = inventory(through, "admin")["all"]["children"]["kubernetes"]["children"]["workers"]["hosts"]
+    assert hosts["worker-1"]["ansible_host"] == "i-2"
+    assert known_hosts(through).splitlines()[0] == "i-1 ssh-ed25519 AAAA1"
+
+
 def test_known_hosts_pins_each_address() -> None:
     assert known_hosts(MACHINES).splitlines() == [
         "203.0.113.1 ssh-ed25519 AAAA1",
@@ -57,6 +64,7 @@ def test_known_hosts_pins_each_address() -> None:
         ("hostKey", "ssh-ed25519 AAAA\nother ssh-ed25519 BBBB", "is not one"),
         ("instanceId", "i-1 --x", "is not one"),
         ("zone", "us east", "is not one"),
+        ("sshTunnel", "eu-west-1 --x", "is not one"),
         ("name", "worker-2", "twice"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,17 @@ def test_self_managed(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackO
     assert forgets(monkeypatch, outputs["self-managed"], reservation("i-other", *workers))
     assert not forgets(monkeypatch, outputs["self-managed"], reservation(*(each.instance_id for each in machines)))
     assert not forgets(monkeypatch, outputs["self-managed"], NO_ANSWER)
+
+
+def test_without_an_aws_cli_a_living_cluster_is_left_whole(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]
+) -> None:
+    found = outputs["self-managed"]
+    tunnelled = replace(found, machines=tuple(replace(each, ssh_tunnel="eu-west-1") for each in found.machines))
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match="install version 2"):
+        forgets(monkeypatch, tunnelled, NO_ANSWER)
+    assert forgets(monkeypatch, tunnelled, reservation())  # no machine is left to be reset
 
 
 def test_a_stack_that_never_came_up(monkeypatch: pytest.MonkeyPatch) -> None:

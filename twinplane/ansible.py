@@ -22,7 +22,7 @@ from typing import Any
 
 import ansible_runner
 
-from twinplane import ssh
+from twinplane import ssh, tunnel
 from twinplane.errors import UsageError
 from twinplane.inventory import inventory, known_hosts
 from twinplane.private_folder import MARK, private_folder
@@ -68,6 +68,7 @@ def run(
     machines = request["machines"]
     hosts = inventory(machines, request["sshUser"])
     ssh.check_key(request["sshPrivateKey"])
+    way = tunnel.options(machines)
 
     silent = ssh.wait(machines, WAITS[playbook], progress, cancelled)
     result = Result(playbook, facts={} if playbook == "facts" else None)
@@ -93,7 +94,7 @@ def run(
             limit=",".join(here),
             cmdline="--check --diff" if check else None,
             ssh_key=request["sshPrivateKey"].strip() + "\n",
-            envvars=_environment(folder),
+            envvars=_environment(folder, way),
             settings={"pexpect_timeout": 0.5},
             event_handler=watcher,
             cancel_callback=cancelled,
@@ -107,7 +108,8 @@ def run(
     return result
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, way: str) -> dict[str, str]:
+    known = f"-o UserKnownHostsFile={folder}/known_hosts -o GlobalKnownHostsFile=/dev/null"
     return {
         MARK: str(folder),
         # ansible-playbook is where this interpreter is; ansible-runner looks in PATH.
@@ -116,7 +118,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
-        "ANSIBLE_SSH_COMMON_ARGS": f"-o UserKnownHostsFile={folder}/known_hosts -o GlobalKnownHostsFile=/dev/null",
+        "ANSIBLE_SSH_COMMON_ARGS": f"{known} {way}".strip(),
         "ANSIBLE_NOCOLOR": "1",
     }
 

@@ -19,6 +19,8 @@ _ZONE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*")
 _HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}( \S+)?")
 FORMS = {"name": _NAME, "instanceId": _INSTANCE, "zone": _ZONE, "sshAddress": _ADDRESS, "hostKey": _HOST_KEY}
+#: Regions look as zones do.
+OPTIONAL_FORMS = {"sshTunnel": _ZONE}
 
 
 def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any]:
@@ -60,6 +62,9 @@ def _check(machines: Sequence[Mapping[str, Any]]) -> None:
             raise UsageError(f"{where}: role {machine['role']!r} is none of {', '.join(GROUPS)}")
         for field, form in FORMS.items():
             if not form.fullmatch(machine[field].strip()):
+                raise UsageError(f"{where}: {field} {machine[field]!r} is not one")
+        for field, form in OPTIONAL_FORMS.items():
+            if machine.get(field) and not form.fullmatch(machine[field]):
                 raise UsageError(f"{where}: {field} {machine[field]!r} is not one")
         try:
             IPv4Address(machine["privateIp"])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from twinplane import tunnel
 from twinplane.errors import UsageError
 
 PORT = 22
@@ -31,7 +32,7 @@ def wait(
     asked = list(machines)
     with ThreadPoolExecutor(max(1, len(machines))) as pool:
         while True:
-            answers = list(pool.map(lambda machine: _ask(machine["sshAddress"], port), asked))
+            answers = list(pool.map(lambda machine: _ask(machine, port), asked))
             silent = {
                 machine["name"]: explain(machine, "", reason)
                 for machine, reason in zip(asked, answers, strict=True)
@@ -54,13 +55,21 @@ def explain(machine: Mapping[str, str], user: str, message: str) -> str:
     if "Permission denied" in message:
         return f"{where}: SSH refuses {user} with the stack's key: check that the machine was made with this key"
     reason = (message.strip().splitlines() or ["no answer"])[-1].removeprefix("Failed to connect to the host via ssh: ")
+    if machine.get("sshTunnel"):
+        return (
+            f"{where}: no SSH ({reason}): check that the machine runs, and that you may ec2-instance-connect:OpenTunnel"
+        )
     return f"{where}: no SSH ({reason}): check that the machine runs, and that sshCidrs and routes let this machine in"
 
 
-def _ask(address: str, port: int) -> str | None:
+def _ask(machine: Mapping[str, str], port: int) -> str | None:
     """-> None if an SSH server greets there, else what happened."""
     try:
-        with socket.create_connection((address, port), timeout=5) as connection:
+        if region := machine.get("sshTunnel"):
+            return (
+                None if tunnel.greeting(machine["sshAddress"], region).startswith("SSH-") else "something else answers"
+            )
+        with socket.create_connection((machine["sshAddress"], port), timeout=5) as connection:
             return None if connection.recv(4) == b"SSH-" else "something else answers"
     except OSError as error:
         return str(error)

@@ -20,7 +20,7 @@ from moto.elbv2.models import FakeHealthStatus, FakeLoadBalancer, FakeTargetGrou
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
-from lab.aws import ec2, images, load_balancers
+from lab.aws import ec2, images, instance_connect, load_balancers
 from lab.aws.journal import Entry
 
 _terminate_once = Instance.terminate
@@ -36,6 +36,7 @@ def prepare() -> None:
     FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
     FakeTargetGroup.health_for = _true_health  # type: ignore[method-assign]
     FakeBucket.get_permission = permission  # type: ignore[method-assign]
+    instance_connect.install()
     images.register(ec2.backend())
 
 
@@ -47,7 +48,8 @@ def correct(action: str, body: bytes) -> None:
         for instance in backend.all_instances():
             for interface in instance.nics.values():
                 interface.delete_on_termination = True
-    if action in {"TerminateInstances", "DeleteNetworkInterface", "UnassignPrivateIpAddresses"}:
+    freeing = {"TerminateInstances", "DeleteNetworkInterface", "UnassignPrivateIpAddresses"}
+    if action in freeing | {"DeleteInstanceConnectEndpoint"}:
         # moto would give a freed address to the next instance, in an order that no replay repeats, while the old host
         # still has it.
         for subnets in backend.subnets.values():

@@ -72,10 +72,10 @@ def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
             for name, group in known.items()
             if group
         }
-        # From outside the VPC, a machine answers at its public address only.
-        outside = {machine.private_ip: machine.ssh_address for machine in outputs.machines}
+        # From outside the VPC, a machine answers at its public address, or through a tunnel.
+        outside = {machine.private_ip: (machine.ssh_address, machine.ssh_tunnel) for machine in outputs.machines}
         hosts = sorted(addresses | outside.keys() | {urlsplit(outputs.api_endpoint).hostname or ""})
-        ports = {host: pool.submit(probes.ssh_port(outside.get(host, host)).ask, access) for host in hosts}
+        ports = {host: pool.submit(probes.ssh_port(*outside.get(host, (host,))).ask, access) for host in hosts}
         return Observed(
             stack=stack,
             outputs=outputs,

@@ -25,6 +25,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from stacks.outputs import StackOutputs
+from twinplane import tunnel
 from twinplane.errors import Failed, UsageError
 from twinplane.private_folder import private_folder
 from twinplane.screen import Tell
@@ -77,6 +78,17 @@ class Connect:
 
 
 @dataclass(frozen=True)
+class Tunnel:
+    """The same with an instance's SSH server, through the EC2 Instance Connect Endpoint of a region."""
+
+    instance: str
+    region: str
+
+    def __str__(self) -> str:
+        return f"ec2-instance-connect open-tunnel {self.instance}"
+
+
+@dataclass(frozen=True)
 class Login:
     """Ansible's `facts` playbook over SSH, on every machine that the stack exports."""
 
@@ -84,7 +96,7 @@ class Login:
         return "ansible-playbook facts.yml"
 
 
-Question = Get | Call | Connect | Login
+Question = Get | Call | Connect | Tunnel | Login
 
 
 @cache
@@ -170,6 +182,8 @@ class Access:
                 return self._call(question)
             case Connect():
                 return self._connect(question)
+            case Tunnel():
+                return self._tunnel(question)
             case Login():
                 return self._login()
 
@@ -202,6 +216,12 @@ class Access:
                     return ""
         except OSError as error:
             raise Unanswered(error.strerror or str(error) or type(error).__name__) from None
+
+    def _tunnel(self, question: Tunnel) -> str:
+        try:
+            return tunnel.greeting(question.instance, question.region)
+        except (OSError, UsageError) as error:
+            raise Unanswered(_line(error)) from None
 
     def _login(self) -> Any:
         if not self.outputs.machines:

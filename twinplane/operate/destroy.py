@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from kubernetes.client import ApiClient
 
+from stacks.outputs import StackOutputs
+from twinplane import tunnel
 from twinplane.compare.probes import eks_cluster, instances
 from twinplane.compare.questions import Access
 from twinplane.errors import UsageError
@@ -20,18 +22,21 @@ FORGET = "PULUMI_K8S_DELETE_UNREACHABLE"
 
 def destroy(stack: Stack, tell: Tell) -> None:
     """Removes everything that the stack made. Raises Failed; run it again, it goes on."""
-    if gone(stack, tell):
-        tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
-        stack = replace(stack, environment={**stack.environment, FORGET: "true"})
-    stack.destroy(tell)
-
-
-def gone(stack: Stack, tell: Tell) -> bool:
-    """True where AWS says that the cluster's control plane does not exist. False where it says nothing."""
     try:
         outputs = stack.outputs()
     except UsageError:  # never fully up: what is in the cluster, if anything, is deleted as usual
-        return False
+        outputs = None
+    if outputs and gone(outputs, stack, tell):
+        tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
+        stack = replace(stack, environment={**stack.environment, FORGET: "true"})
+    elif outputs:
+        # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
+        tunnel.options([machine.export() for machine in outputs.machines])
+    stack.destroy(tell)
+
+
+def gone(outputs: StackOutputs, stack: Stack, tell: Tell) -> bool:
+    """True where AWS says that the cluster's control plane does not exist. False where it says nothing."""
     access = Access(outputs, ApiClient(), stack.environment, tell)
     if outputs.kind == "managed":
         return eks_cluster(outputs.cluster_name).ask(access).error.startswith("ResourceNotFoundException:")

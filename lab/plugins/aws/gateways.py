@@ -1,4 +1,4 @@
-"""EC2's ways out of a VPC: addresses, NAT gateways, endpoints of AWS's own services."""
+"""EC2's ways out of a VPC and into it: addresses, NAT gateways, endpoints of AWS's own services and of SSH."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from lab.plugins.aws.types import Call, Inputs, Type, Update, describe
 from lab.plugins.values import Values
 
 #: States of what is gone, though AWS still describes it for a while.
-GONE = ("deleted", "failed")
+GONE = ("deleted", "failed", "delete-complete", "create-failed")
 #: Inputs of an endpoint that change by what is added and what is removed -> what the parameters end in.
 MEMBERS = {"routeTableIds": "RouteTableIds", "subnetIds": "SubnetIds", "securityGroupIds": "SecurityGroupIds"}
 
@@ -26,6 +26,9 @@ def unless_gone(look: Callable[[Call], Any]) -> Callable[[Call], Values | None]:
 
 NAT_GATEWAY = unless_gone(describe("describe_nat_gateways", "NatGateways", "NatGatewayIds"))
 ENDPOINT = unless_gone(describe("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointIds"))
+CONNECT = unless_gone(
+    describe("describe_instance_connect_endpoints", "InstanceConnectEndpoints", "InstanceConnectEndpointIds")
+)
 
 
 def delete_nat_gateway(call: Call) -> None:
@@ -59,6 +62,18 @@ def delete_endpoint(call: Call) -> None:
     """Until it is gone, its network interfaces hold their subnets and security groups."""
     call.api.delete_vpc_endpoints(VpcEndpointIds=[call.id])
     call.until(lambda: ENDPOINT(call) is None, f"{call.id} deleted")
+
+
+def create_connect(call: Call) -> str:
+    tags = EC2.create("instance-connect-endpoint", call.tags) if call.tags else {}
+    answer = call.send("create_instance_connect_endpoint", ClientToken=call.token(), **tags)
+    return str(answer["InstanceConnectEndpoint"]["InstanceConnectEndpointId"])
+
+
+def delete_connect(call: Call) -> None:
+    """Until it is gone, its network interface holds its subnet and security groups."""
+    call.api.delete_instance_connect_endpoint(InstanceConnectEndpointId=call.id)
+    call.until(lambda: CONNECT(call) is None, f"{call.id} deleted")
 
 
 def prefix_list(call: Call, answer: Mapping[str, Any]) -> str | None:
@@ -133,6 +148,27 @@ TYPES = {
         paths={"securityGroupIds": "Groups[].GroupId"},
         computed={"prefixListId": prefix_list},
         gone=("InvalidVpcEndpointId.NotFound",),
+    ),
+    "aws:ec2transitgateway/instanceConnectEndpoint:InstanceConnectEndpoint": Type(
+        "ec2",
+        Inputs(
+            required="subnetId",
+            optional="securityGroupIds ipAddressType tags region",
+            defaults={"preserveClientIp": True},
+        ),
+        create=create_connect,
+        ready=state_is(
+            "describe_instance_connect_endpoints",
+            "InstanceConnectEndpoints",
+            "InstanceConnectEndpointIds",
+            "create-complete",
+        ),
+        read=CONNECT,
+        delete=delete_connect,
+        tagging=EC2,
+        tag_kind="instance-connect-endpoint",
+        outputs="ownerId availabilityZone dnsName networkInterfaceIds vpcId",
+        arn="instance-connect-endpoint/{id}",
     ),
 }
 

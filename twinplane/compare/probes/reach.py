@@ -7,14 +7,17 @@ from datetime import datetime
 from typing import Any
 
 from twinplane.compare.probes.probe import Probe
-from twinplane.compare.questions import Connect, Login
+from twinplane.compare.questions import Connect, Login, Tunnel
 
 SSH_PORT = 22
 
 
-def ssh_port(host: str) -> Probe[str]:
-    """The greeting of an SSH server, e.g. "SSH-2.0-OpenSSH_9.2p1"; unanswered where nothing listens."""
-    return Probe("ssh_port", Connect(host, SSH_PORT), str)
+def ssh_port(host: str, tunnel: str = "") -> Probe[str]:
+    """The greeting of an SSH server, e.g. "SSH-2.0-OpenSSH_9.2p1"; unanswered where nothing listens.
+
+    With a `tunnel`, the region of an EC2 Instance Connect Endpoint, `host` is the id of an instance.
+    """
+    return Probe("ssh_port", Tunnel(host, tunnel) if tunnel else Connect(host, SSH_PORT), str)
 
 
 @dataclass(frozen=True)
