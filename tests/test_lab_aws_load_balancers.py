@@ -266,3 +266,38 @@ def test_a_new_keeper_leaves_alone_what_is_right(elb: Any, monkeypatch: pytest.M
     seen.orphans, seen.running = seen.running, set()
     Balancers().step()
     assert seen.take() == ["own 198.19.241.1", "start"], "lab.supervisor takes over what runs"
+
+
+def test_a_target_group_knows_the_load_balancers_that_lead_to_it_now(elb: Any) -> None:
+    arn = balancer(elb, "web", "application")["LoadBalancerArn"]
+    vpc = elb.describe_load_balancers()["LoadBalancers"][0]["VpcId"]
+    old, new = (
+        elb.create_target_group(Name=name, Protocol="HTTP", Port=80, VpcId=vpc)["TargetGroups"][0]["TargetGroupArn"]
+        for name in ("old", "new")
+    )
+
+    def led_to() -> list[list[str]]:
+        told = elb.describe_target_groups(TargetGroupArns=[old, new])["TargetGroups"]
+        return [
+            each["LoadBalancerArns"] for each in sorted(told, key=lambda each: each["TargetGroupName"], reverse=True)
+        ]
+
+    nothing = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
+    listener = elb.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=nothing)
+    assert led_to() == [[], []]
+    made = []
+    for priority, host in enumerate(("a.test", "b.test"), 1):
+        made += elb.create_rule(
+            ListenerArn=listener["Listeners"][0]["ListenerArn"],
+            Priority=priority,
+            Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": [host]}}],
+            Actions=[{"Type": "forward", "TargetGroupArn": old}],
+        )["Rules"]
+    assert led_to() == [[arn], []], "once, however many rules there are"
+    for rule in made:
+        elb.modify_rule(RuleArn=rule["RuleArn"], Actions=[{"Type": "forward", "TargetGroupArn": new}])
+    assert led_to() == [[], [arn]]
+    elb.delete_target_group(TargetGroupArn=old)
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    [left] = elb.describe_target_groups()["TargetGroups"]
+    assert left["LoadBalancerArns"] == []

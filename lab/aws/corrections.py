@@ -34,6 +34,7 @@ def prepare() -> None:
     General.get_console_output = _console_output  # type: ignore[method-assign]
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
     FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
+    FakeTargetGroup.load_balancer_arns = property(load_balancers.leading_to, lambda *_: None)  # type: ignore[assignment]
     FakeTargetGroup.health_for = _true_health  # type: ignore[method-assign]
     FakeBucket.get_permission = permission  # type: ignore[method-assign]
     instance_connect.install()

@@ -40,7 +40,7 @@ def config(name: str, address: str, listeners: Iterable[Any], groups: Any, machi
     ]
     used = []
     for listener in listeners:
-        group = next(arn for action in listener.default_actions for arn in _targets_of(action.data))
+        group = next(arn for action in listener.default_actions for arn in targets_of(action.data))
         used.append(group)
         lines += [f"frontend {tail(listener.arn)}", f"  bind {address}:{listener.port}"]
         # What failed, one line for each connection; it goes where the supervisor keeps its log.
@@ -53,7 +53,8 @@ def config(name: str, address: str, listeners: Iterable[Any], groups: Any, machi
     return "\n".join(lines) + "\n"
 
 
-def _targets_of(action: dict[str, Any]) -> Iterator[str]:
+def targets_of(action: dict[str, Any]) -> Iterator[str]:
+    """-> ARNs of the target groups that an action of a listener leads to."""
     if action.get("TargetGroupArn"):
         yield action["TargetGroupArn"]
     for group in (action.get("ForwardConfig") or {}).get("TargetGroups") or []:

@@ -92,6 +92,21 @@ def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
     return "initial", "Elb.InitialHealthChecking", "Initial health checks in progress"
 
 
+def leading_to(target_group: Any) -> list[str]:
+    """-> ARNs of the load balancers that lead to a target group, by a rule of a listener, as they are now: moto's own
+    list knows listeners as they were made."""
+    return [
+        balancer.arn
+        for balancer in backend().load_balancers.values()
+        if any(
+            target_group.arn in haproxy.targets_of(action.data)
+            for listener in balancer.listeners.values()
+            for rule in listener.rules.values()
+            for action in rule.actions
+        )
+    ]
+
+
 def process(arn: str) -> str:
     """-> the name of a load balancer's supervised process."""
     return PREFIX + haproxy.tail(arn)
