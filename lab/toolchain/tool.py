@@ -170,6 +170,6 @@ TOOLS: tuple[Tool, ...] = (
         ldflags=f"-X main.gitVersion=v{CLOUD_CONTROLLER}",
         # No download: the publisher's newest is 1.31.7.
     ),
-    Tool("ingress-controller", INGRESS_CONTROLLER, PROJECT / "lab" / "ingress_controller", ".", 60),
+    Tool("ingress-controller", INGRESS_CONTROLLER, PROJECT / "lab" / "ingress_controller", ".", 20),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),
 )
