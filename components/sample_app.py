@@ -9,13 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.app_balancer import AppBalancer, AppBalancerArgs
 from components.app_ingress import AppIngress, AppIngressArgs
 from components.app_pod import HTTP_PORT, NAME, TCP_PORT, pod
 from components.app_storage import AppStorage, AppStorageArgs
-
-#: Kind of balancer that the cloud controller makes: one that passes any TCP
-#: (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/docs/service_controller.md).
-NLB = "service.beta.kubernetes.io/aws-load-balancer-type"
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,10 @@ class SampleAppArgs:
     replicas: int = 3
     #: Port of every node that reaches the Service, 30000 to 32767.
     node_port: int = 30080
-    #: True: a Service of type LoadBalancer too, for HTTP and TCP; the cluster has a cloud controller for it.
-    load_balancer: bool = False
+    #: IPv4 blocks that reach a Service of type LoadBalancer, for HTTP and TCP; none: there is no such Service.
+    balancer_cidrs: Sequence[str] = ()
+    #: "internet-facing" or "internal": known when the cluster has a cloud controller.
+    balancer_scheme: pulumi.Input[str] = "internet-facing"
     #: Host names of an Ingress of `ingress_class`; none: there is no Ingress.
     hosts: Sequence[str] = ()
     ingress_class: pulumi.Input[str] = "alb"
@@ -85,10 +84,10 @@ class SampleApp(pulumi.ComponentResource):
         internal: Any = {"type": "ClusterIP", "selector": selector, "ports": listed}
         inside: Any = {**metadata, "name": f"{NAME}-internal"}
         kubernetes.core.v1.Service(f"{name}-internal", metadata=inside, spec=internal, opts=child)
-        if args.load_balancer:
-            public: Any = {"type": "LoadBalancer", "selector": selector, "ports": listed}
-            annotated: Any = {**metadata, "name": f"{NAME}-public", "annotations": {NLB: "nlb"}}
-            kubernetes.core.v1.Service(f"{name}-public", metadata=annotated, spec=public, opts=child)
+        if args.balancer_cidrs:
+            outside: Any = {**metadata, "name": f"{NAME}-public"}
+            balanced = AppBalancerArgs(outside, selector, listed, args.balancer_cidrs, args.balancer_scheme)
+            AppBalancer(f"{name}-public", balanced, child)
         if args.hosts:
             AppIngress(
                 name,

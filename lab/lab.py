@@ -12,7 +12,7 @@ from typing import Any
 
 from lab import constants, stack_files, supervisor, toolchain
 from lab.aws import api
-from lab.hosts import apt_proxy, image, kernel, network, packages
+from lab.hosts import apt_proxy, image, kernel, names, network, packages
 from lab.hosts.host import Host
 from twinplane.errors import Failed, UsageError
 
@@ -86,6 +86,7 @@ def down(progress: Progress) -> None:
         if pid_file.stem.startswith("host-"):  # One whose files are gone.
             Host(pid_file.stem.removeprefix("host-").partition(STRAY)[0]).delete()
     network.down()
+    names.tell({})
     kernel.down()
     for mount in reversed(mounts()):
         subprocess.run(["umount", "--lazy", str(mount)], check=False)

@@ -41,7 +41,7 @@ REQUIRED_TAGS = ("Project", "Stack", "ManagedBy")
 
 
 def no_world_open_access(kind: str, inputs: Inputs) -> Iterator[str]:
-    """SSH and the API are open to named ranges only."""
+    """SSH and the API are open to named ranges only, and load balancers of Services to the world only where asked."""
     for rule in _ingress(kind, inputs):
         if not WORLD & set(rule["cidrs"]):
             continue
@@ -56,6 +56,10 @@ def no_world_open_access(kind: str, inputs: Inputs) -> Iterator[str]:
         public = vpc.get("endpointPublicAccess", True)
         if public and WORLD & set(vpc.get("publicAccessCidrs") or WORLD):
             yield "the public endpoint answers the world: set publicAccessCidrs (apiCidrs in the stack's config)"
+    if kind == "kubernetes:core/v1:Service":
+        spec = inputs.get("spec") or {}
+        if spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerSourceRanges"):
+            yield "the load balancer answers the world: set loadBalancerSourceRanges (appCidrs in the stack's config)"
 
 
 def _ingress(kind: str, inputs: Inputs) -> Iterator[dict[str, Any]]:

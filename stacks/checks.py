@@ -101,15 +101,20 @@ def network(largest: int, smallest: int) -> Callable[[str], IPv4Network]:
     return parse
 
 
+def blocks(text: str) -> tuple[str, ...]:
+    """A list of IPv4 blocks, each once; it may be empty, and one may be the whole Internet."""
+    return tuple(dict.fromkeys(str(_block(item)) for item in _strings(text, '["198.51.100.0/24"]')))
+
+
 def sources(text: str) -> tuple[str, ...]:
     """A list of IPv4 blocks that a port is opened to. Never the whole Internet, nor a large part of it."""
-    blocks = [_block(item) for item in _strings(text, '["198.51.100.0/24"]')]
-    if not blocks:
+    found = blocks(text)
+    if not found:
         raise ValueError("empty: at least one block is needed")
-    for block in blocks:
-        if block.prefixlen < 8:
+    for block in found:
+        if IPv4Network(block).prefixlen < 8:
             raise ValueError(f"{block} opens it to the Internet; name the blocks you come from (/8 or smaller)")
-    return tuple(dict.fromkeys(str(block) for block in blocks))
+    return found
 
 
 def services(text: str) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
@@ -29,12 +31,13 @@ def variables(settings: SelfManagedSettings) -> dict[str, str]:
     return {} if settings.cloud_controller == "none" else {"kubelet_cloud_provider": "external"}
 
 
-def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> None:
-    """Makes it, where there is one."""
+def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> dict[str, Any]:
+    """Makes it, and returns what a SampleApp takes of it: a scheme that says the controller is there to balance.
+    Nothing, where there is none."""
     if settings.cloud_controller == "none":
-        return
+        return {}
     image = f"{REPOSITORY}:{RELEASES[checks.minor(settings.kubernetes_version)]}"
-    CloudController(
+    controller = CloudController(
         f"{settings.name}-cloud-controller",
         CloudControllerArgs(
             cluster=settings.name,
@@ -44,3 +47,5 @@ def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> None:
         ),
         pulumi.ResourceOptions(providers={"kubernetes": provider}),
     )
+    # Through this input the Service comes after the controller, and goes, with its balancer, before it.
+    return {"balancer_scheme": controller.name.apply(lambda _: settings.ingress_scheme)}

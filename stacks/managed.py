@@ -44,7 +44,12 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
     )
     app = SampleApp(
         f"{name}-sample-app",
-        SampleAppArgs(image=settings.app_image, **ingress.build(settings, network.vpc_id, cluster.provider)),
+        SampleAppArgs(
+            image=settings.app_image,
+            balancer_cidrs=settings.app_cidrs,
+            balancer_scheme=settings.ingress_scheme,
+            **ingress.build(settings, network.vpc_id, cluster.provider),
+        ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )
     return {

@@ -74,10 +74,14 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     items.append(Item("NAT gateway", gateways, NAT_GATEWAY))
     items.append(Item("interface endpoint, in a zone", len(settings.interface_endpoints) * zones, INTERFACE_ENDPOINT))
     items.append(Item("network load balancer of the API", int(not managed), LOAD_BALANCER))
+    balanced = bool(settings.app_cidrs)
+    items.append(Item("network load balancer of the sample app", int(balanced), LOAD_BALANCER))
     addresses = gateways
+    # Load balancers have one in each zone.
+    addresses += zones if balanced and settings.ingress_scheme == "internet-facing" else 0
     if isinstance(settings, SelfManagedSettings):
         addresses += machines if settings.machine_subnets == "public" else 0
-        addresses += zones if settings.api_subnets == "public" else 0  # the load balancer has one in each
+        addresses += zones if settings.api_subnets == "public" else 0
     items.append(Item("public IPv4 address", addresses, PUBLIC_ADDRESS))
     hosts = int(bool(settings.ingress_hosts))
     items.append(Item("application load balancer", hosts, APPLICATION_LOAD_BALANCER))

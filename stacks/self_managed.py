@@ -70,10 +70,14 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             variables={**identity.variables(issuer), **cloud_controller.variables(settings), **settings.playbook_vars},
         ),
     )
-    cloud_controller.build(settings, cluster.provider)
     app = SampleApp(
         f"{name}-sample-app",
-        SampleAppArgs(image=settings.app_image, **ingress.build(settings, network.vpc_id, cluster.provider)),
+        SampleAppArgs(
+            image=settings.app_image,
+            balancer_cidrs=settings.app_cidrs,
+            **cloud_controller.build(settings, cluster.provider),
+            **ingress.build(settings, network.vpc_id, cluster.provider),
+        ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )
     return {

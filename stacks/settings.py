@@ -49,6 +49,8 @@ class Settings:
     api_cidrs: tuple[str, ...]
     #: Repository and tag of the sample app.
     app_image: str
+    #: Who reaches its load balancer; none: it has none. Where config says nothing: who reaches the API server.
+    app_cidrs: tuple[str, ...]
     #: Images that the stack has an ECR repository for, `<project>-<stack>/<image>`; none: no registry.
     registry_images: tuple[str, ...]
     #: IAM roles that pull from it, besides the stack's own nodes: those of the other cluster's nodes.
@@ -58,7 +60,7 @@ class Settings:
     ingress_hosts: tuple[str, ...]
     #: ARN of their certificate in Certificate Manager; None: a self-signed one is imported.
     ingress_certificate: str | None
-    #: "internet-facing" or "internal".
+    #: "internet-facing" or "internal": of the sample app's load balancers, with host names and without.
     ingress_scheme: str
     ingress_controller_chart: ControllerChart
     #: Repository and tag; None: the chart's own.
@@ -168,6 +170,7 @@ KEYS: dict[str, _Key] = {
     "instanceType": _Key(checks.instance_type, "t3.medium"),
     "apiCidrs": _Key(checks.sources),
     "appImage": _Key(checks.image),
+    "appCidrs": _Key(checks.blocks, None),
     "registryImages": _Key(checks.image_names, ("sample-app",)),
     "registryPullRoles": _Key(checks.principals, ()),
     "registryKeepReleases": _Key(checks.integer(1, 1000), 20),
@@ -227,6 +230,9 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
             values[name] = key.default[kind] if isinstance(key.default, dict) and kind in key.default else key.default
         elif kind is not None or key.kinds == KINDS:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
+    if values.get("appCidrs") is None:
+        balanced = values.get("cloudController") != "none"
+        values["appCidrs"] = values.get("apiCidrs", ()) if balanced else ()
     errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
@@ -267,6 +273,8 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
     machines = values.get("controlPlanes", 0) + values.get("workers", 0)
     if "podCidr" in values and "controlPlanes" in values and values["podCidr"].num_addresses // 256 < machines:
         errors["podCidr"] = f"{values['podCidr']} is too small: each of {machines} machines takes a /24 of it"
+    if values["appCidrs"] and values.get("cloudController") == "none":
+        errors["appCidrs"] = "nobody makes a load balancer: cloudController is none"
     release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
     if release and version and checks.minor(release) != checks.minor(version):
         errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {checks.minor(version)} (kubernetesVersion)"

@@ -8,7 +8,7 @@ import moto.ec2.models.instances
 import pytest
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.general import General
-from moto.elbv2.models import FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
@@ -16,6 +16,7 @@ from lab import constants
 from lab.aws import api, ec2
 from lab.aws.front import Front
 from lab.aws.journal import Journal
+from lab.hosts import names
 
 
 @contextmanager
@@ -30,6 +31,10 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setattr(General, "get_console_output", General.get_console_output)
     monkeypatch.setattr(FakeTargetGroup, "health_for", FakeTargetGroup.health_for)
     monkeypatch.setattr(FakeLoadBalancer, "dns_name", "", raising=False)
+    monkeypatch.setattr(FakeListener, "ssl_policy", "", raising=False)
+    monkeypatch.setattr(names, "HOSTS", state / "hosts")
+    state.mkdir(parents=True, exist_ok=True)
+    names.HOSTS.write_text("127.0.0.1 localhost\n")
     monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)
     for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
         monkeypatch.setattr(ec2, name, empty)

@@ -376,7 +376,9 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "kubernetes:apps/v1:StatefulSet": _nothing,
     "kubernetes:core/v1:Namespace": _nothing,
     "kubernetes:apps/v1:Deployment": _nothing,
-    "kubernetes:core/v1:Service": _nothing,
+    "kubernetes:core/v1:Service": lambda name, _: {
+        "status": {"loadBalancer": {"ingress": [{"hostname": f"{name}.elb.test"}]}}
+    },
     "kubernetes:core/v1:ServiceAccount": _nothing,
     "kubernetes:core/v1:ConfigMap": _nothing,
     "kubernetes:apps/v1:DaemonSet": _nothing,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components.app_ingress import directions
+from components.app_storage import AppStorage, AppStorageArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from tests.pulumi_mocks import Graph, run
 
@@ -14,6 +15,12 @@ HOSTS = ["one.example.test", "two.example.test"]
 
 def app(**changes: Any) -> Graph:
     return run(lambda: SampleApp("app", SampleAppArgs(**{"image": "sample-app:v1.0.0", **changes})) and None)
+
+
+def test_a_volume_of_another_size() -> None:
+    args = AppStorageArgs("sample-app:v1.0.0", "n", "ebs", size="5Gi")
+    [claim] = run(lambda: AppStorage("a", args) and None).one("StatefulSet").inputs["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["resources"] == {"requests": {"storage": "5Gi"}}
 
 
 def test_no_part_unasked() -> None:
@@ -41,13 +48,31 @@ def test_inside_the_cluster() -> None:
 
 
 def test_load_balancer() -> None:
-    public = app(load_balancer=True).one("Service", "app-public").inputs
+    graph = app(balancer_cidrs=["192.0.2.0/24", "198.51.100.1/32"])
+    public = graph.one("Service", "app-public").inputs
     assert public["spec"]["type"] == "LoadBalancer"
+    assert public["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24", "198.51.100.1/32"]
+    assert public["spec"]["selector"] == graph.one("Service", "app").inputs["spec"]["selector"]
+    assert public["metadata"]["name"] == "sample-app-public"
+    assert graph.one("AppBalancer").outputs == {"address": "app-public.elb.test"}
     assert {port["name"]: (port["port"], port["targetPort"]) for port in public["spec"]["ports"]} == {
         "http": (80, 8080),
         "tcp": (9000, 9000),
     }
-    assert public["metadata"]["annotations"] == {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"}
+
+
+@pytest.mark.parametrize(("scheme", "internal"), [("internet-facing", "false"), ("internal", "true")])
+def test_balancer_scheme(scheme: str, internal: str) -> None:
+    told = app(balancer_cidrs=["192.0.2.0/24"], balancer_scheme=scheme).one("Service", "app-public").inputs
+    prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+    assert {key.removeprefix(prefix): value for key, value in told["metadata"]["annotations"].items()} == {
+        "type": "nlb",
+        "internal": internal,
+        "scheme": scheme,
+        "cross-zone-load-balancing-enabled": "true",
+        "healthcheck-interval": "10",
+        "additional-resource-tags": "Project=twinplane,Stack=test,ManagedBy=pulumi",
+    }
 
 
 def test_hosts_lead_to_the_node_port_service() -> None:

@@ -381,6 +381,12 @@ def test_node_group_by_itself() -> None:
     assert graph.exports["release"] == "newest"
 
 
+def test_node_group_of_a_release() -> None:
+    args = NodeGroupArgs("c", "1.36", ["subnet-1"], 1, "t3.medium", release_version="1.36.3-20260901")
+    inputs = run(lambda: NodeGroup("g", args)).one("aws:eks/nodeGroup:NodeGroup").inputs
+    assert inputs["releaseVersion"] == "1.36.3-20260901"
+
+
 def test_nodes_wait_for_their_permissions() -> None:
     graph = managed()
     attachments = graph.all("RolePolicyAttachment")

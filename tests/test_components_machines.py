@@ -175,7 +175,7 @@ def test_user_data() -> None:
 
 def test_ssh_key_is_made_once_and_never_logged() -> None:
     def program() -> None:
-        key = SshKey("k", SshKeyArgs("someone"))
+        key = SshKey("k", SshKeyArgs(comment="someone"))
         pulumi.export("private", key.private)
         pulumi.export("public", key.public)
 

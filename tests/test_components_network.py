@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from components import flow_logs
 from components.network import Network, NetworkArgs
 from components.subnet_blocks import subnet_blocks
+from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run
 
@@ -135,6 +136,18 @@ def test_interface_endpoints_are_in_the_private_subnets_and_open_to_the_vpc() ->
     assert not network().all("SecurityGroup")
 
 
+def test_endpoints_by_themselves() -> None:
+    args = VpcEndpointsArgs(
+        vpc_id="vpc-1", cidr=CIDR, route_table_ids=["rtb-1", "rtb-2"], subnet_ids=["subnet-1"], interfaces=["ec2"]
+    )
+    graph = run(lambda: VpcEndpoints("e", args))
+    assert graph.one("VpcEndpoint", "e-s3").inputs["routeTableIds"] == ["rtb-1", "rtb-2"]
+    interface = graph.one("VpcEndpoint", "e-ec2").inputs
+    assert interface["serviceName"] == "com.amazonaws.us-east-1.ec2"
+    assert (interface["vpcId"], interface["subnetIds"]) == ("vpc-1", ["subnet-1"])
+    assert graph.one("SecurityGroupIngressRule").inputs["cidrIpv4"] == str(CIDR)
+
+
 def test_flow_logs_record_everything_for_as_long_as_told() -> None:
     graph = network(flow_log_days=30)
     assert graph.one("LogGroup").inputs["retentionInDays"] == 30
@@ -144,6 +157,13 @@ def test_flow_logs_record_everything_for_as_long_as_told() -> None:
     assert log["iamRoleArn"] == "arn:test:iam::1:role/net-flow-logs"
     assert graph.one("RolePolicy").inputs["policy"] == flow_logs.write_to(log["logDestination"])
     assert not network().all("FlowLog")
+
+
+@pytest.mark.parametrize("days", [1, 400])
+def test_flow_logs_by_themselves(days: int) -> None:
+    graph = run(lambda: flow_logs.FlowLogs("l", flow_logs.FlowLogsArgs(vpc_id="vpc-1", days=days)))
+    assert graph.one("LogGroup").inputs["retentionInDays"] == days
+    assert graph.one("FlowLog").inputs["vpcId"] == "vpc-1"
 
 
 def test_policies_of_flow_logs() -> None:

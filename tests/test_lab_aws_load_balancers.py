@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from lab.aws import api, ec2, haproxy, load_balancers
 from lab.aws.front import Front
 from lab.aws.journal import Journal
 from lab.aws.load_balancers import Balancers
-from lab.hosts import network
+from lab.hosts import names, network, resolver
 from tests.aws_front import fresh
 
 
@@ -67,12 +68,38 @@ def states(elb: Any, group: str) -> list[str]:
     return [each["TargetHealth"]["State"] for each in told]
 
 
-def test_the_name_is_an_address_of_its_own(elb: Any) -> None:
-    first, second = balancer(elb, "one"), balancer(elb, "two")
-    assert (first["DNSName"], second["DNSName"]) == ("198.19.241.1", "198.19.241.2")
+def test_the_name_leads_to_an_address_of_its_own(elb: Any) -> None:
+    first, second = balancer(elb, "One"), balancer(elb, "two")
+    number = first["LoadBalancerArn"].rpartition("/")[2]
+    assert first["DNSName"] == f"one-{number}.elb.us-east-1.amazonaws.com"
+    assert names.known() == {first["DNSName"]: "198.19.241.1", second["DNSName"]: "198.19.241.2"}
     elb.delete_load_balancer(LoadBalancerArn=first["LoadBalancerArn"])
     assert [each.address for each in load_balancers.wanted()] == ["198.19.241.2"]
-    assert balancer(elb, "three")["DNSName"] == "198.19.241.1", "freed addresses are used again"
+    assert names.known() == {second["DNSName"]: "198.19.241.2"}
+    third = balancer(elb, "three")["DNSName"]
+    assert names.known()[third] == "198.19.241.1", "freed addresses are used again"
+    assert resolver._address(third.upper()) == IPv4Address("198.19.241.1"), "hosts of the lab find it, too"
+    assert resolver._address("other.elb.us-east-1.amazonaws.com") is None
+
+
+def test_names_are_lines_of_their_own_in_a_file_of_others(elb: Any) -> None:  # noqa: ARG001
+    names.HOSTS.write_text("127.0.0.1 localhost\n")
+    names.tell({"b.test": "198.19.241.2", "a.test": "198.19.241.1"})
+    names.HOSTS.write_text(f"{names.HOSTS.read_text()}192.0.2.1 other\n")
+    names.tell({"a.test": "198.19.241.1"})
+    assert names.HOSTS.read_text().splitlines() == [
+        "127.0.0.1 localhost", "192.0.2.1 other", names.BEGIN.strip(), "198.19.241.1 a.test", names.END.strip(),
+    ]  # fmt: skip
+    names.tell({})
+    assert names.HOSTS.read_text() == "127.0.0.1 localhost\n192.0.2.1 other\n"
+
+
+def test_a_listener_without_tls_has_no_policy_of_it(elb: Any) -> None:
+    """As AWS has it: the cloud controller would change the listener at each look."""
+    arn = balancer(elb)["LoadBalancerArn"]
+    listening(elb, arn, [])
+    [listener] = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    assert "SslPolicy" not in listener
 
 
 def test_targets_outlive_the_daemon(elb: Any) -> None:

@@ -67,6 +67,13 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         {"vpcConfig": {"endpointPublicAccess": True, "publicAccessCidrs": ["192.0.2.1/32"]}},
         "publicAccessCidrs",
     ),
+    (
+        "no_world_open_access",
+        "kubernetes:core/v1:Service",
+        {"spec": {"type": "LoadBalancer"}},
+        {"spec": {"type": "LoadBalancer", "loadBalancerSourceRanges": ["192.0.2.0/24"]}},
+        "appCidrs",
+    ),
     ("imdsv2_only", INSTANCE, {}, {"metadataOptions": {"httpTokens": "required"}}, "httpTokens"),
     (
         "imdsv2_only",

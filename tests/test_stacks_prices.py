@@ -47,13 +47,14 @@ def test_only_the_managed_stack_pays_for_a_control_plane_as_such() -> None:
 
 
 def test_no_nat_gateway_no_charge() -> None:
-    lines = {item.what for item in prices.bill(settings("managed", nat="none"))}
+    lines = {item.what for item in prices.bill(settings("managed", nat="none", appCidrs="[]"))}
     assert "NAT gateway" not in lines
     assert "public IPv4 address" not in lines
 
 
 def test_a_gateway_in_each_zone_costs_its_gateways_and_addresses() -> None:
-    more = total(settings("managed", nat="per_zone", availabilityZones="3")) - total(settings("managed", nat="none"))
+    zones = {"availabilityZones": "3"}
+    more = total(settings("managed", nat="per_zone", **zones)) - total(settings("managed", nat="none", **zones))
     assert more == pytest.approx(3 * (prices.NAT_GATEWAY + prices.PUBLIC_ADDRESS))
 
 
@@ -78,6 +79,14 @@ def test_a_registry_costs_its_key() -> None:
     assert more * prices.HOURS_A_MONTH == pytest.approx(prices.KMS_KEY_MONTH)
 
 
+@pytest.mark.parametrize("stack", ["managed", "self-managed"])
+def test_the_app_s_load_balancer_costs_itself_and_an_address_in_each_zone(stack: str) -> None:
+    without = total(settings(stack, appCidrs="[]"))
+    assert total(settings(stack, ingressScheme="internal")) - without == pytest.approx(prices.LOAD_BALANCER)
+    more = total(settings(stack)) - without
+    assert more == pytest.approx(prices.LOAD_BALANCER + 2 * prices.PUBLIC_ADDRESS)
+
+
 def test_hosts_cost_a_load_balancer() -> None:
     more = total(settings("managed", ingressHosts='["a.test", "b.test"]')) - total(settings("managed"))
     assert more == pytest.approx(prices.APPLICATION_LOAD_BALANCER)
@@ -99,7 +108,8 @@ def test_public_machines_cost_an_address_each_and_no_gateway() -> None:
 def test_a_public_api_balancer_has_an_address_in_each_zone() -> None:
     lines = {item.what: item for item in prices.bill(settings("self-managed"))}
     assert lines["network load balancer of the API"].count == 1
-    more = total(settings("self-managed", availabilityZones="3")) - total(settings("self-managed"))
+    alone = {"appCidrs": "[]"}
+    more = total(settings("self-managed", availabilityZones="3", **alone)) - total(settings("self-managed", **alone))
     assert more == pytest.approx(prices.PUBLIC_ADDRESS)
     private = total(settings("self-managed")) - total(settings("self-managed", apiSubnets="private"))
     assert private == pytest.approx(2 * prices.PUBLIC_ADDRESS)

@@ -109,7 +109,7 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
     provider = made.one("pulumi:providers:kubernetes")
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
     ingress = 4 if made.all("IngressController") else 0
-    assert len(inside) == (11 if name.startswith("self") else 5) + ingress
+    assert len(inside) == (12 if name.startswith("self") else 6) + ingress
     assert all(provider.urn in each.provider for each in inside)
 
 
@@ -152,7 +152,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     its = {"nodeReleaseVersion": "1.35.4-20260901", "adminArns": json.dumps([arn]), "nat": "none", "flowLogDays": "7"}
     its |= {"interfaceEndpoints": '["ecr.api"]', "registryImages": '["a", "b"]', "registryKeepReleases": "3"}
     its |= {"registryPullRoles": json.dumps([arn]), "controlPlaneLogDays": "5"}
-    its |= {"addOnVersions": '{"coredns": "v1.2.3-eksbuild.4"}'}
+    its |= {"addOnVersions": '{"coredns": "v1.2.3-eksbuild.4"}', "appCidrs": '["192.0.2.8/32"]'}
     made = run(lambda: managed.build(read({**base, **its, "kind": "managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     cluster = made.one("eks:index:Cluster").inputs
     group = made.one("aws:eks/nodeGroup:NodeGroup").inputs
@@ -179,10 +179,12 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert group["releaseVersion"] == "1.35.4-20260901"
     app = made.one("Deployment").inputs["spec"]["template"]["spec"]["containers"][0]
     assert app["image"] == "sample-app:v9"
+    public = made.one("Service", "twinplane-s-sample-app-public").inputs
+    assert public["spec"]["loadBalancerSourceRanges"] == ["192.0.2.8/32"]
 
     its = {"podCidr": "10.11.0.0/20", "controlPlanes": "3", "machineSubnets": "private", "nat": "per_zone"}
     its |= {"etcdVolumeSize": "12", "backupDays": "9", "backupsOnDestroy": "delete"}
-    its |= {"cloudControllerImage": "ccm:v9", "cloudControllerEnvironment": '{"A": "b"}'}
+    its |= {"ingressScheme": "internal", "cloudControllerImage": "ccm:v9", "cloudControllerEnvironment": '{"A": "b"}'}
     its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]', "registryImages": "[]"}
     its |= {"sshVia": "cidrs", "apiSubnets": "private"}
     its |= {"sshCidrs": '["192.0.2.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
@@ -205,6 +207,10 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     controller = made.one("DaemonSet")
     [process] = controller.inputs["spec"]["template"]["spec"]["containers"]
     assert (process["image"], process["env"]) == ("ccm:v9", [{"name": "A", "value": "b"}])
+    public = made.one("Service", "twinplane-s-sample-app-public")
+    assert public.inputs["spec"]["loadBalancerSourceRanges"] == ["192.0.2.1/32"], "who reaches the API"
+    assert "internal" in public.inputs["metadata"]["annotations"].values()
+    assert controller.urn in public.dependencies, "it comes after the controller, and goes before it"
     assert any("cloud-controller" in each.name for each in made.all("RolePolicy"))
     owned = [made.one("SecurityGroup", "twinplane-s-machine"), *made.all("Instance"), *made.all("Subnet")]
     assert all(each.inputs["tags"]["kubernetes.io/cluster/twinplane-s"] == "owned" for each in owned)
@@ -340,6 +346,7 @@ def test_without_a_cloud_controller_nodes_wait_for_none() -> None:
     made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     assert not made.all("DaemonSet")
     assert not any("cloud-controller" in each.name for each in made.resources)
+    assert not any(each.inputs["spec"]["type"] == "LoadBalancer" for each in made.all("Service"))
     assert "kubelet_cloud_provider" not in made.one("Command", "twinplane-s-site").inputs["stdin"]
 
 

@@ -60,6 +60,7 @@ COMMON = {
     "vpcCidr": blocks(10, 16, 22),
     "serviceCidr": blocks(11, 12, 24),
     "apiCidrs": texts(st.lists(blocks(198, 8, 32), min_size=1, max_size=3)),
+    "appCidrs": texts(st.lists(blocks(198, 8, 32), max_size=2)),
     "availabilityZones": st.sampled_from(["2", "3"]),
     "workers": st.sampled_from(["1", "2", "5"]),
     "nat": st.sampled_from(["none", "single", "per_zone"]),

@@ -88,6 +88,9 @@ def test_defaults() -> None:
         (MANAGED, "ingressHosts", '["a.test", "b.test", "a.test"]', "ingress_hosts", ("a.test", "b.test")),
         (MANAGED, "ingressCertificate", ACM, "ingress_certificate", ACM),
         (MANAGED, "ingressScheme", "internal", "ingress_scheme", "internal"),
+        (MANAGED, "appCidrs", '["0.0.0.0/0"]', "app_cidrs", ("0.0.0.0/0",)),
+        (SELF_MANAGED, "appCidrs", "[]", "app_cidrs", ()),
+        (SELF_MANAGED, "cloudController", "none", "app_cidrs", ()),
         (
             SELF_MANAGED,
             "ingressControllerChart",
@@ -175,6 +178,7 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (MANAGED, "apiCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
         (MANAGED, "apiCidrs", '["0.0.0.0/1", "128.0.0.0/1"]', "0.0.0.0/1 opens it to the Internet; "),
         (FROM_BLOCKS, "sshCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
+        (MANAGED, "appCidrs", '["all"]', "'all' is not an IPv4 block: "),
         (MANAGED, "flowLogDays", "2", "'2' is none of 0, 1, 3, 5, "),
         (MANAGED, "addOnVersions", '["coredns"]', "is not an object such as"),
         (MANAGED, "addOnVersions", '{"core-dns": "v1.2.3-eksbuild.4"}', "'core-dns' is none of aws-ebs-csi-driver, "),
@@ -294,6 +298,12 @@ def test_every_key_has_a_field() -> None:
     fields = set(ManagedSettings.__dataclass_fields__) | set(SelfManagedSettings.__dataclass_fields__)
     snake = json.loads(json.dumps(list(KEYS)))
     assert {"".join(f"_{c.lower()}" if c.isupper() else c for c in key) for key in snake} == fields - {"name"}
+
+
+def test_who_reaches_the_api_reaches_the_app_where_config_says_nothing() -> None:
+    assert settings(MANAGED).app_cidrs == settings(SELF_MANAGED).app_cidrs == tuple(json.loads(BLOCK))
+    [line] = errors(SELF_MANAGED, cloudController="none", appCidrs=BLOCK)
+    assert "appCidrs: nobody makes a load balancer: cloudController is none" in line
 
 
 def test_auto_mode_takes_no_release() -> None:

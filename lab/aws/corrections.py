@@ -16,7 +16,7 @@ from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance
 from moto.ec2.responses.general import General
-from moto.elbv2.models import FakeHealthStatus, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
@@ -35,6 +35,7 @@ def prepare() -> None:
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
     FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
     FakeTargetGroup.load_balancer_arns = property(load_balancers.leading_to, lambda *_: None)  # type: ignore[assignment]
+    FakeListener.ssl_policy = property(_ssl_policy, _set_ssl_policy)  # type: ignore[assignment]
     FakeTargetGroup.health_for = _true_health  # type: ignore[method-assign]
     FakeBucket.get_permission = permission  # type: ignore[method-assign]
     instance_connect.install()
@@ -77,12 +78,21 @@ def _terminate(self: Any) -> Any:
 
 
 def _dns_name(self: Any) -> str:
-    """A network load balancer's address, which needs no name server; any other has no address here."""
-    return load_balancers.address(self.arn) if self.type == "network" else str(self._dns_name)
+    """A network load balancer's name leads somewhere; any other has no address here."""
+    return load_balancers.dns_name(self.arn) if self.type == "network" else str(self._dns_name)
 
 
 def _set_dns_name(self: Any, value: str) -> None:
     self._dns_name = value
+
+
+def _ssl_policy(self: Any) -> str | None:
+    """Listeners without TLS have none: cloud controllers would take it away, again and again."""
+    return self._ssl_policy if self.protocol in {"HTTPS", "TLS"} else None
+
+
+def _set_ssl_policy(self: Any, value: str) -> None:
+    self._ssl_policy = value
 
 
 def _true_health(self: Any, target: dict[str, Any], ec2_backend: Any) -> FakeHealthStatus:

@@ -1,7 +1,7 @@
 """Network load balancers made real: one HAProxy for each, on an address of its own, with the health checks asked for.
 
-moto keeps load balancers, listeners, target groups and who is registered; `DNSName` is the address itself, since the
-lab's names are private ones of EC2. Application load balancers are only kept: nothing serves them here.
+moto keeps load balancers, listeners, target groups and who is registered; each has its DNS name on this machine and on
+hosts of the lab. Application load balancers are only kept: nothing serves them here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from lab import constants, supervisor, whole_file
 from lab.aws import api, ec2, haproxy
-from lab.hosts import network
+from lab.hosts import names, network
 
 #: Beginning of the supervised processes' names; the rest is the load balancer's id.
 PREFIX = "nlb-"
@@ -45,21 +45,40 @@ class Balancer:
 
 def address(arn: str) -> str:
     """-> the address of a load balancer: the lowest that none has, kept on disk until `release`."""
-    path = api.directory() / "load-balancers.json"
-    taken: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    taken = _taken()
     if arn not in taken:
         free = (str(each) for each in constants.LOAD_BALANCERS.hosts() if str(each) not in taken.values())
-        whole_file.write(path, json.dumps({**taken, arn: next(free)}))
-        return address(arn)
+        taken[arn] = next(free)
+        _keep(taken)
     return taken[arn]
+
+
+def dns_name(arn: str) -> str:
+    """-> the name that leads to its address, also on this machine, in AWS's form: `api-0123456789abcdef.elb...`."""
+    address(arn)
+    return _name(arn)
 
 
 def release(living: set[str]) -> None:
     """Frees the addresses of all but the `living` ARNs."""
-    path = api.directory() / "load-balancers.json"
-    taken: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    taken = _taken()
     if not taken.keys() <= living:
-        whole_file.write(path, json.dumps({arn: where for arn, where in taken.items() if arn in living}))
+        _keep({arn: where for arn, where in taken.items() if arn in living})
+
+
+def _taken() -> dict[str, str]:
+    path = api.directory() / "load-balancers.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def _keep(taken: dict[str, str]) -> None:
+    whole_file.write(api.directory() / "load-balancers.json", json.dumps(taken))
+    names.tell({_name(arn): where for arn, where in taken.items()})
+
+
+def _name(arn: str) -> str:
+    name, number = arn.split("/")[-2:]
+    return f"{name}-{number}.elb.{constants.REGION}.amazonaws.com".lower()
 
 
 def wanted() -> list[Balancer]:

@@ -1,4 +1,6 @@
-"""The name server of the lab's network, on FABRIC, as a VPC has one: it knows the private names of EC2 and no others.
+"""The name server of the lab's network, on FABRIC, as a VPC has one.
+
+It knows the private names of EC2 and those of the lab's load balancers, and no others.
 
 Without it every lookup of a name outside would cost its asker a timeout.
 """
@@ -11,6 +13,7 @@ from ipaddress import IPv4Address
 
 from lab import supervisor
 from lab.constants import FABRIC, RANGE
+from lab.hosts import names
 
 NAME = "resolver"
 PORT = 53
@@ -63,10 +66,9 @@ def _name(message: bytes, at: int) -> tuple[str, int]:
 
 def _address(name: str) -> IPv4Address | None:
     match = PRIVATE.fullmatch(name)
-    if match is None:
-        return None
+    told = ".".join(match.groups()) if match else names.known().get(name.lower(), "")
     try:
-        address = IPv4Address(".".join(match.groups()))
+        address = IPv4Address(told)
     except ValueError:
         return None
     return address if address in RANGE else None

@@ -1,0 +1,67 @@
+"""AppBalancer: a Service of type LoadBalancer, of which the cloud controller makes a network load balancer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import tags
+
+
+@dataclass(frozen=True)
+class AppBalancerArgs:
+    """What an AppBalancer is made from."""
+
+    #: Of the Service: its name and namespace, and the labels.
+    metadata: Any
+    #: Labels of the pods, and the Service's ports.
+    selector: Any
+    ports: Any
+    #: IPv4 blocks that reach it. The controller opens the nodes' ports to them, and to nobody else.
+    cidrs: Sequence[str]
+    #: "internet-facing" or "internal": known when there is a controller.
+    scheme: pulumi.Input[str]
+
+
+class AppBalancer(pulumi.ComponentResource):
+    """A Service of type LoadBalancer. While it is deleted, the controller removes the load balancer first."""
+
+    #: DNS name of the load balancer.
+    address: pulumi.Output[str]
+
+    def __init__(self, name: str, args: AppBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("twinplane:workload:AppBalancer", name, None, opts)
+        spec: Any = {
+            "type": "LoadBalancer",
+            "selector": args.selector,
+            "ports": args.ports,
+            "load_balancer_source_ranges": args.cidrs,
+        }
+        metadata: Any = {**args.metadata, "annotations": directions(args.scheme)}
+        made = kubernetes.core.v1.Service(name, metadata=metadata, spec=spec, opts=pulumi.ResourceOptions(parent=self))
+        self.address = made.status.load_balancer.ingress[0].hostname
+        self.register_outputs({"address": self.address})
+
+
+def directions(scheme: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    """What the controller is told beside the ports
+    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/docs/service_controller.md)."""
+    prefix = "service.beta.kubernetes.io/aws-load-balancer"
+    internal = pulumi.Output.from_input(scheme).apply(lambda known: str(known == "internal").lower())
+    ours = ",".join(f"{key}={value}" for key, value in tags.common().items())
+    return {
+        f"{prefix}-type": "nlb",  # one that passes any TCP
+        f"{prefix}-internal": internal,
+        # The same for EKS Auto Mode, which would make an internal one
+        # (https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html).
+        f"{prefix}-scheme": scheme,
+        # Else the share of a zone without a ready node is lost.
+        f"{prefix}-cross-zone-load-balancing-enabled": "true",
+        # A dead node gets requests for three of these, seconds; 30 by default.
+        f"{prefix}-healthcheck-interval": "10",
+        f"{prefix}-additional-resource-tags": ours,
+    }

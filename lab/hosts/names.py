@@ -1,0 +1,35 @@
+"""Names of the lab's load balancers, as lines of this machine's /etc/hosts: here, too, they lead somewhere.
+
+The lab's own name server answers its hosts from the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+HOSTS = Path("/etc/hosts")
+BEGIN, END = "# twinplane: load balancers of the lab; `twinplane lab down` removes this\n", "# twinplane: end\n"
+
+
+def tell(names: Mapping[str, str]) -> None:
+    """Makes these names, and no others of the lab, lead to their addresses."""
+    text = HOSTS.read_text()
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    lines = "".join(f"{address} {name}\n" for name, address in sorted(names.items()))
+    others = before + after
+    others += "" if others.endswith("\n") or not lines else "\n"
+    wanted = others + (f"{BEGIN}{lines}{END}" if lines else "")
+    if wanted == text:
+        return
+    # In place: mounted, as in containers, it cannot be replaced. What others wrote is never missing from it.
+    with HOSTS.open("r+") as file:
+        file.write(wanted)
+        file.truncate()
+
+
+def known() -> dict[str, str]:
+    """-> address by name."""
+    block = HOSTS.read_text().partition(BEGIN)[2].partition(END)[0]
+    return {name: address for address, name in (line.split() for line in block.splitlines())}
