@@ -130,9 +130,9 @@ class Daemon:
         self._stops.append(authenticator.serve(eks.access_entry).shutdown)
 
     def _metadata(self) -> None:
-        from lab.aws import metadata
+        from lab.aws import eks, metadata
 
-        self._stops.append(metadata.serve().shutdown)
+        self._stops.append(metadata.serve(eks.role).shutdown)
 
     def _mirror(self) -> None:
         from lab import mirror

@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[State, str]] = {
     "Ansible": ("real", "over SSH with pinned host keys"),
     "machines": ("real", "Debian 12 with systemd, sshd and cloud-init in systemd-nspawn; they share this kernel"),
     "Kubernetes": ("real", "kubeadm, kubelet, containerd, etcd, control plane: upstream versions"),
+    "cloud-controller-manager": ("real", "AWS's own, on both clusters, against the lab's EC2 and load balancers"),
     "security updates": ("real", "Debian's own, through a proxy on the bridge"),
     "EC2, IAM, STS, SSM": ("stand-in", "moto; a reconciler boots a host for every instance"),
     "Network load balancers": ("real", "HAProxy with the target group's health checks; the API side is moto's"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
@@ -31,11 +29,10 @@ def variables(settings: SelfManagedSettings) -> dict[str, str]:
     return {} if settings.cloud_controller == "none" else {"kubelet_cloud_provider": "external"}
 
 
-def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> dict[str, Any]:
-    """Makes it, and returns what a SampleApp takes of it: a scheme that says the controller is there to balance.
-    Nothing, where there is none."""
+def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> list[pulumi.Output[str]]:
+    """Makes it. -> its name, known when it runs; nothing, where there is none."""
     if settings.cloud_controller == "none":
-        return {}
+        return []
     image = f"{REPOSITORY}:{RELEASES[checks.minor(settings.kubernetes_version)]}"
     controller = CloudController(
         f"{settings.name}-cloud-controller",
@@ -47,5 +44,4 @@ def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> dict[
         ),
         pulumi.ResourceOptions(providers={"kubernetes": provider}),
     )
-    # Through this input the Service comes after the controller, and goes, with its balancer, before it.
-    return {"balancer_scheme": controller.name.apply(lambda _: settings.ingress_scheme)}
+    return [controller.name]

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import checks, ingress, registry
+from stacks import balancer, checks, ingress, registry
 from stacks.settings import ManagedSettings
 
 
@@ -46,8 +46,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
-            balancer_cidrs=settings.app_cidrs,
-            balancer_scheme=settings.ingress_scheme,
+            **balancer.build(settings, network),
             **ingress.build(settings, network.vpc_id, cluster.provider),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),

@@ -121,9 +121,11 @@ class Cloud:
         instance_type: str,
         tags: dict[str, str],
         token: str,
+        security_group: str,
         template: Json,
         profile: str,
     ) -> str:
+        assert security_group == "sg-1"
         self.templates.append(template)
         self.profiles.add(profile)
         for machine in self.machines():
@@ -276,6 +278,7 @@ def make_cluster(store: Store, name: str = "demo", status: str = "ACTIVE") -> Cl
     cluster.create(store, given, USER)
     with store.change() as clusters:
         clusters[name].api["status"] = status
+        clusters[name].api["resourcesVpcConfig"]["clusterSecurityGroupId"] = "sg-1"
     return store.cluster(name)
 
 

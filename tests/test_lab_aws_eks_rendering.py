@@ -15,6 +15,7 @@ CLUSTER = Cluster(
     {
         "name": "demo",
         "kubernetesNetworkConfig": {"serviceIpv4Cidr": "198.19.0.0/20"},
+        "resourcesVpcConfig": {"vpcId": "vpc-1", "subnetIds": ["subnet-a", "subnet-b"]},
         "encryptionConfig": [{"resources": ["secrets"], "provider": {"keyArn": "arn:key"}}],
         "identity": {"oidc": {"issuer": "https://oidc.eks.us-east-1.amazonaws.com/id/0123"}},
     },

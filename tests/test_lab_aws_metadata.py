@@ -15,6 +15,8 @@ from lab import constants
 from lab.aws import api, metadata
 from tests import aws_front
 
+#: Of who is no instance.
+OTHER = "arn:aws:iam::123456789012:role/deep/cluster"
 TTL = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN = "X-aws-ec2-metadata-token"
 
@@ -22,7 +24,7 @@ TOKEN = "X-aws-ec2-metadata-token"
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     with aws_front.fresh(tmp_path, monkeypatch):
-        server = metadata.serve("127.0.0.1", 0)
+        server = metadata.serve({"127.0.0.1": OTHER}.get, "127.0.0.1", 0)
         yield server
         server.shutdown()
         server.server_close()
@@ -82,7 +84,7 @@ def test_no_answer_without_a_session_of_one_s_own(service: ThreadingHTTPServer) 
         ask(service, "meta-data/instance-id")
     with pytest.raises(HTTPError, match="400"):
         ask(service, "api/token", "PUT", **{TTL: "999999"})
-    one = metadata.Metadata()
+    one = metadata.Metadata({}.get)
     token = one.token("198.18.0.1", 60)
     assert one.open("198.18.0.1", token)
     assert not one.open("198.18.0.2", token), "of another address"
@@ -118,6 +120,16 @@ def test_credentials_are_the_role_s(service: ThreadingHTTPServer) -> None:
     )
     sts.meta.events.register("before-send", api._inside)
     assert sts.get_caller_identity()["Arn"].endswith(f":assumed-role/control-plane/{name}")
+
+
+def test_credentials_for_a_control_plane_of_eks(service: ThreadingHTTPServer) -> None:
+    api.client("iam").create_role(RoleName="cluster", Path="/deep/", AssumeRolePolicyDocument="{}")
+    token = session(service)
+    assert ask(service, "meta-data/iam/security-credentials/", **token) == "cluster"
+    keys = json.loads(ask(service, "meta-data/iam/security-credentials/cluster", **token))
+    assert keys["AccessKeyId"].startswith("ASIA")
+    with pytest.raises(HTTPError, match="404"):
+        ask(service, "meta-data/instance-id", **token)
 
 
 def test_no_topology_of_small_instances(service: ThreadingHTTPServer) -> None:  # noqa: ARG001

@@ -268,6 +268,12 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
         return Bootstrap({"/etc/node": (machine.address.encode(), 0o600)}, {"/bin/kubelet": "/usr/bin/kubelet"})
 
     ec2.bootstraps.append(bootstrap)
+    vpc = api.client("ec2").describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    groups = [
+        api.client("ec2").create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"]
+        for name in ("cluster", "own")
+    ]
+    cluster_group, own_group = groups
     marked = [{"Key": "Project", "Value": "p"}, {"Key": "eks:cluster-name", "Value": "of the template"}]
     template = {
         "MetadataOptions": {"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
@@ -284,6 +290,7 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
             instance_type="t3.medium",
             tags={"eks:cluster-name": "lab"},
             token="group/1",
+            security_group=cluster_group,
             template=template,
             profile="nodes",
         )
@@ -291,6 +298,7 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
     name, plain = launch(), run(subnet)
     assert launch() == name
     [told] = api.client("ec2").describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"]
+    assert [each["GroupId"] for each in told["SecurityGroups"]] == [cluster_group]
     assert told["MetadataOptions"]["HttpTokens"] == "required"
     assert told["IamInstanceProfile"]["Arn"] == arn
     assert {tag["Key"]: tag["Value"] for tag in told["Tags"]} == {"Project": "p", "eks:cluster-name": "lab"}
@@ -306,7 +314,11 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
     assert hosts.by_name[plain].made["files"] == {}
     assert sorted(asked) == sorted([name, plain])
     ec2.terminate(name)
-    assert launch() != name, "a launch of a node that has ended is a new one"
+    template["SecurityGroupIds"] = [own_group]
+    other = launch()
+    assert other != name, "a launch of a node that has ended is a new one"
+    [told] = api.client("ec2").describe_instances(InstanceIds=[other])["Reservations"][0]["Instances"]
+    assert [each["GroupId"] for each in told["SecurityGroups"]] == [own_group], "those of the template, if it has any"
 
 
 def test_console_output_is_what_the_host_printed(hosts: FakeHosts, subnet: str) -> None:

@@ -115,15 +115,16 @@ def launch(
     instance_type: str,
     tags: Mapping[str, str],
     token: str,
+    security_group: str,
     template: Mapping[str, Any],
     profile: str,
 ) -> str:
     """Runs one instance of an EKS node image. -> its id, at once; `find(id).address` is known then, too.
 
     `token` (at most 64 ASCII characters) names this launch: asked again with it, the living instance of the first time
-    is the answer. `template` is a launch template's data: its disks, metadata options and tags are taken; moto tags
-    no network interface. `profile` is the name of an instance profile. Raises botocore's ClientError as RunInstances
-    does.
+    is the answer. `template` is a launch template's data: its disks, metadata options and tags are taken, and its
+    security groups, if any, instead of `security_group`; moto tags no network interface. `profile` is the name of an
+    instance profile. Raises botocore's ClientError as RunInstances does.
     """
     for machine in machines():
         if machine.token == token and machine.wanted != "terminated":
@@ -143,6 +144,7 @@ def launch(
         MaxCount=1,
         ClientToken=token,
         IamInstanceProfile={"Name": profile},
+        SecurityGroupIds=template.get("SecurityGroupIds") or [security_group],
         TagSpecifications=[{"ResourceType": kind, "Tags": each} for kind, each in marked.items() if each],
         **taken,
     )

@@ -3,7 +3,8 @@
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories.html
 
 Who asks is told by the address it asks from. A pod asks from its own, which is no instance's: it learns nothing, as
-behind EC2's hop limit of one. Processes in the network of a machine find it by AWS_EC2_METADATA_SERVICE_ENDPOINT.
+behind EC2's hop limit of one. A control plane of EKS, which is no instance either, gets its role's credentials here.
+Processes in the network of a machine find it by AWS_EC2_METADATA_SERVICE_ENDPOINT.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,13 +32,16 @@ LONGEST = 21600
 #: Seconds that credentials of a role live, and of that the last ones, in which they are not handed out any more.
 LIFE, LAST = 3600, 900
 
+CREDENTIALS = "meta-data/iam/security-credentials"
+
 log = logging.getLogger(__name__)
 
 
 class Metadata:
-    """What an instance learns of itself, by the address it asks from."""
+    """What an instance learns of itself, by the address it asks from. `others` are the roles of those who are none."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: Callable[[str], str | None]) -> None:
+        self._others = others
         #: Token -> address and the time it ends.
         self._tokens: dict[str, tuple[str, float]] = {}
         self._credentials: dict[tuple[str, str], dict[str, str]] = {}
@@ -61,7 +66,8 @@ class Metadata:
         """-> what stands at a path below /latest; None where nothing does."""
         instance = _instance(address)
         if instance is None:
-            return None
+            role = self._others(address)
+            return self._credentials_at(path, address, [role]) if role else None
         zone = instance["Placement"]["AvailabilityZone"]
         values = {
             "meta-data/instance-id": instance["InstanceId"],
@@ -81,15 +87,21 @@ class Metadata:
                 }
             ),
         }
-        kept = "meta-data/iam/security-credentials"
         profile = instance.get("IamInstanceProfile", {}).get("Arn", "").rpartition("/")[2]
-        if path.startswith(kept) and profile:
+        if path.startswith(CREDENTIALS) and profile:
             roles = api.client("iam").get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]
-            for role in roles:
-                values[kept] = role["RoleName"]
-                if path == f"{kept}/{role['RoleName']}":
-                    return json.dumps(self._of_role(instance["InstanceId"], role["Arn"]))
+            return self._credentials_at(path, instance["InstanceId"], [role["Arn"] for role in roles])
         return values.get(path)
+
+    def _credentials_at(self, path: str, whose: str, roles: Sequence[str]) -> str | None:
+        """-> the role's name, or below it its credentials."""
+        for arn in roles:
+            name = arn.rpartition("/")[2]
+            if path == CREDENTIALS:
+                return name
+            if path == f"{CREDENTIALS}/{name}":
+                return json.dumps(self._of_role(whose, arn))
+        return None
 
     def _of_role(self, instance: str, role: str) -> dict[str, str]:
         """-> credentials of the role, the same until they near their end."""
@@ -125,9 +137,11 @@ def _instance(address: str) -> InstanceTypeDef | None:
     return next((each for reservation in found["Reservations"] for each in reservation["Instances"]), None)
 
 
-def serve(address: str = str(constants.FABRIC), port: int = constants.METADATA_PORT) -> ThreadingHTTPServer:
-    """Starts the service in a thread. -> the running server."""
-    metadata = Metadata()
+def serve(
+    others: Callable[[str], str | None], address: str = str(constants.FABRIC), port: int = constants.METADATA_PORT
+) -> ThreadingHTTPServer:
+    """Starts the service in a thread. `others`: see Metadata. -> the running server."""
+    metadata = Metadata(others)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

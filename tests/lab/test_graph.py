@@ -83,11 +83,13 @@ def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project)
     made, gone = moments(stack, "create"), {each[1:] for each in deletes}
     assert {each[1:] for each in made} == gone | by_itself
 
+    check_order(deletes, "sample-app-public", "aws:ec2/")  # its balancer stands in the subnets, behind the gateway
     if any("eks/cluster" in each[1] for each in deletes):
         check_order(deletes, "kubernetes:", "aws:eks/nodeGroup")
         check_order(deletes, "aws:eks/nodeGroup", "aws:eks/cluster:Cluster")
         check_order(deletes, "aws:eks/cluster:Cluster", "aws:ec2/subnet")
     else:
+        check_order(deletes, "sample-app-public", ":DaemonSet ")  # which removes the balancer
         check_order(deletes, "kubernetes:", "-site")
         check_order(deletes, "-site", "aws:ec2/instance:Instance")
         check_order(deletes, "aws:ec2/instance:Instance", "aws:ec2/subnet")

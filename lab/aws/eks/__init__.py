@@ -56,6 +56,11 @@ def access_entry(cluster: str, arn: str) -> tuple[str, tuple[str, ...]] | None:
     return (identity[0], tuple(identity[1])) if identity else None
 
 
+def role(address: str) -> str | None:
+    """-> the ARN of the IAM role that a control plane at that address works with; None where there is none."""
+    return next((each.api["roleArn"] for each in store().read().values() if each.address == address), None)
+
+
 def bootstrap(machine: ec2.Machine) -> ec2.Bootstrap | None:
     """-> what makes an instance a node, if it is one of ours."""
     for cluster in store().read().values() if machine.token else ():

@@ -1,4 +1,4 @@
-"""A cluster's control plane: etcd and three Kubernetes components as systemd units of one host that no API shows.
+"""A cluster's control plane: etcd and four Kubernetes components as systemd units of one host that no API shows.
 
 EKS runs at least two API servers and three etcd members; the lab runs one of each.
 """
@@ -18,11 +18,12 @@ from lab.aws.eks.kube import Kube
 from lab.aws.eks.model import Json
 from lab.aws.eks.pki import Pki
 from lab.aws.eks.state import Cluster
-from lab.constants import AUTHENTICATOR_PORT, BASE_RELEASE, FABRIC, STATE
+from lab.constants import AUTHENTICATOR_PORT, BASE_RELEASE, FABRIC, FABRIC_API_URL, METADATA_PORT, REGION, STATE
 
 PKI = "/etc/kubernetes/pki"
 ENCRYPTION = "/etc/kubernetes/encryption.json"
-BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+CLOUD = "aws-cloud-controller-manager"
+BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", CLOUD)
 #: Of the host image: nobody logs in, the smallest does.
 RELEASE = BASE_RELEASE
 
@@ -88,6 +89,16 @@ def files(cluster: Cluster, *, authenticator: bytes, data_key: bytes) -> dict[st
         made[f"/etc/systemd/system/kube-{name}.service"] = unit(
             f"Kubernetes {name.replace('-', ' ')}", _client(name), kind="exec", after="kube-apiserver.service"
         )
+    user = {"client-certificate": f"{PKI}/{CLOUD}.crt", "client-key": f"{PKI}/{CLOUD}.key"}
+    made["/etc/kubernetes/cloud.json"] = kubeconfig(cluster.endpoint, user)
+    made["/etc/kubernetes/cloud.conf"] = _cloud(cluster).encode()
+    made[f"/etc/systemd/system/{CLOUD}.service"] = unit(
+        "Kubernetes cloud controller manager", _cloud_controller(), kind="exec", after="kube-apiserver.service",
+        more=(
+            f"Environment=AWS_ENDPOINT_URL={FABRIC_API_URL}",
+            f"Environment=AWS_EC2_METADATA_SERVICE_ENDPOINT=http://{FABRIC}:{METADATA_PORT}",
+        ),
+    )  # fmt: skip
     secret = {ENCRYPTION: _encryption(data_key)} if cluster.api["encryptionConfig"] else {}
     return {path: (content, 0o644) for path, content in made.items()} | {
         path: (content, 0o600) for path, content in secret.items()
@@ -179,6 +190,28 @@ def _client(name: str) -> list[str]:
             f"--cluster-signing-key-file={PKI}/ca.key",
         ]
     return argv
+
+
+def _cloud_controller() -> list[str]:
+    return [
+        f"/usr/local/bin/{CLOUD}",
+        "--kubeconfig=/etc/kubernetes/cloud.json",
+        "--bind-address=127.0.0.1",
+        "--cloud-provider=aws",
+        "--cloud-config=/etc/kubernetes/cloud.conf",
+        "--configure-cloud-routes=false",  # the VPC CNI gives pods addresses of the VPC
+    ]
+
+
+def _cloud(cluster: Cluster) -> str:
+    """-> cloud.conf: it works in the cluster's VPC, and on no machine of it."""
+    vpc = cluster.api["resourcesVpcConfig"]
+    return f"""[Global]
+Region = {REGION}
+VPC = {vpc["vpcId"]}
+SubnetID = {vpc["subnetIds"][0]}
+KubernetesClusterID = {cluster.name}
+"""
 
 
 def _authenticator(cluster: str, authority: bytes) -> bytes:

@@ -10,8 +10,8 @@ from lab.aws import api
 from lab.aws.eks.model import EksError, Json
 
 #: What EKS takes from a template here. Of the rest, these have nothing to act on, and all others are refused.
-TAKEN = {"BlockDeviceMappings", "InstanceType", "MetadataOptions", "TagSpecifications"}
-IDLE = {"EbsOptimized", "Monitoring", "SecurityGroupIds"}
+TAKEN = {"BlockDeviceMappings", "InstanceType", "MetadataOptions", "SecurityGroupIds", "TagSpecifications"}
+IDLE = {"EbsOptimized", "Monitoring"}
 
 
 def find(given: Json) -> Json:

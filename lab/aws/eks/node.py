@@ -15,7 +15,7 @@ from lab.aws.eks import pki
 from lab.aws.eks.control_plane import ControlPlane, kubeconfig, service_address, unit
 from lab.aws.eks.model import Json
 from lab.aws.eks.state import Cluster, Node, Nodegroup
-from lab.constants import FABRIC, REGION, REGISTRY_PORT
+from lab.constants import FABRIC, REGISTRY_PORT
 
 BINARIES = ("containerd", "containerd-shim-runc-v2", "ctr", "kubelet")
 PKI = "/etc/kubernetes/pki"
@@ -105,22 +105,19 @@ def kubelet(group: Nodegroup, machine: Machine) -> list[str]:
         "--kubeconfig=/etc/kubernetes/kubeconfig.json",
         f"--hostname-override={machine.hostname}",
         f"--node-ip={machine.address}",
+        "--cloud-provider=external",
         f"--node-labels={labels}",
     ]
 
 
 def node_labels(group: Nodegroup, machine: Machine) -> dict[str, str]:
-    """-> the labels of a node. EKS's cloud controller adds the topology ones after the node joined; here it joins with
-    them."""
+    """-> the labels that a node joins with; those of type and zone are the cloud controller's."""
     from lab.aws import images
 
     return dict(group.api["labels"]) | {
         "eks.amazonaws.com/nodegroup": group.api["nodegroupName"],
         "eks.amazonaws.com/capacityType": group.api["capacityType"],
         "eks.amazonaws.com/nodegroup-image": images.eks_node(machine.release).id,
-        "node.kubernetes.io/instance-type": machine.instance_type,
-        "topology.kubernetes.io/region": REGION,
-        "topology.kubernetes.io/zone": machine.zone,
     }
 
 

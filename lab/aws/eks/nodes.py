@@ -127,6 +127,7 @@ class Nodes:
                 instance_type=group.api["instanceTypes"][0],
                 tags=tags,
                 token=node.token,
+                security_group=cluster.api["resourcesVpcConfig"]["clusterSecurityGroupId"],
                 template=launch_template.data(node.template),
                 profile=instance_profile.ensure(group.api),
             )

@@ -144,6 +144,7 @@ def _all(address: str, service_address: str) -> dict[str, Pair]:
         "front-proxy-client": issue(front_proxy_ca, "front-proxy-client"),
         "controller-manager": issue(ca, "system:kube-controller-manager"),
         "scheduler": issue(ca, "system:kube-scheduler"),
+        "aws-cloud-controller-manager": issue(ca, "eks:cloud-controller-manager"),
         "admin": issue(ca, "eks:cluster-bootstrap", organization="system:masters"),
         "service-account": Pair(public, _pem(tokens)),
     }

@@ -46,7 +46,20 @@ def access() -> list[Json]:
     kubelets = _binding(
         "eks:kube-apiserver-kubelet-client", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"
     )
-    return [*bindings, kubelets]
+    return [*bindings, kubelets, *_cloud_controller()]
+
+
+def _cloud_controller() -> list[Json]:
+    """-> what the cloud controller may do, whose controllers act as one user: initialize nodes, balance Services."""
+    name = "eks:cloud-controller-manager"
+    core = {
+        "nodes": "get list watch update patch delete", "nodes/status": "update patch",
+        "services": "get list watch update patch", "services/status": "update patch", "events": "create update patch",
+    }  # fmt: skip
+    rules = [{"apiGroups": [""], "resources": [kind], "verbs": verbs.split()} for kind, verbs in core.items()]
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    role = {"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [*rules, lease]}
+    return [role, _binding(name, name, "User", name)]
 
 
 def policy_binding(policy: str, namespace: str) -> Json:

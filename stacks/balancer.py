@@ -1,0 +1,20 @@
+"""The load balancer that the sample app has by a Service of its own, unless nobody shall reach it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+
+from components.network import Network
+from stacks.settings import Settings
+
+
+def build(settings: Settings, network: Network, *controller: pulumi.Output[str]) -> dict[str, Any]:
+    """-> what a SampleApp takes of it. `controller` is known when there is one, where the stack makes its own.
+
+    The Service comes after its controller and after the subnets that its balancer stands in, and goes before them.
+    """
+    subnets = network.public_subnet_ids if settings.ingress_scheme == "internet-facing" else network.private_subnet_ids
+    scheme = pulumi.Output.all(*subnets, *controller).apply(lambda _: settings.ingress_scheme)
+    return {"balancer_cidrs": settings.app_cidrs, "balancer_scheme": scheme}

@@ -1,0 +1,152 @@
+"""Services of type LoadBalancer on both clusters: made by the cloud's controller, reached by name, gone with it."""
+
+import json
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.hosts import names
+from tests.lab.conftest import Cluster, Shell
+from tests.lab.test_aws import kill_daemon
+
+pytestmark = pytest.mark.lab
+
+PREFIX = "service.beta.kubernetes.io/aws-load-balancer"
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {
+        "name": "second",
+        "namespace": "twinplane",
+        "annotations": {f"{PREFIX}-type": "nlb", f"{PREFIX}-healthcheck-interval": "10"},
+    },
+    "spec": {
+        "type": "LoadBalancer",
+        "loadBalancerSourceRanges": ["198.18.0.0/15"],
+        "selector": {"app.kubernetes.io/name": "sample-app"},
+        "ports": [{"name": "http", "port": 80, "targetPort": 8080}],
+    },
+}
+
+
+@pytest.fixture(params=["managed", "self_managed"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    made: Cluster = request.getfixturevalue(request.param)
+    return made
+
+
+def service(cluster: Cluster, name: str) -> dict[str, Any]:
+    return dict(cluster.get("service", "-n", "twinplane", name))
+
+
+def host(cluster: Cluster, name: str) -> str:
+    told = service(cluster, name)["status"].get("loadBalancer", {}).get("ingress", [])
+    return str(told[0]["hostname"]) if told else ""
+
+
+def pod(url: str) -> str:
+    """-> which one answered; "" where none did."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
+            return str(json.load(answer)["pod"])
+    except OSError:
+        return ""
+
+
+def line(address: str) -> str:
+    with socket.create_connection((address, 9000), timeout=5) as connection:
+        return connection.makefile().readline().strip()
+
+
+def until(what: str, true: Callable[[], Any], seconds: float = 120) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+    return found
+
+
+def made_for(shell: Shell, cluster: Cluster, name: str) -> list[str]:
+    """-> all that AWS has of a Service: balancers, target groups, rules."""
+    owner = {"kubernetes.io/service-name": f"twinplane/{name}"}
+    owner[f"kubernetes.io/cluster/{cluster.outputs['clusterName']}"] = "owned"
+    found: list[str] = []
+    for kind, key in (("load-balancers", "LoadBalancer"), ("target-groups", "TargetGroup")):
+        listed = shell.json("aws", "elbv2", f"describe-{kind}", "--output", "json")[f"{key}s"]
+        for each in (one[f"{key}Arn"] for one in listed):
+            told = shell.json("aws", "elbv2", "describe-tags", "--resource-arns", each, "--output", "json")
+            tags = {tag["Key"]: tag["Value"] for tag in told["TagDescriptions"][0]["Tags"]}
+            found += [each] if owner.items() <= tags.items() else []
+    return found
+
+
+def rules(shell: Shell, balancer: str) -> list[str]:
+    """-> blocks that reach the nodes for a balancer."""
+    groups = shell.json("aws", "ec2", "describe-security-groups", "--output", "json")["SecurityGroups"]
+    blocks = [block for group in groups for rule in group["IpPermissions"] for block in rule["IpRanges"]]
+    return [each["CidrIp"] for each in blocks if each.get("Description", "").endswith(f"={balancer}")]
+
+
+def test_the_app_is_reached_by_its_balancers_name(cluster: Cluster, shell: Shell) -> None:
+    address = host(cluster, "sample-app-public")
+    assert address.endswith(".elb.us-east-1.amazonaws.com")
+    pods = {each["metadata"]["name"] for each in cluster.get("pods", "-n", "twinplane")["items"]}
+    answered = {pod(f"http://{address}/") for _ in range(20)}
+    assert answered <= pods
+    assert len(answered) > 1, "it balances"
+    assert line(address) in pods
+    # The cloud's controller did it, and it is no pod on EKS.
+    fields = cluster.shell.json(
+        "kubectl", "--kubeconfig", str(cluster.kubeconfig), "get", "service", "-n", "twinplane", "sample-app-public",
+        "-o", "json", "--show-managed-fields",
+    )["metadata"]["managedFields"]  # fmt: skip
+    assert {each["manager"] for each in fields if each.get("subresource") == "status"} == {
+        "aws-cloud-controller-manager"
+    }
+    controllers = [
+        each["metadata"]["name"]
+        for each in cluster.get("pods", "-n", "kube-system")["items"]
+        if "cloud-controller" in each["metadata"]["name"]
+    ]
+    assert bool(controllers) == (cluster.outputs["kind"] == "self-managed")
+    # Who reaches the API reaches it; nodes that no pod runs on are no targets of it.
+    balancer = address.partition("-")[0]
+    assert "198.18.0.0/15" in rules(shell, balancer)
+    assert "0.0.0.0/0" not in rules(shell, balancer)
+
+
+def test_nodes_have_what_the_clouds_controller_says(cluster: Cluster) -> None:
+    for node in cluster.get("nodes")["items"]:
+        labels = node["metadata"]["labels"]
+        assert labels["topology.kubernetes.io/zone"] in node["spec"]["providerID"]
+        assert labels["topology.kubernetes.io/region"] == "us-east-1"
+        assert labels["node.kubernetes.io/instance-type"] == "t3.medium"
+        assert not any("uninitialized" in taint["key"] for taint in node["spec"].get("taints", []))
+
+
+def test_it_comes_and_goes_with_its_service_also_when_the_daemon_dies(
+    cluster: Cluster, shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "service.json"
+    file.write_text(json.dumps(SERVICE))
+    cluster.kubectl("apply", "-f", str(file))
+    until("something is made", lambda: made_for(shell, cluster, "second"))
+    kill_daemon()
+    address = until("a name", lambda: host(cluster, "second"))
+    until("an answer", lambda: pod(f"http://{address}/"))
+    assert len(made_for(shell, cluster, "second")) == 2
+    balancer = address.partition("-")[0]
+    until("the nodes are open to it", lambda: rules(shell, balancer))
+
+    cluster.kubectl("delete", "-f", str(file), "--wait=false")
+    kill_daemon()
+    until("the Service is gone", lambda: not cluster.kubectl("get", "-f", str(file), "--ignore-not-found"))
+    assert made_for(shell, cluster, "second") == []
+    assert rules(shell, balancer) == []
+    until("its name is gone", lambda: address not in names.known())
+    assert pod(f"http://{address}/") == ""
