@@ -255,6 +255,18 @@ def test_the_interface_of_an_instance_goes_with_it(server: Server) -> None:
     )
 
 
+def test_an_instance_has_the_groups_of_its_interface(server: Server) -> None:
+    ec2 = server.client("ec2")
+    subnet = network(ec2, "198.18.40.0/21")
+    vpc = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    group = ec2.create_security_group(GroupName="g", Description="g", VpcId=vpc)["GroupId"]
+    image = ec2.describe_images(Owners=["136693071363"])["Images"][0]["ImageId"]
+    interface = {"DeviceIndex": 0, "SubnetId": subnet, "Groups": [group], "AssociatePublicIpAddress": False}
+    ec2.run_instances(ImageId=image, InstanceType="t3.medium", MinCount=1, MaxCount=1, NetworkInterfaces=[interface])
+    [told] = ec2.describe_instances(Filters=[{"Name": "subnet-id", "Values": [subnet]}])["Reservations"]
+    assert [each["GroupId"] for each in told["Instances"][0]["SecurityGroups"]] == [group]
+
+
 def test_an_instance_is_pending_until_its_host_runs(server: Server) -> None:
     ec2 = server.client("ec2")
     assert run(ec2, network(ec2, "198.18.48.0/20"))["State"] == {"Name": "pending", "Code": 0}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiClient
 
+from lab.aws import api
 from stacks.outputs import StackOutputs
+from tests import aws_front
 from tests.compare_cases import GOLDEN
 from twinplane.compare.questions import Access, Unanswered
 from twinplane.errors import UsageError
@@ -16,6 +20,12 @@ from twinplane.operate import destroy as module
 from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")
+LEFT = {
+    "ResourceTagMappingList": [
+        {"ResourceARN": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/k8s/1"},
+        {"ResourceARN": "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/a/2"},
+    ]
+}
 NO_ANSWER = Unanswered("Could not connect to the endpoint URL")
 
 
@@ -37,9 +47,24 @@ def outputs() -> dict[str, StackOutputs]:
     return {kind: read(kind) for kind in ("managed", "self-managed")}
 
 
-def forgets(monkeypatch: pytest.MonkeyPatch, found: StackOutputs | Exception, answer: Any) -> bool:
-    """-> whether the destroy of a stack with these outputs may forget, when AWS answers `answer`."""
+def forgets(
+    monkeypatch: pytest.MonkeyPatch, found: StackOutputs | Exception, answer: Any, deleted: list[str] | None = None
+) -> bool:
+    """-> whether the destroy of a stack with these outputs may forget, when AWS answers `answer`. What is deleted
+    besides is added to `deleted`."""
     seen: list[Stack] = []
+
+    def say_to(_: Access, question: Any) -> Any:
+        operation = getattr(question, "operation", "")
+        if operation == "get_resources":
+            assert not seen, "the network cannot go before them"
+            return LEFT
+        if operation.startswith("delete_"):
+            (arn,) = question.parameters.values()
+            if deleted is not None:
+                deleted.append(arn)
+            return {}
+        return say(answer)
 
     def say(value: Any) -> Any:
         if isinstance(value, Exception):
@@ -48,7 +73,7 @@ def forgets(monkeypatch: pytest.MonkeyPatch, found: StackOutputs | Exception, an
 
     monkeypatch.setattr(Stack, "outputs", lambda _: say(found))
     monkeypatch.setattr(Stack, "destroy", lambda stack, _: seen.append(stack))
-    monkeypatch.setattr(Access, "answer", lambda *_: say(answer))
+    monkeypatch.setattr(Access, "answer", say_to)
     module.destroy(Stack("some", {"PATH": "/bin"}), lambda _: None)
     (stack,) = seen
     assert stack.name == "some"
@@ -82,6 +107,42 @@ def test_without_an_aws_cli_a_living_cluster_is_left_whole(
     with pytest.raises(UsageError, match="install version 2"):
         forgets(monkeypatch, tunnelled, NO_ANSWER)
     assert forgets(monkeypatch, tunnelled, reservation())  # no machine is left to be reset
+
+
+def test_load_balancers_of_services_do_not_outlive_a_cluster_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]
+) -> None:
+    deleted: list[str] = []
+    assert forgets(monkeypatch, outputs["managed"], NOT_FOUND, deleted)
+    assert [arn.partition("123456789012:")[2] for arn in deleted] == ["loadbalancer/net/a/2", "targetgroup/k8s/1"]
+    deleted.clear()
+    forgets(monkeypatch, outputs["managed"], NO_ANSWER, deleted)
+    assert deleted == [], "nothing is deleted unless AWS says that the cluster is gone"
+
+
+def test_only_what_the_cluster_owned_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]
+) -> None:
+    of = outputs["managed"]
+    with aws_front.fresh(tmp_path, monkeypatch):
+        ec2, elb = api.client("ec2"), api._client("elbv2", api.credentials())
+        vpc = ec2.create_vpc(CidrBlock="198.18.0.0/18")["Vpc"]["VpcId"]
+        subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="198.18.1.0/24")["Subnet"]["SubnetId"]
+        for name, cluster in (("a", of.cluster_name), ("b", "another")):
+            tags = [{"Key": f"kubernetes.io/cluster/{cluster}", "Value": "owned"}]
+            made = elb.create_load_balancer(Name=name, Type="network", Subnets=[subnet], Tags=tags)["LoadBalancers"]
+            group = elb.create_target_group(Name=name, Protocol="TCP", Port=80, VpcId=vpc, Tags=tags)["TargetGroups"]
+            forward = [{"Type": "forward", "TargetGroupArn": group[0]["TargetGroupArn"]}]
+            arn = made[0]["LoadBalancerArn"]
+            elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=80, DefaultActions=forward)
+
+        def answer(_: Access, call: Any) -> Any:
+            return getattr(api._client(call.service, api.credentials()), call.operation)(**call.parameters)
+
+        monkeypatch.setattr(Access, "answer", answer)
+        module.orphans(of, Access(of, ApiClient(), {}, lambda _: None))
+        assert [each["LoadBalancerName"] for each in elb.describe_load_balancers()["LoadBalancers"]] == ["b"]
+        assert [each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]] == ["b"]
 
 
 def test_a_stack_that_never_came_up(monkeypatch: pytest.MonkeyPatch) -> None:

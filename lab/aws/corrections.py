@@ -50,6 +50,10 @@ def correct(action: str, body: bytes) -> None:
         for instance in backend.all_instances():
             for interface in instance.nics.values():
                 interface.delete_on_termination = True
+    if action == "RunInstances":
+        # The groups of an instance are those of its first interface, also where they were asked for there.
+        for instance in backend.all_instances():
+            instance.security_groups = instance.security_groups or list(instance.nics[0].group_set)
     freeing = {"TerminateInstances", "DeleteNetworkInterface", "UnassignPrivateIpAddresses"}
     if action in freeing | {"DeleteInstanceConnectEndpoint"}:
         # moto would give a freed address to the next instance, in an order that no replay repeats, while the old host

@@ -9,8 +9,8 @@ from kubernetes.client import ApiClient
 from stacks.outputs import StackOutputs
 from twinplane import tunnel
 from twinplane.compare.probes import eks_cluster, instances
-from twinplane.compare.questions import Access
-from twinplane.errors import UsageError
+from twinplane.compare.questions import Access, Call, Unanswered
+from twinplane.errors import Failed, UsageError
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 
@@ -25,21 +25,42 @@ def destroy(stack: Stack, tell: Tell) -> None:
     try:
         outputs = stack.outputs()
     except UsageError:  # never fully up: what is in the cluster, if anything, is deleted as usual
-        outputs = None
-    if outputs and gone(outputs, stack, tell):
+        stack.destroy(tell)
+        return
+    access = Access(outputs, ApiClient(), stack.environment, tell)
+    if gone(outputs, access):
         tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
+        orphans(outputs, access)
         stack = replace(stack, environment={**stack.environment, FORGET: "true"})
-    elif outputs:
+    else:
         # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
         tunnel.options([machine.export() for machine in outputs.machines])
     stack.destroy(tell)
 
 
-def gone(outputs: StackOutputs, stack: Stack, tell: Tell) -> bool:
+def gone(outputs: StackOutputs, access: Access) -> bool:
     """True where AWS says that the cluster's control plane does not exist. False where it says nothing."""
-    access = Access(outputs, ApiClient(), stack.environment, tell)
     if outputs.kind == "managed":
         return eks_cluster(outputs.cluster_name).ask(access).error.startswith("ResourceNotFoundException:")
     found = instances().ask(access).fact
     ours = {machine.instance_id for machine in outputs.machines if machine.role == "control-plane"}
     return found is not None and not ours & {instance.id for instance in found}
+
+
+def orphans(outputs: StackOutputs, access: Access) -> None:
+    """Deletes the load balancers that the cluster's cloud controller made, as it would have with their Services: the
+    network cannot go before them. Raises Failed."""
+    owned = {
+        "TagFilters": [{"Key": f"kubernetes.io/cluster/{outputs.cluster_name}", "Values": ["owned"]}],
+        "ResourceTypeFilters": ["elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup"],
+    }
+    try:
+        found = access.answer(Call("resourcegroupstaggingapi", "get_resources", owned))["ResourceTagMappingList"]
+        arns = [each["ResourceARN"] for each in found]
+        for arn in (each for each in arns if ":loadbalancer/" in each):
+            access.tell(f"  deleting {arn}")
+            access.answer(Call("elbv2", "delete_load_balancer", {"LoadBalancerArn": arn}))
+        for arn in (each for each in arns if ":targetgroup/" in each):
+            access.answer(Call("elbv2", "delete_target_group", {"TargetGroupArn": arn}))
+    except Unanswered as error:
+        raise Failed(f"load balancers of {outputs.cluster_name}, whose cluster is gone: {error}") from None

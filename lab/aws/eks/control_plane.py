@@ -97,6 +97,8 @@ def files(cluster: Cluster, *, authenticator: bytes, data_key: bytes) -> dict[st
         more=(
             f"Environment=AWS_ENDPOINT_URL={FABRIC_API_URL}",
             f"Environment=AWS_EC2_METADATA_SERVICE_ENDPOINT=http://{FABRIC}:{METADATA_PORT}",
+            # A daemon of the lab that was killed is back in seconds; a deletion that is not answered is not finished.
+            "Environment=AWS_MAX_ATTEMPTS=10",
         ),
     )  # fmt: skip
     secret = {ENCRYPTION: _encryption(data_key)} if cluster.api["encryptionConfig"] else {}
