@@ -30,6 +30,7 @@ aws.ec2.Instance(
     ami="ami-12c6146b",
     instance_type="t3.medium",
     subnet_id=subnet.id,
+    associate_public_ip_address=config.get_bool("public") or False,
     vpc_security_group_ids=[group.id],
     metadata_options={"http_tokens": config.get("tokens") or "required"},
     root_block_device={"encrypted": True, "volume_size": 8},
@@ -58,6 +59,7 @@ def test_what_holds_passes(project: engine.Project) -> None:
     [
         ("from", "0.0.0.0/0", "ssh: SSH (port 22) is open to the world: name the ranges in sshCidrs or apiCidrs"),
         ("tokens", "optional", "machine: instance metadata answers without a token (IMDSv1): set metadataOptions"),
+        ("public", "true", "machine: the machine would get a public address: put it in a private subnet"),
         ("untagged", "1", "a: tags missing: Project, Stack, ManagedBy; take them from components/tags.py"),
     ],
 )
@@ -73,3 +75,15 @@ def test_what_breaks_a_guard_is_refused(
     assert told in text
     assert "[mandatory]" in text
     project("preview", "--expect-no-changes", *PACK)
+
+
+def test_public_machines_are_let_through_where_that_guard_is_lowered(project: engine.Project) -> None:
+    lowered = project.folder / "lowered.json"
+    lowered.write_text('{"private-machines": "advisory"}')
+    project("config", "set", "public", "true")
+    try:
+        text = project("preview", *PACK, "--policy-pack-config", str(lowered))
+    finally:
+        project("config", "rm", "public")
+    assert "the machine would get a public address" in text
+    assert "[advisory]" in text
