@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.helm.v4 import Chart
 
 from components import tags
 from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
+from components.ready import ready
 
 DRIVER = "ebs.csi.aws.com"
+#: Of EKS Auto Mode, whose nodes have a driver built in
+#: (https://docs.aws.amazon.com/eks/latest/userguide/create-storage-class.html).
+AUTO_DRIVER = "ebs.csi.eks.amazonaws.com"
 NAME = "aws-ebs-csi-driver"
 NAMESPACE = "kube-system"
 #: As the add-on and the chart name it.
@@ -31,8 +37,8 @@ class DriverChart:
     chart: str = NAME
     #: URL of the repository that has the name; None for a folder or oci://.
     repository: str | None = "https://kubernetes-sigs.github.io/aws-ebs-csi-driver"
-    #: None: as the folder has it, or the newest.
-    version: str | None = None
+    #: None: as the folder has it.
+    version: str | None = "2.66.0"
     #: More of the chart's values, over all others: the image of a registry of one's own.
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -41,8 +47,10 @@ class DriverChart:
 class EbsCsiArgs:
     """What an EbsCsi is made from."""
 
-    #: EKS gets its add-on; another cluster the chart.
-    identity: EksIdentity | OidcIdentity
+    #: EKS gets its add-on; another cluster the chart; None: EKS Auto Mode, which has a driver.
+    identity: EksIdentity | OidcIdentity | None
+    #: Of an administrator, who sees at the end that the volumes are gone. A secret.
+    kubeconfig: pulumi.Input[str]
     #: Of the add-on; None: EKS' default for the cluster's version.
     addon_version: str | None = None
     chart: DriverChart = field(default_factory=DriverChart)
@@ -53,44 +61,18 @@ class EbsCsiArgs:
 
 
 class EbsCsi(pulumi.ComponentResource):
-    """The driver with a role of its own. Claims that name no class get a gp3 volume, encrypted, where their pod is."""
+    """The driver with a role of its own. Claims that name no class get a gp3 volume, encrypted, where their pod is.
 
-    #: Of the storage class, known when the driver is there.
+    It goes when all its volumes are gone, which is a while after their claims.
+    """
+
+    #: Of the storage class, known when the driver is there: who has claims of it goes before the driver.
     storage_class: pulumi.Output[str]
-    role_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: EbsCsiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:storage:EbsCsi", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self)).partition
-        policy = pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", POLICY)
-        identity = PodIdentity(
-            name,
-            PodIdentityArgs(args.identity, NAMESPACE, SERVICE_ACCOUNT, managed_policies={"driver": policy}),
-            child,
-        )
-        driver: pulumi.Resource
-        if isinstance(args.identity, EksIdentity):
-            driver = aws.eks.Addon(
-                name,
-                cluster_name=args.identity.cluster,
-                addon_name=NAME,
-                addon_version=args.addon_version,
-                resolve_conflicts_on_update="PRESERVE",
-                tags=tags.named(name),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[identity]),
-            )
-        else:
-            driver = Chart(
-                name,
-                name=NAME,
-                namespace=NAMESPACE,
-                chart=args.chart.chart,
-                version=args.chart.version,
-                repository_opts={"repo": args.chart.repository} if args.chart.repository else None,
-                values={"controller": projection(identity.role_arn), **args.chart.values},
-                opts=child,
-            )
+        driver = [] if args.identity is None else [self._driver(name, args, args.identity)]
+        provisioner = DRIVER if driver else AUTO_DRIVER
         parameters: dict[str, pulumi.Input[str]] = {"type": "gp3", "encrypted": "true"}
         if args.kms_key_arn is not None:
             parameters["kmsKeyId"] = args.kms_key_arn
@@ -100,13 +82,54 @@ class EbsCsi(pulumi.ComponentResource):
                 "name": args.storage_class,
                 "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
             },
-            provisioner=DRIVER,
+            provisioner=provisioner,
             parameters=parameters,
             # A volume is of one zone: the scheduler chooses it first.
             volume_binding_mode="WaitForFirstConsumer",
             allow_volume_expansion=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[driver]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=driver),
         )
-        self.storage_class = made.metadata.name
-        self.role_arn = identity.role_arn
-        self.register_outputs({"storage_class": self.storage_class, "role_arn": self.role_arn})
+        volumes = command.local.Command(
+            f"{name}-volumes",
+            interpreter=[sys.executable, "-m", "twinplane.volumes"],
+            delete=provisioner,
+            stdin=pulumi.Output.secret(args.kubeconfig),
+            logging=command.local.Logging.STDERR,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=driver),
+        )
+        self.storage_class = ready(made.metadata.name, volumes)
+        self.register_outputs({"storage_class": self.storage_class})
+
+    def _driver(self, name: str, args: EbsCsiArgs, identity: EksIdentity | OidcIdentity) -> pulumi.Resource:
+        """The driver, after its role."""
+        of_child = pulumi.InvokeOptions(parent=self)
+        partition = aws.get_partition_output(opts=of_child).partition
+        policy = pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", POLICY)
+        role = PodIdentity(
+            name,
+            PodIdentityArgs(identity, NAMESPACE, SERVICE_ACCOUNT, managed_policies={"driver": policy}),
+            pulumi.ResourceOptions(parent=self),
+        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[role])
+        if isinstance(identity, EksIdentity):
+            return aws.eks.Addon(
+                name,
+                cluster_name=identity.cluster,
+                addon_name=NAME,
+                addon_version=args.addon_version,
+                resolve_conflicts_on_update="PRESERVE",
+                tags=tags.named(name),
+                opts=after,
+            )
+        # The instance metadata, which would say the region, answers no pod.
+        controller = {"region": aws.get_region_output(opts=of_child).region, **projection(role.role_arn)}
+        return Chart(
+            name,
+            name=NAME,
+            namespace=NAMESPACE,
+            chart=args.chart.chart,
+            version=args.chart.version,
+            repository_opts={"repo": args.chart.repository} if args.chart.repository else None,
+            values={"controller": controller, **args.chart.values},
+            opts=after,
+        )

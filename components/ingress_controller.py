@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.helm.v4 import Chart
 
+from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
 from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 
 NAME = "aws-load-balancer-controller"
 NAMESPACE = "kube-system"
-#: The service account that its role is for: by annotation, or by a Pod Identity association.
+#: The service account that its role is for.
 SERVICE_ACCOUNT = NAME
 #: What Ingresses name as theirs.
 CLASS = "alb"
@@ -47,12 +49,11 @@ class IngressControllerArgs:
     cluster: str
     region: pulumi.Input[str]
     vpc_id: pulumi.Input[str]
+    #: How the controller gets a role of its own, with `policy`.
+    identity: EksIdentity | OidcIdentity
     chart: ControllerChart = field(default_factory=ControllerChart)
     #: Repository and tag; None: the chart's own.
     image: str | None = None
-    #: IAM role with `policy`, which the service account asks for by annotation. None: a Pod Identity association, or
-    #: the role of the machines, says it.
-    role_arn: pulumi.Input[str] | None = None
     #: "internet-facing": balancers have public addresses; "internal": addresses of the VPC only.
     scheme: str = "internet-facing"
     replicas: int = 2
@@ -73,6 +74,9 @@ class IngressController(pulumi.ComponentResource):
     def __init__(self, name: str, args: IngressControllerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:ingress:IngressController", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self)).partition
+        allowed = {"controller": partition.apply(policy)}
+        role = PodIdentity(name, PodIdentityArgs(args.identity, NAMESPACE, SERVICE_ACCOUNT, allowed), child)
         service = f"{WEBHOOK}.{NAMESPACE}"
         tls = SelfSignedCertificate(f"{name}-webhook", SelfSignedCertificateArgs([f"{service}.svc", service]), child)
         chart = Chart(
@@ -82,8 +86,9 @@ class IngressController(pulumi.ComponentResource):
             chart=args.chart.chart,
             version=args.chart.version,
             repository_opts={"repo": args.chart.repository} if args.chart.repository else None,
-            values=values(args, tls),
-            opts=child,
+            values=values(args, tls, role.role_arn),
+            # A pod gets what its association says as it starts.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[chart])
         parameters = kubernetes.apiextensions.CustomResource(
@@ -107,22 +112,26 @@ class IngressController(pulumi.ComponentResource):
         self.register_outputs({"ingress_class": self.ingress_class})
 
 
-def values(args: IngressControllerArgs, tls: SelfSignedCertificate) -> dict[str, Any]:
-    """The chart's values."""
-    annotations = {} if args.role_arn is None else {"eks.amazonaws.com/role-arn": args.role_arn}
+def values(args: IngressControllerArgs, tls: SelfSignedCertificate, role_arn: pulumi.Input[str]) -> dict[str, Any]:
+    """The chart's values. On EKS its pods are told their role by the agent, elsewhere by what stands here."""
+    shown = projection(role_arn) if isinstance(args.identity, OidcIdentity) else {}
+    environment = {each["name"]: each["value"] for each in shown.get("env", [])}
     repository, _, tag = (args.image or "").rpartition(":")
     return {
         "clusterName": args.cluster,
         "region": args.region,
         "vpcId": args.vpc_id,
         "replicaCount": args.replicas,
-        "serviceAccount": {"create": True, "name": SERVICE_ACCOUNT, "annotations": annotations},
+        "serviceAccount": {"create": True, "name": SERVICE_ACCOUNT},
+        "extraVolumes": shown.get("volumes", []),
+        "extraVolumeMounts": shown.get("volumeMounts", []),
         "webhookTLS": {"caCert": tls.certificate, "cert": tls.certificate, "key": tls.private_key},
         "createIngressClassResource": False,
         # Services stay the cloud controller's, unless they name a class of this one.
         "enableServiceMutatorWebhook": False,
         **({"image": {"repository": repository, "tag": tag}} if args.image else {}),
         **args.values,
+        "env": {**environment, **args.values.get("env", {})},
     }
 
 

@@ -137,13 +137,6 @@ def principals(text: str) -> tuple[str, ...]:
     return tuple(arns)
 
 
-def role(text: str) -> str:
-    """The ARN of an IAM role."""
-    if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/.+", text):
-        raise ValueError(f"{text!r} is not the ARN of an IAM role")
-    return text
-
-
 def certificate(text: str) -> str:
     """The ARN of a certificate in Certificate Manager."""
     if not re.fullmatch(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/.+", text):

@@ -1,10 +1,17 @@
-"""How pods get rights of their own in AWS."""
+"""How pods get roles of their own in AWS: by the agent of EKS, or by tokens of an issuer that IAM trusts."""
 
 from __future__ import annotations
 
 import pulumi
 
+from components.managed_cluster import ManagedCluster
 from components.oidc_issuer import OidcIssuer
+from components.pod_identity import EksIdentity
+
+
+def of_managed(name: str, cluster: ManagedCluster) -> EksIdentity:
+    """-> that of the cluster of that name, known when its nodes are Ready, with the agent on them."""
+    return EksIdentity(pulumi.Output.unsecret(cluster.kubeconfig.apply(lambda _: name)))
 
 
 def variables(issuer: OidcIssuer) -> dict[str, pulumi.Input[str]]:

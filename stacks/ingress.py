@@ -9,11 +9,17 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from components.ingress_controller import IngressController, IngressControllerArgs
+from components.pod_identity import EksIdentity, OidcIdentity
 from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 from stacks.settings import Settings
 
 
-def build(settings: Settings, vpc_id: pulumi.Input[str], provider: kubernetes.Provider) -> dict[str, Any]:
+def build(
+    settings: Settings,
+    vpc_id: pulumi.Input[str],
+    identity: EksIdentity | OidcIdentity,
+    provider: kubernetes.Provider,
+) -> dict[str, Any]:
     """Makes the controller, and returns what a SampleApp takes of it: hosts, their certificate, and the class that
     says the controller is ready. Nothing, where there are no hosts."""
     if not settings.ingress_hosts:
@@ -24,9 +30,9 @@ def build(settings: Settings, vpc_id: pulumi.Input[str], provider: kubernetes.Pr
             cluster=settings.name,
             region=aws.get_region_output().region,
             vpc_id=vpc_id,
+            identity=identity,
             chart=settings.ingress_controller_chart,
             image=settings.ingress_controller_image,
-            role_arn=settings.ingress_controller_role,
             scheme=settings.ingress_scheme,
             values=settings.ingress_controller_values,
         ),

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, checks, ingress, registry
+from stacks import balancer, checks, identity, ingress, registry, storage
 from stacks.settings import ManagedSettings
 
 
@@ -42,12 +42,14 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             node_release_version=settings.node_release_version,
         ),
     )
+    pods = identity.of_managed(name, cluster)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
             **balancer.build(settings, network),
-            **ingress.build(settings, network.vpc_id, cluster.provider),
+            **storage.build(settings, pods, cluster.kubeconfig, cluster.provider),
+            **ingress.build(settings, network.vpc_id, pods, cluster.provider),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )

@@ -11,7 +11,7 @@ from components.network import Network, NetworkArgs
 from components.oidc_issuer import OidcIssuer
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import balancer, cloud_controller, identity, ingress, registry
+from stacks import balancer, cloud_controller, identity, ingress, registry, storage
 from stacks.settings import SelfManagedSettings
 from twinplane import tunnel
 from twinplane.errors import UsageError
@@ -75,7 +75,8 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         SampleAppArgs(
             image=settings.app_image,
             **balancer.build(settings, network, *cloud_controller.build(settings, cluster.provider)),
-            **ingress.build(settings, network.vpc_id, cluster.provider),
+            **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider),
+            **ingress.build(settings, network.vpc_id, issuer.identity, cluster.provider),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )

@@ -65,10 +65,10 @@ class Settings:
     ingress_controller_chart: ControllerChart
     #: Repository and tag; None: the chart's own.
     ingress_controller_image: str | None
-    #: ARN of the IAM role that the controller's service account asks for; None: it has its rights another way.
-    ingress_controller_role: str | None
     #: More of the chart's values, over all others.
     ingress_controller_values: Mapping[str, Any]
+    #: "ebs": claims get encrypted EBS volumes, as does a copy of the sample app; "none": there is no driver.
+    storage: str
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ KEYS: dict[str, _Key] = {
     "ingressScheme": _Key(checks.choice("internet-facing", "internal"), "internet-facing"),
     "ingressControllerChart": _Key(checks.controller_chart, ControllerChart()),
     "ingressControllerImage": _Key(checks.image, None),
-    "ingressControllerRole": _Key(checks.role, None),
     "ingressControllerValues": _Key(checks.chart_values, {}),
+    "storage": _Key(checks.choice("ebs", "none"), "ebs"),
     "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),

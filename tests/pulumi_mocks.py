@@ -272,6 +272,9 @@ def leaks(value: Any) -> Iterator[str]:
 
 def _command(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     module = inputs["interpreter"][-1]
+    if module == "twinplane.volumes":
+        assert "create" not in inputs, "it has work at the end alone"
+        return {"stdout": "", "stderr": ""}
     if module == "twinplane.keys":
         answer = {"private": f"{SECRET} {name}", "public": f"ssh-ed25519 AAAA{name} {inputs['create']}"}
     elif module == "twinplane.signing_key":

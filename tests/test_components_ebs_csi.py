@@ -6,14 +6,17 @@ import pulumi
 
 from components.ebs_csi import DriverChart, EbsCsi, EbsCsiArgs
 from components.pod_identity import EksIdentity, OidcIdentity
-from tests.pulumi_mocks import Graph, run
+from tests.pulumi_mocks import Graph, contains_secret, run
 
 OIDC = OidcIdentity("https://issuer.example/c", "arn:aws:iam::1:oidc-provider/issuer.example/c")
 
 
 def driver(**changes: Any) -> Graph:
     def program() -> None:
-        pulumi.export("class", EbsCsi("d", EbsCsiArgs(**{"identity": EksIdentity("c"), **changes})).storage_class)
+        args = EbsCsiArgs(**{"identity": EksIdentity("c"), "kubeconfig": "kubeconfig", **changes})
+        made = EbsCsi("d", args).storage_class
+        pulumi.export("class", made)
+        pulumi.ComponentResource("twinplane:test:User", "user", {"class": made})
 
     return run(program)
 
@@ -35,6 +38,8 @@ def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
     assert (chart["chart"], chart["version"]) == ("./chart", "2.0.0")
     assert "repositoryOpts" not in chart
     assert driver(identity=OIDC).one("Chart").inputs["repositoryOpts"]["repo"].startswith("https://kubernetes-sigs.")
+    assert driver(identity=OIDC).one("Chart").inputs["version"].count(".") == 2
+    assert chart["values"]["controller"]["region"] == "us-east-1"
     assert chart["values"]["image"] == {"tag": "v9"}
     assert {each["name"] for each in chart["values"]["controller"]["env"]} == {
         "AWS_ROLE_ARN",
@@ -46,6 +51,22 @@ def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
 def test_its_role_has_aws_s_policy_for_it() -> None:
     [attached] = driver().all("RolePolicyAttachment")
     assert attached.inputs["policyArn"] == "arn:aws-test:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
+
+
+def test_auto_mode_has_a_driver_and_needs_a_class_alone() -> None:
+    graph = driver(identity=None)
+    assert graph.one("StorageClass").inputs["provisioner"] == "ebs.csi.eks.amazonaws.com"
+    assert not graph.all("Addon") + graph.all("Chart") + graph.all("aws:iam/role:Role")
+
+
+def test_it_goes_after_its_volumes_and_their_claims_before_them() -> None:
+    graph = driver(kubeconfig="other")
+    volumes = graph.one("Command")
+    assert (volumes.inputs["delete"], volumes.inputs["stdin"]) == ("ebs.csi.aws.com", "other")
+    assert contains_secret(volumes.raw["stdin"])
+    assert graph.one("Addon").urn in volumes.dependencies
+    assert {volumes.urn, graph.one("StorageClass").urn} <= graph.one("User").dependencies
+    assert driver(identity=None).one("Command").inputs["delete"] == "ebs.csi.eks.amazonaws.com"
 
 
 def test_volumes_are_encrypted_and_claims_get_them_by_default() -> None:

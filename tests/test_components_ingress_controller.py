@@ -8,10 +8,17 @@ import pulumi
 import pytest
 
 from components.ingress_controller import ControllerChart, IngressController, IngressControllerArgs, policy
+from components.pod_identity import EksIdentity, OidcIdentity
 from tests import golden_files
 from tests.pulumi_mocks import Graph, contains_secret, run
 
-PLAIN: dict[str, Any] = {"cluster": "demo", "region": "us-east-1", "vpc_id": "vpc-1"}
+OIDC = OidcIdentity("https://issuer.example/c", "arn:aws:iam::1:oidc-provider/issuer.example/c")
+PLAIN: dict[str, Any] = {
+    "cluster": "demo",
+    "region": "us-east-1",
+    "vpc_id": "vpc-1",
+    "identity": EksIdentity("demo"),
+}
 
 
 def controller(**changes: Any) -> Graph:
@@ -44,12 +51,31 @@ def test_arguments_become_values(change: dict[str, Any], key: str, value: Any) -
     assert values(controller()).get(key) != value
 
 
-def test_a_role_is_asked_for_by_annotation() -> None:
-    account = {"create": True, "name": "aws-load-balancer-controller", "annotations": {}}
-    assert values(controller())["serviceAccount"] == account
-    asked = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r"}
-    with_role = values(controller(role_arn=asked["eks.amazonaws.com/role-arn"]))["serviceAccount"]
-    assert with_role == {**account, "annotations": asked}
+def test_on_eks_its_role_is_the_service_account_s_before_its_pods_start() -> None:
+    graph = controller(identity=EksIdentity("other"))
+    association = graph.one("PodIdentityAssociation")
+    told = association.inputs
+    assert (told["clusterName"], told["namespace"], told["serviceAccount"]) == (
+        "other",
+        "kube-system",
+        values(graph)["serviceAccount"]["name"],
+    )
+    assert association.urn in graph.one("Chart").dependencies
+    assert json.loads(graph.one("RolePolicy").inputs["policy"]) == json.loads(policy("aws-test"))
+    assert (values(graph)["env"], values(graph)["extraVolumes"]) == ({}, [])
+
+
+def test_elsewhere_its_pods_show_their_token() -> None:
+    graph = controller(identity=OIDC)
+    assert not graph.all("PodIdentityAssociation")
+    assert "kube-system:aws-load-balancer-controller" in graph.one("aws:iam/role:Role").inputs["assumeRolePolicy"]
+    shown = values(graph)
+    assert shown["env"]["AWS_ROLE_ARN"] == "arn:test:iam::1:role/c"
+    [volume], [mount] = shown["extraVolumes"], shown["extraVolumeMounts"]
+    assert volume["name"] == mount["name"]
+    assert shown["env"]["AWS_WEB_IDENTITY_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    more = values(controller(identity=OIDC, values={"env": {"A": "b"}}))["env"]
+    assert more == {**shown["env"], "A": "b"}
 
 
 def test_the_official_chart_in_a_pinned_version_or_another() -> None:

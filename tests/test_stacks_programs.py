@@ -109,7 +109,8 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
     provider = made.one("pulumi:providers:kubernetes")
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
     ingress = 4 if made.all("IngressController") else 0
-    assert len(inside) == (12 if name.startswith("self") else 6) + ingress
+    without_storage = len([each for each in inside if "-storage" not in each.name])
+    assert without_storage == (12 if name.startswith("self") else 6) + ingress
     assert all(provider.urn in each.provider for each in inside)
 
 
@@ -250,7 +251,7 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
     graph = made()
     assert [rule["host"] for rule in graph.one("Ingress").inputs["spec"]["rules"]] == ["a.test", "b.test"]
     assert graph.one("Ingress").dependencies >= {graph.one("IngressClass").urn}, "made after the controller answers"
-    values = graph.one("Chart").inputs["values"]
+    values = graph.one("Chart", "twinplane-s-ingress").inputs["values"]
     assert (values["clusterName"], values["region"], values["vpcId"]) == ("twinplane-s", "us-east-1", "twinplane-s-id")
     certificate = graph.one("aws:acm/certificate:Certificate")
     prefix = "alb.ingress.kubernetes.io/"
@@ -259,22 +260,45 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
         graph.one("Ingress").provider
     }
 
-    acm, role = "arn:aws:acm:us-east-1:123456789012:certificate/1", "arn:aws:iam::123456789012:role/a"
+    acm = "arn:aws:acm:us-east-1:123456789012:certificate/1"
     graph = made(
         ingressCertificate=acm,
         ingressScheme="internal",
         ingressControllerChart='{"chart": "./c"}',
         ingressControllerImage="lbc:v1",
-        ingressControllerRole=role,
         ingressControllerValues='{"env": {"A": "b"}}',
     )
     assert graph.one("Ingress").inputs["metadata"]["annotations"][f"{prefix}certificate-arn"] == acm
     assert not graph.all("aws:acm/certificate:Certificate")
     assert graph.one("IngressClassParams").inputs["spec"]["scheme"] == "internal"
-    assert graph.one("Chart").inputs["chart"] == "./c"
-    assert graph.one("Chart").inputs["values"]["image"] == {"repository": "lbc", "tag": "v1"}
-    assert role in graph.one("Chart").inputs["values"]["serviceAccount"]["annotations"].values()
-    assert graph.one("Chart").inputs["values"]["env"] == {"A": "b"}
+    chart = graph.one("Chart", "twinplane-s-ingress").inputs
+    assert chart["chart"] == "./c"
+    assert chart["values"]["image"] == {"repository": "lbc", "tag": "v1"}
+    assert bool(graph.all("PodIdentityAssociation")) == (stack == "managed")
+    assert chart["values"]["env"]["A"] == "b"
+    assert ("AWS_ROLE_ARN" in chart["values"]["env"]) == (stack == "self-managed")
+
+
+@pytest.mark.parametrize("stack", ["managed", "self-managed"])
+def test_storage_outside_the_nodes(stack: str) -> None:
+    made = run_stack(stack)
+    claims = made.one("StatefulSet").inputs["spec"]["volumeClaimTemplates"]
+    assert [claim["spec"]["storageClassName"] for claim in claims] == ["gp3"]
+    assert made.one("StorageClass").urn in made.one("StatefulSet").dependencies
+    if stack == "managed":
+        [association] = made.all("PodIdentityAssociation")
+        assert association.inputs["clusterName"] == "twinplane-managed"
+        dns, nodes = made.one("Addon", "twinplane-managed-coredns"), made.one("aws:eks/nodeGroup:NodeGroup")
+        assert dns.urn in association.dependencies, "the agent is on the nodes, and DNS on them too"
+        assert nodes.urn in dns.dependencies
+        assert made.one("Addon", "twinplane-managed-eks-pod-identity-agent").urn in nodes.dependencies
+        driver = made.one("Addon", "twinplane-managed-storage").inputs
+        assert driver["addonVersion"] == "v1.62.0-eksbuild.1"
+    else:
+        chart = made.one("Chart", "twinplane-self-managed-storage").inputs
+        role = made.one("aws:iam/role:Role", "twinplane-self-managed-storage")
+        assert chart["values"]["controller"]["env"][0]["value"] == f"arn:test:iam::1:role/{role.name}"
+    assert not run_stack(f"{stack}-lab").all("StorageClass")
 
 
 def test_node_mode_auto_exports_no_node_group() -> None:

@@ -106,13 +106,7 @@ def test_defaults() -> None:
             ControllerChart("./c", None, None),
         ),
         (MANAGED, "ingressControllerImage", "host:5000/lbc:v2", "ingress_controller_image", "host:5000/lbc:v2"),
-        (
-            SELF_MANAGED,
-            "ingressControllerRole",
-            "arn:aws:iam::123456789012:role/a",
-            "ingress_controller_role",
-            "arn:aws:iam::123456789012:role/a",
-        ),
+        (SELF_MANAGED, "storage", "none", "storage", "none"),
         (
             MANAGED,
             "addOnVersions",
@@ -208,7 +202,7 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (MANAGED, "ingressControllerChart", '{"version": "1"}', "must have chart, may have repository and version"),
         (MANAGED, "ingressControllerChart", '{"chart": 1}', "its parts must be texts"),
         (MANAGED, "ingressControllerImage", "lbc", "'lbc' names no release"),
-        (MANAGED, "ingressControllerRole", "root", "'root' is not the ARN of an IAM role"),
+        (MANAGED, "storage", "efs", "'efs' is none of ebs, none"),
         (MANAGED, "sshCidrs", BLOCK, "only for kind self-managed"),
         (SELF_MANAGED, "nodeReleaseVersion", "1.36.3-20260901", "only for kind managed"),
         (MANAGED, "worker", "3", "unknown key; did you mean workers?"),

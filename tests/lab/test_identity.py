@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from components.oidc_issuer import DISCOVERY, KEYS
-from components.pod_identity import AUDIENCE, oidc_trust
+from components.pod_identity import AUDIENCE, eks_trust, oidc_trust
 from tests.lab.conftest import Cluster
 
 pytestmark = pytest.mark.lab
@@ -97,3 +97,46 @@ def test_a_pod_s_token_is_exchanged_for_its_role(self_managed: Cluster, role: st
         taken(token(self_managed, "--audience", AUDIENCE, namespace="kube-system"))
     with pytest.raises(ClientError, match="Incorrect token audience"):
         taken(token(self_managed))
+
+
+@pytest.fixture
+def association(managed: Cluster) -> Iterator[str]:
+    """ARN of a role, and what ties it to the service account, as PodIdentity makes them."""
+    iam, eks = client(managed, "iam"), client(managed, "eks")
+    arn = str(iam.create_role(RoleName="eks-pods", AssumeRolePolicyDocument=eks_trust())["Role"]["Arn"])
+    where = {"clusterName": managed.outputs["clusterName"]}
+    made = eks.create_pod_identity_association(**where, namespace=NAMESPACE, serviceAccount=ACCOUNT, roleArn=arn)
+    yield arn
+    eks.delete_pod_identity_association(**where, associationId=made["association"]["associationId"])
+    iam.delete_role(RoleName="eks-pods")
+
+
+def test_on_eks_the_cluster_says_whose_a_token_is(managed: Cluster, association: str) -> None:
+    auth = client(managed, "eks-auth")
+
+    def taken(shown: str) -> Any:
+        return auth.assume_role_for_pod_identity(clusterName=managed.outputs["clusterName"], token=shown)
+
+    audience = ("--audience", "pods.eks.amazonaws.com")
+    given = taken(token(managed, *audience))
+    assert given["subject"] == {"namespace": NAMESPACE, "serviceAccount": ACCOUNT}
+    keys = {f"{name[0].upper()}{name[1:]}": value for name, value in given["credentials"].items()}
+    caller = client(managed, "sts", keys).get_caller_identity()["Arn"]
+    assert caller.startswith(f"{association.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/eks-")
+
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        taken(token(managed, *audience, namespace="kube-system"))
+    with pytest.raises(ClientError, match="InvalidTokenException"):
+        taken(token(managed))
+
+
+def test_the_ingress_controller_lives_by_its_token(self_managed: Cluster) -> None:
+    """On the pods' network no metadata service answers, so what it makes in AWS it makes by its own role."""
+    name = "aws-load-balancer-controller"
+    [pod, *_] = self_managed.get("pods", "-n", "kube-system", "-l", f"app.kubernetes.io/name={name}")["items"]
+    assert not pod["spec"].get("hostNetwork")
+    told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
+    assert ":role/twinplane-self-managed-lab-ingress-" in told["AWS_ROLE_ARN"]
+    assert "AWS_EC2_METADATA_SERVICE_ENDPOINT" not in told
+    [ingress] = self_managed.get("ingress", "-n", NAMESPACE)["items"]
+    assert ingress["status"]["loadBalancer"]["ingress"][0]["hostname"]
