@@ -166,7 +166,7 @@ def _api_server(cluster: Cluster) -> list[str]:
         "--api-audiences=https://kubernetes.default.svc",
         f"--service-account-key-file={PKI}/service-account.crt",
         f"--service-account-signing-key-file={PKI}/service-account.key",
-        # Pods are routed, Services are not: aggregated APIs are called at their endpoints.
+        # Pods are routed, Services are not: aggregated APIs and webhooks are called at their endpoints.
         "--enable-aggregator-routing=true",
         f"--requestheader-client-ca-file={PKI}/front-proxy-ca.crt",
         "--requestheader-allowed-names=front-proxy-client",
