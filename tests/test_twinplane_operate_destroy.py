@@ -59,6 +59,10 @@ def forgets(
         if operation == "get_resources":
             assert not seen, "the network cannot go before them"
             return LEFT
+        if operation == "describe_security_groups":
+            return {"SecurityGroups": [{"GroupId": "sg-1"}]}
+        if operation == "delete_security_group":
+            raise Unanswered("DependencyViolation: resource sg-1 has a dependent object")
         if operation.startswith("delete_"):
             (arn,) = question.parameters.values()
             if deleted is not None:
@@ -114,7 +118,9 @@ def test_load_balancers_of_services_do_not_outlive_a_cluster_that_is_gone(
 ) -> None:
     deleted: list[str] = []
     assert forgets(monkeypatch, outputs["managed"], NOT_FOUND, deleted)
-    assert [arn.partition("123456789012:")[2] for arn in deleted] == ["loadbalancer/net/a/2", "targetgroup/k8s/1"]
+    balancer, group = "loadbalancer/net/a/2", "targetgroup/k8s/1"
+    # Of Services, and of Ingresses; a security group that is in use yet stops nobody.
+    assert [arn.partition("123456789012:")[2] for arn in deleted] == [balancer, balancer, group, group]
     deleted.clear()
     forgets(monkeypatch, outputs["managed"], NO_ANSWER, deleted)
     assert deleted == [], "nothing is deleted unless AWS says that the cluster is gone"
@@ -130,6 +136,11 @@ def test_only_what_the_cluster_owned_is_deleted(
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="198.18.1.0/24")["Subnet"]["SubnetId"]
         for name, cluster in (("a", of.cluster_name), ("b", "another")):
             tags = [{"Key": f"kubernetes.io/cluster/{cluster}", "Value": "owned"}]
+            ours = [{"Key": "elbv2.k8s.aws/cluster", "Value": cluster}]
+            said = [{"ResourceType": "security-group", "Tags": ours}]
+            ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc, TagSpecifications=said)
+            elb.create_load_balancer(Name=f"web-{name}", Type="application", Subnets=[subnet], Tags=ours)
+            elb.create_target_group(Name=f"web-{name}", Protocol="HTTP", Port=80, VpcId=vpc, Tags=ours)
             made = elb.create_load_balancer(Name=name, Type="network", Subnets=[subnet], Tags=tags)["LoadBalancers"]
             group = elb.create_target_group(Name=name, Protocol="TCP", Port=80, VpcId=vpc, Tags=tags)["TargetGroups"]
             forward = [{"Type": "forward", "TargetGroupArn": group[0]["TargetGroupArn"]}]
@@ -141,8 +152,11 @@ def test_only_what_the_cluster_owned_is_deleted(
 
         monkeypatch.setattr(Access, "answer", answer)
         module.orphans(of, Access(of, ApiClient(), {}, lambda _: None))
-        assert [each["LoadBalancerName"] for each in elb.describe_load_balancers()["LoadBalancers"]] == ["b"]
-        assert [each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]] == ["b"]
+        assert {each["LoadBalancerName"] for each in elb.describe_load_balancers()["LoadBalancers"]} == {"b", "web-b"}
+        assert {each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]} == {"b", "web-b"}
+        groups = {each["GroupName"] for each in ec2.describe_security_groups()["SecurityGroups"]}
+        assert groups >= {"b"}
+        assert "a" not in groups
 
 
 def test_a_stack_that_never_came_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,19 +48,27 @@ def gone(outputs: StackOutputs, access: Access) -> bool:
 
 
 def orphans(outputs: StackOutputs, access: Access) -> None:
-    """Deletes the load balancers that the cluster's cloud controller made, as it would have with their Services: the
-    network cannot go before them. Raises Failed."""
-    owned = {
-        "TagFilters": [{"Key": f"kubernetes.io/cluster/{outputs.cluster_name}", "Values": ["owned"]}],
-        "ResourceTypeFilters": ["elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup"],
-    }
+    """Deletes the load balancers that the cluster's controllers made, as they would have with their Services and
+    Ingresses, and the security groups of the latter: the network cannot go before them. Raises Failed."""
+    name = outputs.cluster_name
+    marks = {f"kubernetes.io/cluster/{name}": "owned", "elbv2.k8s.aws/cluster": name}
+    kinds = ["elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup"]
+    arns = []
     try:
-        found = access.answer(Call("resourcegroupstaggingapi", "get_resources", owned))["ResourceTagMappingList"]
-        arns = [each["ResourceARN"] for each in found]
+        for key, value in marks.items():
+            owned = {"TagFilters": [{"Key": key, "Values": [value]}], "ResourceTypeFilters": kinds}
+            found = access.answer(Call("resourcegroupstaggingapi", "get_resources", owned))["ResourceTagMappingList"]
+            arns += [each["ResourceARN"] for each in found]
         for arn in (each for each in arns if ":loadbalancer/" in each):
             access.tell(f"  deleting {arn}")
             access.answer(Call("elbv2", "delete_load_balancer", {"LoadBalancerArn": arn}))
         for arn in (each for each in arns if ":targetgroup/" in each):
             access.answer(Call("elbv2", "delete_target_group", {"TargetGroupArn": arn}))
+        tagged = {"Filters": [{"Name": "tag:elbv2.k8s.aws/cluster", "Values": [name]}]}
+        for group in access.answer(Call("ec2", "describe_security_groups", tagged))["SecurityGroups"]:
+            try:
+                access.answer(Call("ec2", "delete_security_group", {"GroupId": group["GroupId"]}))
+            except Unanswered as error:  # a balancer that is on its way out holds it, or a rule of the machines'
+                access.tell(f"  {error}: if the network cannot go, destroy it again")
     except Unanswered as error:
         raise Failed(f"load balancers of {outputs.cluster_name}, whose cluster is gone: {error}") from None
