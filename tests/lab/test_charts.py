@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from components.ingress_controller import NAME, WEBHOOK, IngressController, IngressControllerArgs
+from components.pod_identity import OidcIdentity
 from lab.plugins.kubernetes.chart import rendered
 from lab.toolchain import tool
 from lab.toolchain.tool import INGRESS_CONTROLLER
@@ -126,8 +127,9 @@ def test_install_upgrade_and_destroy(project: Project, api: Api) -> None:
 def test_the_lab_s_ingress_controller_takes_what_the_stacks_say() -> None:
     def program() -> None:
         image = f"198.19.255.254:5000/ingress-controller:v{INGRESS_CONTROLLER}"
-        more = {"hostNetwork": True, "env": {"A": "b"}, "extraVolumes": [{"name": "v", "emptyDir": {}}]}
-        given: dict[str, Any] = {"cluster": "demo", "region": "us-east-1", "vpc_id": "vpc-1", "role_arn": "arn:r"}
+        more = {"hostNetwork": True, "env": {"A": "b"}}
+        identity = OidcIdentity("https://i.test", "arn:aws:iam::123456789012:oidc-provider/i.test")
+        given: dict[str, Any] = {"cluster": "demo", "region": "us-east-1", "vpc_id": "vpc-1", "identity": identity}
         IngressController("c", IngressControllerArgs(**given, image=image, values=more))
 
     values = run(program).one("Chart").inputs["values"]
@@ -135,15 +137,16 @@ def test_the_lab_s_ingress_controller_takes_what_the_stacks_say() -> None:
     found = rendered("c", {**asked, "values": values})
     kinds = {obj["kind"]: obj for obj in found}
     assert found[0]["metadata"]["name"] == "ingressclassparams.elbv2.k8s.aws", "before what needs it"
-    [account] = [obj for obj in found if obj["kind"] == "ServiceAccount"]
-    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": "arn:r"}
     deployment = kinds["Deployment"]["spec"]
     pod = deployment["template"]["spec"]
     [container] = pod["containers"]
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
     assert container["args"] == ["--cluster-name=demo", "--aws-region=us-east-1", "--aws-vpc-id=vpc-1"]
-    assert container["env"] == [{"name": "A", "value": "b"}]
+    assert [each["name"] for each in container["env"]] == ["A", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"]
     assert (deployment["replicas"], pod["hostNetwork"], pod["serviceAccountName"]) == (2, True, NAME)
-    assert {"name": "v", "emptyDir": {}} in pod["volumes"]
+    assert kinds["ServiceAccount"]["metadata"]["name"] == NAME
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+    assert len(pod["volumes"]) == 2, "its certificate, and the token that shows who it is"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", "the chart is ready when its webhook answers"
     certificate = base64.b64encode(values["webhookTLS"]["cert"].encode()).decode()
     assert kinds["Secret"]["data"]["tls.crt"] == certificate
