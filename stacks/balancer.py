@@ -15,6 +15,11 @@ def build(settings: Settings, network: Network, *controller: pulumi.Output[str])
 
     The Service comes after its controller and after the subnets that its balancer stands in, and goes before them.
     """
-    subnets = network.public_subnet_ids if settings.ingress_scheme == "internet-facing" else network.private_subnet_ids
-    scheme = pulumi.Output.all(*subnets, *controller).apply(lambda _: settings.ingress_scheme)
-    return {"balancer_cidrs": settings.app_cidrs, "balancer_scheme": scheme}
+    known = pulumi.Output.all(*controller, *subnets(settings, network))
+    return {"balancer_cidrs": settings.app_cidrs, "balancer_scheme": known.apply(lambda _: settings.ingress_scheme)}
+
+
+def subnets(settings: Settings, network: Network) -> list[pulumi.Output[str]]:
+    """-> where controllers find a place for load balancers of the settings' scheme."""
+    public = settings.ingress_scheme == "internet-facing"
+    return network.public_subnet_ids if public else network.private_subnet_ids

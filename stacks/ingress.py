@@ -9,14 +9,16 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from components.ingress_controller import IngressController, IngressControllerArgs
+from components.network import Network
 from components.pod_identity import EksIdentity, OidcIdentity
 from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
+from stacks import balancer
 from stacks.settings import Settings
 
 
 def build(
     settings: Settings,
-    vpc_id: pulumi.Input[str],
+    network: Network,
     identity: EksIdentity | OidcIdentity,
     provider: kubernetes.Provider,
 ) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def build(
         IngressControllerArgs(
             cluster=settings.name,
             region=aws.get_region_output().region,
-            vpc_id=vpc_id,
+            vpc_id=network.vpc_id,
             identity=identity,
             chart=settings.ingress_controller_chart,
             image=settings.ingress_controller_image,
@@ -42,4 +44,10 @@ def build(
     if arn is None:
         names = SelfSignedCertificateArgs(settings.ingress_hosts, imported=True)
         arn = SelfSignedCertificate(f"{settings.name}-hosts", names).arn
-    return {"hosts": settings.ingress_hosts, "certificate_arn": arn, "ingress_class": controller.ingress_class}
+    # An Ingress goes before the subnets that its load balancer stands in, too.
+    known = pulumi.Output.all(controller.ingress_class, *balancer.subnets(settings, network))
+    return {
+        "hosts": settings.ingress_hosts,
+        "certificate_arn": arn,
+        "ingress_class": known.apply(lambda values: str(values[0])),
+    }

@@ -49,7 +49,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             image=settings.app_image,
             **balancer.build(settings, network),
             **storage.build(settings, pods, cluster.kubeconfig, cluster.provider),
-            **ingress.build(settings, network.vpc_id, pods, cluster.provider),
+            **ingress.build(settings, network, pods, cluster.provider),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )

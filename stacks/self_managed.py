@@ -76,7 +76,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             image=settings.app_image,
             **balancer.build(settings, network, *cloud_controller.build(settings, cluster.provider)),
             **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider),
-            **ingress.build(settings, network.vpc_id, issuer.identity, cluster.provider),
+            **ingress.build(settings, network, issuer.identity, cluster.provider),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
     )

@@ -75,7 +75,8 @@ def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project)
     stack("up", "--yes", "--skip-preview")
     # Less what nobody registers: the providers that the engine makes by itself.
     made_here = [each for each in stack.resources() if "::default" not in each["urn"]]
-    assert foreseen == {"create": len(made_here)}
+    # And less what a chart is rendered to, where its values are not known before.
+    assert foreseen == {"create": len([each for each in made_here if "helm.sh/v4:Chart$" not in each["urn"]])}
     stack("up", "--yes", "--skip-preview", "--expect-no-changes")
     # What ends with another resource, by itself, is deleted by no call.
     by_itself = {(each["type"], each["urn"].split("::")[3]) for each in made_here if "deletedWith" in each}
@@ -85,7 +86,9 @@ def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project)
     made, gone = moments(stack, "create"), {each[1:] for each in deletes}
     assert {each[1:] for each in made} == gone | by_itself
 
-    check_order(deletes, "sample-app-public", "aws:ec2/")  # its balancer stands in the subnets, behind the gateway
+    # Load balancers stand in the subnets, behind the gateway: what they are made of goes before.
+    for kind in {kind for _, kind, name in deletes if "sample-app" in name and kind.endswith((":Service", ":Ingress"))}:
+        check_order(deletes, f"{kind} ", "aws:ec2/")
     if any("eks/cluster" in each[1] for each in deletes):
         check_order(deletes, "kubernetes:", "aws:eks/nodeGroup")
         check_order(deletes, "aws:eks/nodeGroup", "aws:eks/cluster:Cluster")
