@@ -11,6 +11,7 @@ import pytest
 from lab import supervisor
 from lab.aws import api, images
 from lab.constants import BASE_RELEASE, STATE
+from lab.hosts import names
 from lab.lab import mounts
 from tests.lab.conftest import Shell, processes
 
@@ -21,7 +22,7 @@ SIGNS = ("lab.daemon", "lab.supervisor", "lab.hosts", str(STATE))
 
 
 def traces() -> list[str]:
-    """-> every process, mount, link, route, cgroup and file of the lab that the machine still has."""
+    """-> every process, mount, link, route, name, cgroup and file of the lab that the machine still has."""
     found = [f"file {path}" for path in STATE.glob("*")] if STATE.is_mount() else [f"file {STATE}"] * STATE.exists()
     found += [f"process {pid} {line}" for pid, line in processes().items() if any(sign in line for sign in SIGNS)]
     found += [f"mount {path}" for path in mounts()]
@@ -29,6 +30,7 @@ def traces() -> list[str]:
         shown = subprocess.run(["ip", "-o", *command.split()], capture_output=True, text=True, check=True).stdout
         signs = (" twinplane0", " tpc6", "198.18.", "198.19.")
         found += [f"{command} {line}" for line in shown.splitlines() if any(sign in f" {line}" for sign in signs)]
+    found += [f"name {name}" for name in names.known()]
     found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob("**/twinplane-*")]
     return found
 
