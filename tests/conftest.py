@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import functools
+import socketserver
 from collections.abc import Iterator
 
 import botocore.loaders
@@ -12,6 +13,9 @@ from twinplane import tunnel
 # No test judges by the clock: a machine that is busy is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A server that is told to stop looks whether it was, which it does twice a second unless told otherwise.
+socketserver.BaseServer.serve_forever.__defaults__ = (0.01,)
 
 # The models of AWS's services are read once a process, not once a session: EC2's alone take longer than any test.
 botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)

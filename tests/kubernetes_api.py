@@ -106,6 +106,7 @@ def api_server() -> Iterator[Api]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits for the receipt of its headers, 40 ms
 
         def handle_any(self) -> None:
             url = urlsplit(self.path)
@@ -142,7 +143,7 @@ def api_server() -> Iterator[Api]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     api = Api(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield api
     finally:

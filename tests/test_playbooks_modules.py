@@ -204,7 +204,7 @@ class TestDownload:
                 pass
 
         with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as serving:
-            threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True).start()
+            threading.Thread(target=serving.serve_forever, daemon=True).start()
             yield f"http://127.0.0.1:{serving.server_port}", folder
             serving.shutdown()
 

@@ -145,6 +145,7 @@ def serve(
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits for the receipt of its headers, 40 ms
         timeout = 60  # seconds of silence after which a connection is given up
 
         def log_message(self, format: str, *args: object) -> None:
