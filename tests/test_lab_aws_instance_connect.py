@@ -70,8 +70,11 @@ def test_the_same_after_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     from moto.moto_api._internal.models import moto_api_backend
 
     ec2 = api.client("ec2")
-    ec2.create_instance_connect_endpoint(SubnetId=subnet()["SubnetId"])
+    with monkeypatch.context() as earlier:
+        earlier.setattr("lab.aws.front.time.time", lambda: 1.6e9)
+        ec2.create_instance_connect_endpoint(SubnetId=subnet()["SubnetId"])
     before = ec2.describe_instance_connect_endpoints()["InstanceConnectEndpoints"]
+    assert [each["CreatedAt"].timestamp() for each in before] == [1.6e9]
     moto_api_backend.reset()
     monkeypatch.setattr(api, "front", Front(Journal(api.directory() / "journal.jsonl")))
     after = ec2.describe_instance_connect_endpoints()["InstanceConnectEndpoints"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.core import utils
 from moto.core.responses import ActionResult
-from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses.general import General
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX, add_tag_specification, random_id
@@ -62,7 +62,7 @@ def _create(self: Any) -> ActionResult:
         "NetworkInterfaceIds": [interface.id],
         "VpcId": subnet.vpc_id,
         "AvailabilityZone": str(subnet.availability_zone),
-        "CreatedAt": utcnow(),
+        "CreatedAt": utils.utcnow(),  # by its module: the front sets the clock there
         "SubnetId": subnet.id,
         "PreserveClientIp": preserved,
         "SecurityGroupIds": groups,
