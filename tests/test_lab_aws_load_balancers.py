@@ -204,7 +204,7 @@ def test_haproxy(elb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path.write_text(wanted.config.replace("inter 5s", "inter 100ms"))
     run = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(path)])
     try:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while states(elb, group) != ["healthy", "unhealthy"] and time.monotonic() < deadline:
             time.sleep(0.1)
         assert states(elb, group) == ["healthy", "unhealthy"]
