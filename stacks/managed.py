@@ -56,7 +56,9 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
     return {
         "kind": settings.kind,
         "clusterName": name,
+        "account": aws.get_caller_identity_output().account_id,
         "region": aws.get_region_output().region,
+        "vpcId": network.vpc_id,
         "kubernetesVersion": checks.minor(settings.kubernetes_version),
         "apiEndpoint": cluster.endpoint,
         "kubeconfig": cluster.kubeconfig,

@@ -94,7 +94,10 @@ class StackOutputs:
 
     kind: Kind
     cluster_name: str
+    #: AWS account, 12 digits.
+    account: str
     region: str
+    vpc_id: str
     #: "1.36.3" on self-managed; on managed what EKS knows, the minor "1.36".
     kubernetes_version: str
     #: URL of the API server, with scheme and port.
@@ -127,7 +130,9 @@ class StackOutputs:
         return cls(
             kind=kind,
             cluster_name=_text(exports, "clusterName"),
+            account=_text(exports, "account"),
             region=_text(exports, "region"),
+            vpc_id=_text(exports, "vpcId"),
             kubernetes_version=_text(exports, "kubernetesVersion"),
             api_endpoint=_text(exports, "apiEndpoint"),
             kubeconfig=_text(exports, "kubeconfig"),

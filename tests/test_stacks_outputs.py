@@ -11,7 +11,9 @@ from twinplane.errors import UsageError
 
 COMMON: dict[str, Any] = {
     "clusterName": "twinplane-test",
+    "account": "123456789012",
     "region": "us-east-1",
+    "vpcId": "vpc-1",
     "kubernetesVersion": "1.36",
     "apiEndpoint": "https://api:443",
     "kubeconfig": "{}",

@@ -15,7 +15,9 @@ from twinplane.stack import Stack, orphaned
 OUTPUTS = {
     "kind": "managed",
     "clusterName": "c",
+    "account": "123456789012",
     "region": "us-east-1",
+    "vpcId": "vpc-1",
     "kubernetesVersion": "1.36",
     "apiEndpoint": "https://198.19.240.2",
     "kubeconfig": "{}",

@@ -10,7 +10,8 @@ from stacks.outputs import StackOutputs
 from twinplane import tunnel
 from twinplane.compare.probes import eks_cluster, instances
 from twinplane.compare.questions import Access, Call, Unanswered
-from twinplane.errors import Failed, UsageError
+from twinplane.errors import UsageError
+from twinplane.operate import orphans
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 
@@ -21,21 +22,35 @@ FORGET = "PULUMI_K8S_DELETE_UNREACHABLE"
 
 
 def destroy(stack: Stack, tell: Tell) -> None:
-    """Removes everything that the stack made. Raises Failed; run it again, it goes on."""
+    """Removes everything that the stack made. Raises UsageError before anything is deleted, Failed later; run it
+    again, it goes on."""
     try:
         outputs = stack.outputs()
     except UsageError:  # never fully up: what is in the cluster, if anything, is deleted as usual
         stack.destroy(tell)
         return
     access = Access(outputs, ApiClient(), stack.environment, tell)
+    check_account(outputs, access)
+    # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
+    tunnel.options([machine.export() for machine in outputs.machines])
     if gone(outputs, access):
         tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
-        orphans(outputs, access)
+        orphans.delete(outputs, access)
         stack = replace(stack, environment={**stack.environment, FORGET: "true"})
-    else:
-        # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
-        tunnel.options([machine.export() for machine in outputs.machines])
     stack.destroy(tell)
+
+
+def check_account(outputs: StackOutputs, access: Access) -> None:
+    """Raises UsageError where the credentials are of another account: there, everything looks gone."""
+    try:
+        account = str(access.answer(Call("sts", "get_caller_identity"))["Account"])
+    except Unanswered:
+        return  # nor does AWS say that anything is gone
+    if account != outputs.account:
+        raise UsageError(
+            f"stack {outputs.cluster_name} is in account {outputs.account}, and the AWS credentials are of {account}: "
+            "set AWS_PROFILE, or the keys, of that account"
+        )
 
 
 def gone(outputs: StackOutputs, access: Access) -> bool:
@@ -45,30 +60,3 @@ def gone(outputs: StackOutputs, access: Access) -> bool:
     found = instances().ask(access).fact
     ours = {machine.instance_id for machine in outputs.machines if machine.role == "control-plane"}
     return found is not None and not ours & {instance.id for instance in found}
-
-
-def orphans(outputs: StackOutputs, access: Access) -> None:
-    """Deletes the load balancers that the cluster's controllers made, as they would have with their Services and
-    Ingresses, and the security groups of the latter: the network cannot go before them. Raises Failed."""
-    name = outputs.cluster_name
-    marks = {f"kubernetes.io/cluster/{name}": "owned", "elbv2.k8s.aws/cluster": name}
-    kinds = ["elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup"]
-    arns = []
-    try:
-        for key, value in marks.items():
-            owned = {"TagFilters": [{"Key": key, "Values": [value]}], "ResourceTypeFilters": kinds}
-            found = access.answer(Call("resourcegroupstaggingapi", "get_resources", owned))["ResourceTagMappingList"]
-            arns += [each["ResourceARN"] for each in found]
-        for arn in (each for each in arns if ":loadbalancer/" in each):
-            access.tell(f"  deleting {arn}")
-            access.answer(Call("elbv2", "delete_load_balancer", {"LoadBalancerArn": arn}))
-        for arn in (each for each in arns if ":targetgroup/" in each):
-            access.answer(Call("elbv2", "delete_target_group", {"TargetGroupArn": arn}))
-        tagged = {"Filters": [{"Name": "tag:elbv2.k8s.aws/cluster", "Values": [name]}]}
-        for group in access.answer(Call("ec2", "describe_security_groups", tagged))["SecurityGroups"]:
-            try:
-                access.answer(Call("ec2", "delete_security_group", {"GroupId": group["GroupId"]}))
-            except Unanswered as error:  # a balancer that is on its way out holds it, or a rule of the machines'
-                access.tell(f"  {error}: if the network cannot go, destroy it again")
-    except Unanswered as error:
-        raise Failed(f"load balancers of {outputs.cluster_name}, whose cluster is gone: {error}") from None
