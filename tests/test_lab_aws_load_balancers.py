@@ -277,9 +277,12 @@ def test_started_reloaded_and_removed(elb: Any, monkeypatch: pytest.MonkeyPatch)
     seen.running.clear()
     keeper.step()
     assert seen.take() == ["own 198.19.241.1", "start"]
+    listening(elb, arn, [{"Id": "198.18.1.10"}], 9000)
+    keeper.step()
+    seen.take()
     elb.delete_load_balancer(LoadBalancerArn=arn)
     keeper.step()
-    assert seen.take() == ["stop", "disown 198.19.241.1"]
+    assert seen.take() == ["stop", "disown 198.19.241.1"], "once, however many listeners it had"
 
 
 def test_a_new_keeper_leaves_alone_what_is_right(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,9 +183,9 @@ class Balancers:
 
     def _remove(self, name: str) -> None:
         supervisor.stop(name, grace=2)
-        for line in _file(name).read_text().splitlines() if _file(name).exists() else ():
-            if line.startswith("  bind "):
-                network.disown(line.split()[1].split(":")[0])
+        lines = _file(name).read_text().splitlines() if _file(name).exists() else ()
+        for where in {line.split()[1].split(":")[0] for line in lines if line.startswith("  bind ")}:
+            network.disown(where)
         _file(name).unlink(missing_ok=True)
         haproxy.socket_file(name).unlink(missing_ok=True)
 

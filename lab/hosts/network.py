@@ -55,7 +55,8 @@ def own(address: IPv4Address | str) -> None:
 
 def disown(address: IPv4Address | str) -> None:
     """Takes back an address given by `own`. One that is not there is fine."""
-    ip("address", "delete", _inside(f"{address}/32"), "dev", BRIDGE, accept=("Cannot assign", "Cannot find device"))
+    missing = ("Cannot assign", "Address not found", "Cannot find device")  # kernels put it their own way
+    ip("address", "delete", _inside(f"{address}/32"), "dev", BRIDGE, accept=missing)
 
 
 def attach(address: IPv4Address | str, link: str, machine: int) -> None:
