@@ -10,6 +10,8 @@ from tests.lab.conftest import Cluster, Shell
 
 #: Of the requests while a control plane is gone. No pod of the sample app runs there.
 TOLERATED = 0.05
+#: Of the API's target group; the sample app's have ports of nodes.
+API_PORT = 6443
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +19,6 @@ def cluster(shell: Shell, secrets_folder: Path) -> Iterator[Cluster]:
     """The stack, up; destroyed at the end."""
     yield ha.up(shell, secrets_folder)
     shell.run("pulumi", "destroy", "--yes", "--skip-preview", "-s", ha.STACK)
-
-
-#: Of the API's target group; the sample app's have ports of nodes.
-API_PORT = 6443
 
 
 def test_three_control_planes_share_etcd(cluster: Cluster) -> None:
@@ -40,7 +38,8 @@ def test_health_of_the_load_balancers_targets(cluster: Cluster) -> None:
     [group] = [
         each
         for each in cluster.shell.json("aws", "elbv2", "describe-target-groups")["TargetGroups"]
-        if each["Port"] == API_PORT and {"Key": "Stack", "Value": ha.STACK} in tags(cluster.shell, each["TargetGroupArn"])
+        if each["Port"] == API_PORT
+        and {"Key": "Stack", "Value": ha.STACK} in tags(cluster.shell, each["TargetGroupArn"])
     ]
     told = cluster.shell.json("aws", "elbv2", "describe-target-health", "--target-group-arn", group["TargetGroupArn"])
     assert [each["TargetHealth"]["State"] for each in told["TargetHealthDescriptions"]] == ["healthy"] * 3
