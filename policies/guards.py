@@ -154,11 +154,18 @@ def no_public_buckets(kind: str, inputs: Inputs) -> Iterator[str]:
     if kind != "aws:s3/bucketPolicy:BucketPolicy":
         return
     for statement in _listed(json.loads(inputs["policy"])["Statement"]):
-        anyone = statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
-        if statement["Effect"] == "Allow" and anyone:
-            objects = [each.partition("/")[2] for each in _listed(statement.get("Resource"))]
-            if _listed(statement.get("Action")) != ["s3:GetObject"] or not ISSUER_DOCUMENTS.issuperset(objects):
+        if statement["Effect"] == "Allow" and _anyone(statement):
+            objects = [each.partition("/")[2] for each in _listed(statement.get("Resource", []))]
+            documents = bool(objects) and ISSUER_DOCUMENTS.issuperset(objects)
+            if _listed(statement.get("Action")) != ["s3:GetObject"] or not documents:
                 yield "its policy lets anyone in: name who may, or let them get an issuer's two documents alone"
+
+
+def _anyone(statement: Mapping[str, Any]) -> bool:
+    """True where a statement is about all the world, or about all of it but some."""
+    principal = statement.get("Principal", {})
+    named = principal.get("AWS", []) if isinstance(principal, dict) else principal
+    return "NotPrincipal" in statement or "*" in _listed(named)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -148,6 +148,30 @@ def test_broken_then_mended(
     assert list(_rule(name)(kind, {**broken, **mended})) == []
 
 
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"Principal": "*"},
+        {"Principal": ["*"]},
+        {"Principal": {"AWS": "*"}},
+        {"Principal": {"AWS": ["arn:aws:iam::1:root", "*"]}},
+        {"NotPrincipal": {"AWS": "arn:aws:iam::1:root"}},
+    ],
+)
+def test_anyone_has_many_spellings(who: dict[str, Any]) -> None:
+    for what in ({"Resource": "arn:aws:s3:::b/*"}, {"NotResource": "arn:aws:s3:::b/secret"}, {"Resource": []}):
+        statement = {"Effect": "Allow", "Action": "s3:GetObject", **who, **what}
+        assert list(_rule("no_public_buckets")(POLICY, {"policy": json.dumps({"Statement": statement})}))
+
+
+@pytest.mark.parametrize(
+    "who", [{"AWS": ["arn:aws:iam::1:root", "arn:aws:iam::2:root"]}, {"Service": "logging.s3.amazonaws.com"}]
+)
+def test_who_is_named_gets_what_is_said(who: dict[str, Any]) -> None:
+    statement = {"Effect": "Allow", "Action": "s3:*", "Principal": who, "NotResource": "arn:aws:s3:::b/secret"}
+    assert list(_rule("no_public_buckets")(POLICY, {"policy": json.dumps({"Statement": statement})})) == []
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_every_rule_is_in_the_pack_and_has_a_case(rule: Rule) -> None:
     assert rule.__name__.replace("_", "-") in {guard.name for guard in GUARDS}
