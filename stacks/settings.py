@@ -303,5 +303,7 @@ def _ways(values: Mapping[str, Any]) -> dict[str, str]:
     if values.get("sshVia") == "endpoint" and given:
         errors["sshCidrs"] = "not with sshVia: endpoint, which lets in who IAM says; or set sshVia: cidrs"
     if values.get("sshVia") == "endpoint" and machines > tunnel.MACHINES:
-        errors["sshVia"] = f"an endpoint connects to {tunnel.MACHINES} machines at a time, not to {machines}: cidrs"
+        errors["sshVia"] = (
+            f"one endpoint has connections for {tunnel.MACHINES} machines, not for {machines}: set it to cidrs"
+        )
     return errors

@@ -134,6 +134,7 @@ def test_values(kind: dict[str, str], key: str, text: str, field: str, value: An
 def test_ssh_is_by_default_what_the_machines_need() -> None:
     assert settings(FROM_BLOCKS).ssh_via == "cidrs"
     assert settings(SELF_MANAGED, machineSubnets="public", sshVia="endpoint").ssh_via == "endpoint"
+    assert settings(SELF_MANAGED, workers="9").ssh_via == "endpoint"
     [found] = errors(SELF_MANAGED, machineSubnets="public")
     assert "sshCidrs: missing" in found
 
@@ -167,7 +168,7 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (SELF_MANAGED, "sshVia", "bastion", "'bastion' is none of endpoint, cidrs"),
         (SELF_MANAGED, "sshVia", "cidrs", "missing: the blocks that SSH comes from"),
         (SELF_MANAGED, "sshCidrs", BLOCK, "not with sshVia: endpoint, which lets in who IAM says"),
-        (SELF_MANAGED, "workers", "20", "an endpoint connects to 20 machines at a time, not to 21"),
+        (SELF_MANAGED, "workers", "10", "one endpoint has connections for 10 machines, not for 11: set it to cidrs"),
         (MANAGED, "instanceType", "large", "'large' is not an instance type such as t3.medium"),
         (MANAGED, "apiCidrs", '["0.0.0.0/0"]', "0.0.0.0/0 opens it to the Internet; "),
         (MANAGED, "apiCidrs", '["0.0.0.0/1", "128.0.0.0/1"]', "0.0.0.0/1 opens it to the Internet; "),

@@ -16,8 +16,10 @@ from twinplane.errors import UsageError
 
 #: The first AWS CLI with `open-tunnel` (https://github.com/aws/aws-cli/blob/v2/CHANGELOG.rst); version 1 has none.
 NEEDED = (2, 12, 0)
-#: Machines that an endpoint connects to at a time (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/eice-quotas.html).
-MACHINES = 20
+#: Machines that one endpoint is enough for. It has 20 connections at a time
+#: (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/eice-quotas.html), and a comparison holds two to each machine:
+#: Ansible's, which ssh keeps open, and that of the question whether SSH answers.
+MACHINES = 10
 #: Seconds that a machine has to greet: the command starts, asks AWS for the machine and its endpoint, and connects.
 TIMEOUT = 15.0
 
