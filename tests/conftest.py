@@ -26,7 +26,7 @@ botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 def tunnels() -> Iterator[None]:
     """An AWS CLI that opens tunnels, whatever this machine has."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tunnel, "program", lambda: "aws")
+        patch.setattr(tunnel, "program", lambda *_: "aws")
         yield
 
 

@@ -159,9 +159,8 @@ def test_a_port_that_greets_one_that_waits_and_one_that_is_closed(monkeypatch: p
         asking.answer(Connect("127.0.0.1", port))
 
 
-def test_a_tunnel_is_asked_for_the_greeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asking = access("http://127.0.0.1:1")
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_a_tunnel_of_the_stacks_environment_is_asked_for_the_greeting(tmp_path: Path) -> None:
+    asking = access("http://127.0.0.1:1", environment={"PATH": str(tmp_path)})
     with pytest.raises(Unanswered, match="install version 2"):
         asking.answer(Tunnel("i-1", "eu-west-1"))
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -88,6 +88,20 @@ def test_a_greeting_comes_through_the_tunnel(
     assert "something else answers" in ssh.wait(TUNNELLED[:1], 0, lambda _: None, lambda: False)["control-plane-1"]
 
 
+def test_a_tunnel_is_of_the_environment_that_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path(monkeypatch, tmp_path / "none")
+    monkeypatch.setenv("AWS_PROFILE", "the caller's")
+    (tmp_path / "aws").write_text(
+        '#!/bin/sh\ntest "$1" = --version && echo aws-cli/2.31.0 || echo "SSH-2.0-$AWS_PROFILE"\n'
+    )
+    (tmp_path / "aws").chmod(0o755)
+    its = {"PATH": str(tmp_path), "AWS_PROFILE": "its-own"}
+    assert tunnel.greeting("i-1", "eu-west-1", its) == "SSH-2.0-its-own"
+    assert f"{tmp_path}/aws" in tunnel.options(TUNNELLED, its)
+    with pytest.raises(UsageError, match="there is none in PATH"):
+        tunnel.options(TUNNELLED)
+
+
 def test_a_tunnel_that_does_not_open_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path(monkeypatch, tmp_path / "bin")
     aws_cli.install(tmp_path / "bin")

@@ -1,4 +1,7 @@
-"""SSH through an EC2 Instance Connect Endpoint: the AWS CLI opens a tunnel to a machine, by the id of its instance."""
+"""SSH through an EC2 Instance Connect Endpoint: the AWS CLI opens a tunnel to a machine, by the id of its instance.
+
+Everywhere, `environment` is a stack's: where the AWS CLI is, and whose credentials it uses. Default: the process's own.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,10 @@ MACHINES = 10
 TIMEOUT = 15.0
 
 
-def program() -> str:
+def program(environment: Mapping[str, str] = os.environ) -> str:
     """-> path of the first AWS CLI in PATH that opens tunnels. Raises UsageError where there is none."""
     seen = []
-    for folder in os.get_exec_path():
+    for folder in os.get_exec_path(environment):
         path = Path(folder, "aws").absolute()
         if path.is_file() and os.access(path, os.X_OK):
             found = version(str(path))
@@ -51,12 +54,12 @@ def version(path: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-def command(instance: str, region: str) -> list[str]:
+def command(instance: str, region: str, environment: Mapping[str, str] = os.environ) -> list[str]:
     """-> what connects its stdin and stdout with the SSH server of an instance. Raises UsageError as `program`."""
-    return [program(), "ec2-instance-connect", "open-tunnel", "--instance-id", instance, "--region", region]
+    return [program(environment), "ec2-instance-connect", "open-tunnel", "--instance-id", instance, "--region", region]
 
 
-def options(machines: Sequence[Mapping[str, Any]]) -> str:
+def options(machines: Sequence[Mapping[str, Any]], environment: Mapping[str, str] = os.environ) -> str:
     """-> ssh's options to reach all of these machines; empty where they are reached without a tunnel.
 
     Raises UsageError as `program`, and where only some have one.
@@ -68,15 +71,16 @@ def options(machines: Sequence[Mapping[str, Any]]) -> str:
         raise UsageError(
             f"machines: sshTunnel differs, {', '.join(sorted(regions))}; give them as the stack exports them"
         )
-    path, *rest = command("%h", regions.pop())
+    path, *rest = command("%h", regions.pop(), environment)
     proxy = shlex.join([path.replace("%", "%%"), *rest])
     return f"-o {shlex.quote(f'ProxyCommand={proxy}')}"
 
 
-def greeting(instance: str, region: str) -> str:
+def greeting(instance: str, region: str, environment: Mapping[str, str] = os.environ) -> str:
     """-> the first line that the instance's SSH server says. Raises OSError with the reason where it says none."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command(instance, region), **pipes) as tunnel:  # type: ignore[call-overload]
+    argv = command(instance, region, environment)
+    with subprocess.Popen(argv, env=environment, **pipes) as tunnel:  # type: ignore[call-overload]
         try:
             ready, _, _ = select.select([tunnel.stdout], [], [], TIMEOUT)
             if not ready:

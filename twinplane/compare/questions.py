@@ -219,7 +219,7 @@ class Access:
 
     def _tunnel(self, question: Tunnel) -> str:
         try:
-            return tunnel.greeting(question.instance, question.region)
+            return tunnel.greeting(question.instance, question.region, self.environment)
         except (OSError, UsageError) as error:
             raise Unanswered(_line(error)) from None
 
