@@ -42,7 +42,7 @@ def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"[defaults]\ninterpreter_python = {sys.executable}\nremote_tmp = {tmp_path}\n"
     )
     monkeypatch.setattr(ansible, "PLAYBOOKS", folder)
-    monkeypatch.setattr(ssh, "wait", lambda *_: {})
+    monkeypatch.setattr(ssh, "wait", lambda *_, **__: {})
     return folder
 
 
@@ -84,9 +84,31 @@ def test_ssh_goes_through_a_tunnel_with_pinned_keys(
     assert way[5] == f"ProxyCommand={tmp_path}/aws {asked}"
 
 
+def test_ssh_is_of_the_environment_that_it_is_given(
+    playbooks: Path, request_: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws_cli.install(tmp_path)
+    monkeypatch.setenv("AWS_PROFILE", "the caller's")
+    asked: list[Any] = []
+    monkeypatch.setattr(ssh, "wait", lambda *_, environment: asked.append(environment) or {})
+    machines = [{**each, "sshAddress": each["instanceId"], "sshTunnel": "eu-west-1"} for each in MACHINES[:2]]
+    names = ("ANSIBLE_SSH_COMMON_ARGS", "AWS_PROFILE", "OTHER")
+    looked = " + ' ' + ".join(f"lookup('ansible.builtin.env', '{name}')" for name in names)
+    (playbooks / "site.yml").write_text(
+        PLAY
+        + "    - run_once: true\n      ansible.builtin.set_stats:\n"
+        + f'        data: {{kubeconfig: "{{{{ {looked} }}}}"}}\n'
+    )
+    its = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "AWS_PROFILE": "its-own", "OTHER": "x"}
+    said = str(ansible.run("site", {**request_, "machines": machines}, environment=its).kubeconfig)
+    assert f"ProxyCommand={tmp_path}/aws " in said
+    assert said.split(" its-own")[1].split() == []
+    assert asked == [its]
+
+
 def test_without_an_aws_cli_nothing_starts(request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(ssh, "wait", lambda *_: pytest.fail("a machine was asked"))
+    monkeypatch.setattr(ssh, "wait", lambda *_, **__: pytest.fail("a machine was asked"))
     machines = [{**each, "sshTunnel": "eu-west-1"} for each in MACHINES]
     with pytest.raises(UsageError, match="install version 2"):
         ansible.run("site", {**request_, "machines": machines})
@@ -125,7 +147,7 @@ def test_secrets_are_in_no_argv_and_gone_afterwards(playbooks: Path, request_: d
 def test_a_silent_machine_stops_site_and_is_left_out_of_facts(
     playbooks: Path, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh, "wait", lambda *_: {"worker-2": "worker-2 at 203.0.113.3: no SSH"})
+    monkeypatch.setattr(ssh, "wait", lambda *_, **__: {"worker-2": "worker-2 at 203.0.113.3: no SSH"})
     with pytest.raises(UsageError, match="worker-2 at 203"):
         ansible.run("site", request_)
     (playbooks / "facts.yml").write_text(PLAY + "    - ansible.builtin.debug: {msg: x}\n")
@@ -138,7 +160,7 @@ def test_a_silent_machine_stops_site_and_is_left_out_of_facts(
 def test_reset_goes_on_where_no_machine_is_left(
     playbooks: Path, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh, "wait", lambda machines, *_: {each["name"]: "gone" for each in machines})
+    monkeypatch.setattr(ssh, "wait", lambda machines, *_, **__: {each["name"]: "gone" for each in machines})
     assert ansible.run("reset", request_).ok
     assert not (playbooks / "reset.yml").exists()
 

@@ -174,13 +174,13 @@ def test_a_tunnel_of_the_stacks_environment_is_asked_for_the_greeting(tmp_path: 
 def test_a_login_asks_every_machine_and_tells_who_did_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
 
-    def run(playbook: str, request: dict[str, Any], _: Any) -> Result:
-        assert playbook == "facts"
+    def run(playbook: str, request: dict[str, Any], _: Any, *, environment: dict[str, str]) -> Result:
+        assert (playbook, environment) == ("facts", {"AWS_PROFILE": "mine"})
         asked.append(request)
         return Result(playbook, facts={"cp-1": {"os": "Debian"}}, failures=["w-1: timed out"])
 
     monkeypatch.setattr(ansible, "run", run)
-    answer = access("http://127.0.0.1:1").answer(Login())
+    answer = access("http://127.0.0.1:1", environment={"AWS_PROFILE": "mine"}).answer(Login())
     assert answer == {"facts": {"cp-1": {"os": "Debian"}}, "failures": ["w-1: timed out"]}
     assert [machine["name"] for machine in asked[0]["machines"]] == ["cp-1", "w-1", "w-2"]
     with pytest.raises(Unanswered, match="exports no machine"):

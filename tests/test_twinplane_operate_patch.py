@@ -36,7 +36,7 @@ class Load:
 class Stack:
     """A stack that writes down what is done to it."""
 
-    environment: dict[str, str] = {}  # noqa: RUF012
+    environment: dict[str, str] = {"AWS_PROFILE": "its own"}  # noqa: RUF012
 
     def __init__(self, kind: str) -> None:
         self.name = f"{kind}-lab"
@@ -134,7 +134,8 @@ def cordoned(answers: dict[str, Any]) -> None:
 def playbooks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     ran: list[tuple[str, dict[str, Any]]] = []
 
-    def run(playbook: str, request: dict[str, Any], _: Any) -> Result:
+    def run(playbook: str, request: dict[str, Any], _: Any, *, environment: dict[str, str]) -> Result:
+        assert environment == Stack.environment
         ran.append((playbook, request))
         return Result(playbook, ok=not request["sshUser"].startswith("bad"), failures=["w-1: apt: no space"])
 

@@ -98,6 +98,7 @@ def test_a_tunnel_is_of_the_environment_that_it_is_given(tmp_path: Path, monkeyp
     its = {"PATH": str(tmp_path), "AWS_PROFILE": "its-own"}
     assert tunnel.greeting("i-1", "eu-west-1", its) == "SSH-2.0-its-own"
     assert f"{tmp_path}/aws" in tunnel.options(TUNNELLED, its)
+    assert ssh.wait(TUNNELLED[:1], 0, lambda _: None, lambda: False, environment=its) == {}
     with pytest.raises(UsageError, match="there is none in PATH"):
         tunnel.options(TUNNELLED)
 

@@ -55,8 +55,11 @@ def run(
     progress: Callable[[str], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
     check: bool = False,
+    *,
+    environment: Mapping[str, str] = os.environ,
 ) -> Result:
     """Runs the playbook. `progress` gets lines; `cancelled` is asked twice a second; `check` changes nothing.
+    `environment` is the stack's, for the tunnels to its machines.
 
     Raises UsageError for a wrong request, and when a machine does not answer; reset and facts go on without it.
     """
@@ -68,9 +71,9 @@ def run(
     machines = request["machines"]
     hosts = inventory(machines, request["sshUser"])
     ssh.check_key(request["sshPrivateKey"])
-    way = tunnel.options(machines)
+    way = tunnel.options(machines, environment)
 
-    silent = ssh.wait(machines, WAITS[playbook], progress, cancelled)
+    silent = ssh.wait(machines, WAITS[playbook], progress, cancelled, environment=environment)
     result = Result(playbook, facts={} if playbook == "facts" else None)
     if silent and playbook in {"site", "patch"}:
         raise UsageError("; ".join(silent.values()))
@@ -94,7 +97,7 @@ def run(
             limit=",".join(here),
             cmdline="--check --diff" if check else None,
             ssh_key=request["sshPrivateKey"].strip() + "\n",
-            envvars=_environment(folder, way),
+            envvars=_environment(folder, way, environment),
             settings={"pexpect_timeout": 0.5},
             event_handler=watcher,
             cancel_callback=cancelled,
@@ -108,12 +111,13 @@ def run(
     return result
 
 
-def _environment(folder: Path, way: str) -> dict[str, str]:
+def _environment(folder: Path, way: str, environment: Mapping[str, str]) -> dict[str, str]:
     known = f"-o UserKnownHostsFile={folder}/known_hosts -o GlobalKnownHostsFile=/dev/null"
     return {
+        **{name: value for name, value in environment.items() if name.startswith("AWS_")},
         MARK: str(folder),
         # ansible-playbook is where this interpreter is; ansible-runner looks in PATH.
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
         "ANSIBLE_CONFIG": str(PLAYBOOKS.parent / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),

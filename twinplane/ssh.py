@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,8 @@ def wait(
     progress: Callable[[str], None],
     cancelled: Callable[[], bool],
     port: int = PORT,
+    *,
+    environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Waits until all answer as SSH servers do, at most that long. -> name -> a line on each that does not."""
     end = time.monotonic() + seconds
@@ -32,7 +35,7 @@ def wait(
     asked = list(machines)
     with ThreadPoolExecutor(max(1, len(machines))) as pool:
         while True:
-            answers = list(pool.map(lambda machine: _ask(machine, port), asked))
+            answers = list(pool.map(lambda machine: _ask(machine, port, environment), asked))
             silent = {
                 machine["name"]: explain(machine, "", reason)
                 for machine, reason in zip(asked, answers, strict=True)
@@ -62,13 +65,12 @@ def explain(machine: Mapping[str, str], user: str, message: str) -> str:
     return f"{where}: no SSH ({reason}): check that the machine runs, and that sshCidrs and routes let this machine in"
 
 
-def _ask(machine: Mapping[str, str], port: int) -> str | None:
+def _ask(machine: Mapping[str, str], port: int, environment: Mapping[str, str]) -> str | None:
     """-> None if an SSH server greets there, else what happened."""
     try:
         if region := machine.get("sshTunnel"):
-            return (
-                None if tunnel.greeting(machine["sshAddress"], region).startswith("SSH-") else "something else answers"
-            )
+            said = tunnel.greeting(machine["sshAddress"], region, environment)
+            return None if said.startswith("SSH-") else "something else answers"
         with socket.create_connection((machine["sshAddress"], port), timeout=5) as connection:
             return None if connection.recv(4) == b"SSH-" else "something else answers"
     except OSError as error:

@@ -229,7 +229,7 @@ class Access:
         from twinplane import ansible  # loads ansible-runner: only where there is somewhere to log in
 
         try:
-            result = ansible.run("facts", login(self.outputs), self.tell)
+            result = ansible.run("facts", login(self.outputs), self.tell, environment=self.environment)
         except (UsageError, Failed) as error:
             raise Unanswered(str(error)) from None
         return {"facts": result.facts or {}, "failures": result.failures}

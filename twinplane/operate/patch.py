@@ -55,7 +55,7 @@ def patch(stack: Stack, tell: Tell) -> Patched:
     if outputs.kind == "managed":
         load = _managed(stack, outputs, client, tell)
     else:
-        load = _self_managed(outputs, cluster, client, tell)
+        load = _self_managed(stack, outputs, cluster, client, tell)
     if load is None:
         return Patched(stack.name, before, before, None)
     tell("looking at the nodes again")
@@ -71,7 +71,9 @@ def pending(cluster: Cluster) -> dict[str, str]:
     }
 
 
-def _self_managed(outputs: StackOutputs, cluster: Cluster, client: ApiClient, tell: Tell) -> Measured | None:
+def _self_managed(
+    stack: Stack, outputs: StackOutputs, cluster: Cluster, client: ApiClient, tell: Tell
+) -> Measured | None:
     """Cordon, drain, update, reboot, uncordon, node by node, by the playbook. None when nothing is pending."""
     states = {cells["pending updates"].state for cells in cluster.nodes.values()}
     cordoned = any(cells["status"].value != "Ready" for cells in cluster.nodes.values())
@@ -80,7 +82,7 @@ def _self_managed(outputs: StackOutputs, cluster: Cluster, client: ApiClient, te
     from twinplane import ansible  # loads ansible-runner: only where it runs
 
     with _load(outputs, client) as load:
-        result = ansible.run("patch", login(outputs), tell)
+        result = ansible.run("patch", login(outputs), tell, environment=stack.environment)
     if not result.ok:
         reason = (result.failures or ["the playbook failed"])[0]
         raise Failed(f"patch: {reason}; run it again, it goes on ({load.measured()})")
