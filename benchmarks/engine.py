@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 
 from lab.constants import PROJECT
@@ -9,12 +10,14 @@ from lab.env import environment
 
 
 def pulumi(stack: str, *arguments: str) -> float:
-    """-> seconds of `pulumi ARGUMENTS` on a stack of the lab. Raises CalledProcessError where it fails."""
+    """-> seconds of `pulumi ARGUMENTS` on a stack of the lab. What it printed ends the benchmark where it fails."""
     started = time.monotonic()
-    subprocess.run(
+    done = subprocess.run(
         ["pulumi", *arguments, "--stack", stack, "--non-interactive"],
-        cwd=PROJECT, env={**os.environ, **environment()}, check=True, stdout=subprocess.DEVNULL,
+        cwd=PROJECT, env={**os.environ, **environment()}, check=False, capture_output=True, text=True,
     )  # fmt: skip
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
     return time.monotonic() - started
 
 
