@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -40,6 +42,8 @@ class AddOnArgs:
     add_on: str
     #: "v1.14.2-eksbuild.4". None: EKS' default for the cluster's minor when it is made, which then stays.
     version: str | None
+    #: Its settings, as `aws eks describe-addon-configuration` lists them; none: EKS' own.
+    configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AddOn(pulumi.ComponentResource):
@@ -55,6 +59,7 @@ class AddOn(pulumi.ComponentResource):
             cluster_name=args.cluster_name,
             addon_name=args.add_on,
             addon_version=args.version,
+            configuration_values=json.dumps(args.configuration, sort_keys=True) if args.configuration else None,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
             tags=tags.named(name),

@@ -25,6 +25,9 @@ class AppBalancerArgs:
     cidrs: Sequence[str]
     #: "internet-facing" or "internal": known when there is a controller.
     scheme: pulumi.Input[str]
+    #: Whether the controller may give it this project's tags. EKS Auto Mode's may not: its role lacks the permission
+    #: (https://docs.aws.amazon.com/eks/latest/userguide/auto-cluster-iam-role.html#tag-prop).
+    tagged: bool = True
 
 
 class AppBalancer(pulumi.ComponentResource):
@@ -41,13 +44,13 @@ class AppBalancer(pulumi.ComponentResource):
             "ports": args.ports,
             "load_balancer_source_ranges": args.cidrs,
         }
-        metadata: Any = {**args.metadata, "annotations": directions(args.scheme)}
+        metadata: Any = {**args.metadata, "annotations": directions(args.scheme, tagged=args.tagged)}
         made = kubernetes.core.v1.Service(name, metadata=metadata, spec=spec, opts=pulumi.ResourceOptions(parent=self))
         self.address = made.status.load_balancer.ingress[0].hostname
         self.register_outputs({"address": self.address})
 
 
-def directions(scheme: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+def directions(scheme: pulumi.Input[str], *, tagged: bool) -> dict[str, pulumi.Input[str]]:
     """What the controller is told beside the ports
     (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/docs/service_controller.md)."""
     prefix = "service.beta.kubernetes.io/aws-load-balancer"
@@ -63,5 +66,5 @@ def directions(scheme: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
         f"{prefix}-cross-zone-load-balancing-enabled": "true",
         # A dead node gets requests for three of these, seconds; 30 by default.
         f"{prefix}-healthcheck-interval": "10",
-        f"{prefix}-additional-resource-tags": ours,
+        **({f"{prefix}-additional-resource-tags": ours} if tagged else {}),
     }

@@ -14,6 +14,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.helm.v4 import Chart
 
 from components import tags
+from components.add_on import AddOn, AddOnArgs
 from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
 from components.ready import ready
 
@@ -49,6 +50,9 @@ class EbsCsiArgs:
 
     #: EKS gets its add-on; another cluster the chart; None: EKS Auto Mode, which has a driver.
     identity: EksIdentity | OidcIdentity | None
+    #: Its volumes carry the tag `kubernetes.io/cluster/<cluster>`, as those of EKS' add-on do by themselves. Known when
+    #: the nodes have a cloud controller: the chart's pods ask for labels that it gives.
+    cluster: pulumi.Input[str]
     #: Of an administrator, who sees at the end that the volumes are gone. A secret.
     kubeconfig: pulumi.Input[str]
     #: Of the add-on; None: EKS' default for the cluster's version.
@@ -102,27 +106,25 @@ class EbsCsi(pulumi.ComponentResource):
 
     def _driver(self, name: str, args: EbsCsiArgs, identity: EksIdentity | OidcIdentity) -> pulumi.Resource:
         """The driver, after its role."""
-        of_child = pulumi.InvokeOptions(parent=self)
+        child, of_child = pulumi.ResourceOptions(parent=self), pulumi.InvokeOptions(parent=self)
         partition = aws.get_partition_output(opts=of_child).partition
         policy = pulumi.Output.concat("arn:", partition, ":iam::aws:policy/", POLICY)
         role = PodIdentity(
             name,
             PodIdentityArgs(identity, NAMESPACE, SERVICE_ACCOUNT, managed_policies={"driver": policy}),
-            pulumi.ResourceOptions(parent=self),
+            child,
         )
-        after = pulumi.ResourceOptions(parent=self, depends_on=[role])
         if isinstance(identity, EksIdentity):
-            return aws.eks.Addon(
-                name,
-                cluster_name=identity.cluster,
-                addon_name=NAME,
-                addon_version=args.addon_version,
-                resolve_conflicts_on_update="PRESERVE",
-                tags=tags.named(name),
-                opts=after,
-            )
-        # The instance metadata, which would say the region, answers no pod.
-        controller = {"region": aws.get_region_output(opts=of_child).region, **projection(role.role_arn)}
+            cluster = pulumi.Output.all(identity.cluster, role.role_arn).apply(lambda known: str(known[0]))
+            tagged = {"controller": {"extraVolumeTags": tags.common()}}
+            return AddOn(name, AddOnArgs(cluster, NAME, args.addon_version, tagged), child).resource
+        controller = {
+            # The instance metadata, which would say it, answers no pod.
+            "region": aws.get_region_output(opts=of_child).region,
+            "extraVolumeTags": tags.common(),
+            "k8sTagClusterId": args.cluster,
+            **projection(role.role_arn),
+        }
         return Chart(
             name,
             name=NAME,
@@ -131,5 +133,5 @@ class EbsCsi(pulumi.ComponentResource):
             version=args.chart.version,
             repository_opts={"repo": args.chart.repository} if args.chart.repository else None,
             values={"controller": controller, **args.chart.values},
-            opts=after,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
         )

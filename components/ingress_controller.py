@@ -13,6 +13,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.helm.v4 import Chart
 
+from components import tags
 from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
 from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 
@@ -122,6 +123,7 @@ def values(args: IngressControllerArgs, tls: SelfSignedCertificate, role_arn: pu
         "region": args.region,
         "vpcId": args.vpc_id,
         "replicaCount": args.replicas,
+        "defaultTags": tags.common(),
         "serviceAccount": {"create": True, "name": SERVICE_ACCOUNT},
         "extraVolumes": shown.get("volumes", []),
         "extraVolumeMounts": shown.get("volumeMounts", []),

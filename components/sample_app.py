@@ -29,6 +29,8 @@ class SampleAppArgs:
     balancer_cidrs: Sequence[str] = ()
     #: "internet-facing" or "internal": known when the cluster has a cloud controller.
     balancer_scheme: pulumi.Input[str] = "internet-facing"
+    #: Whether that controller may give the load balancer this project's tags.
+    balancer_tagged: bool = True
     #: Host names of an Ingress of `ingress_class`; none: there is no Ingress.
     hosts: Sequence[str] = ()
     ingress_class: pulumi.Input[str] = "alb"
@@ -86,8 +88,18 @@ class SampleApp(pulumi.ComponentResource):
         kubernetes.core.v1.Service(f"{name}-internal", metadata=inside, spec=internal, opts=child)
         if args.balancer_cidrs:
             outside: Any = {**metadata, "name": f"{NAME}-public"}
-            balanced = AppBalancerArgs(outside, selector, listed, args.balancer_cidrs, args.balancer_scheme)
-            AppBalancer(f"{name}-public", balanced, child)
+            AppBalancer(
+                f"{name}-public",
+                AppBalancerArgs(
+                    metadata=outside,
+                    selector=selector,
+                    ports=listed,
+                    cidrs=args.balancer_cidrs,
+                    scheme=args.balancer_scheme,
+                    tagged=args.balancer_tagged,
+                ),
+                child,
+            )
         if args.hosts:
             AppIngress(
                 name,

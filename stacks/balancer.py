@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from components.network import Network
-from stacks.settings import Settings
+from stacks.settings import ManagedSettings, Settings
 
 
 def build(settings: Settings, network: Network, *controller: pulumi.Output[str]) -> dict[str, Any]:
@@ -16,7 +16,11 @@ def build(settings: Settings, network: Network, *controller: pulumi.Output[str])
     The Service comes after its controller and after the subnets that its balancer stands in, and goes before them.
     """
     known = pulumi.Output.all(*controller, *subnets(settings, network))
-    return {"balancer_cidrs": settings.app_cidrs, "balancer_scheme": known.apply(lambda _: settings.ingress_scheme)}
+    return {
+        "balancer_cidrs": settings.app_cidrs,
+        "balancer_scheme": known.apply(lambda _: settings.ingress_scheme),
+        "balancer_tagged": not (isinstance(settings, ManagedSettings) and settings.node_mode == "auto"),
+    }
 
 
 def subnets(settings: Settings, network: Network) -> list[pulumi.Output[str]]:

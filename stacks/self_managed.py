@@ -70,12 +70,13 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             variables={**identity.variables(issuer), **cloud_controller.variables(settings), **settings.playbook_vars},
         ),
     )
+    controller = cloud_controller.build(settings, cluster.provider)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
-            **balancer.build(settings, network, *cloud_controller.build(settings, cluster.provider)),
-            **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider),
+            **balancer.build(settings, network, *controller),
+            **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider, *controller),
             **ingress.build(settings, network, issuer.identity, cluster.provider),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),

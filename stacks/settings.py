@@ -284,6 +284,10 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
         )
     if values.get("kind") == "self-managed":
         errors |= _ways(values)
+        if values.get("cloudController") == "none" and values.get("storage") == "ebs":
+            errors["storage"] = (
+                "ebs needs cloudController: aws, which labels the nodes that the driver asks for; or storage: none"
+            )
     return errors
 
 

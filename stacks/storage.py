@@ -20,9 +20,13 @@ def build(
     identity: EksIdentity | OidcIdentity,
     kubeconfig: pulumi.Input[str],
     provider: kubernetes.Provider,
+    *controller: pulumi.Output[str],
 ) -> dict[str, Any]:
     """Makes the driver, and returns what a SampleApp takes of it: the class of its volumes. Nothing, where there is
-    none."""
+    none. `controller` is known when there is a cloud controller, where the stack makes its own.
+
+    The chart comes after that controller: the driver asks for labels that it gives to nodes, and crashes until then.
+    """
     if settings.storage == "none":
         return {}
     version, needed = None, True
@@ -31,7 +35,12 @@ def build(
         needed = settings.node_mode == "managed"
     driver = EbsCsi(
         f"{settings.name}-storage",
-        EbsCsiArgs(identity if needed else None, kubeconfig, addon_version=version),
+        EbsCsiArgs(
+            identity=identity if needed else None,
+            cluster=pulumi.Output.all(*controller).apply(lambda _: settings.name),
+            kubeconfig=kubeconfig,
+            addon_version=version,
+        ),
         pulumi.ResourceOptions(providers={"kubernetes": provider}),
     )
     return {"storage_class": driver.storage_class}

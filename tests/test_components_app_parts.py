@@ -75,6 +75,16 @@ def test_balancer_scheme(scheme: str, internal: str) -> None:
     }
 
 
+def test_a_controller_that_may_not_tag_is_told_no_tags() -> None:
+    def told(**changes: Any) -> dict[str, str]:
+        public = app(balancer_cidrs=["192.0.2.0/24"], **changes).one("Service", "app-public").inputs
+        return dict(public["metadata"]["annotations"])
+
+    assert set(told()) - set(told(balancer_tagged=False)) == {
+        "service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags"
+    }
+
+
 def test_hosts_lead_to_the_node_port_service() -> None:
     graph = app(hosts=HOSTS, ingress_class="other")
     ingress = graph.one("Ingress").inputs

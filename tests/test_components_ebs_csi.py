@@ -1,5 +1,6 @@
 """EbsCsi: add-on or chart, its role, and the class of its volumes."""
 
+import json
 from typing import Any
 
 import pulumi
@@ -11,9 +12,12 @@ from tests.pulumi_mocks import Graph, contains_secret, run
 OIDC = OidcIdentity("https://issuer.example/c", "arn:aws:iam::1:oidc-provider/issuer.example/c")
 
 
+TAGS = {"Project": "twinplane", "Stack": "test", "ManagedBy": "pulumi"}
+
+
 def driver(**changes: Any) -> Graph:
     def program() -> None:
-        args = EbsCsiArgs(**{"identity": EksIdentity("c"), "kubeconfig": "kubeconfig", **changes})
+        args = EbsCsiArgs(**{"identity": EksIdentity("c"), "cluster": "c", "kubeconfig": "kubeconfig", **changes})
         made = EbsCsi("d", args).storage_class
         pulumi.export("class", made)
         pulumi.ComponentResource("twinplane:test:User", "user", {"class": made})
@@ -29,6 +33,7 @@ def test_on_eks_it_is_the_add_on_which_comes_after_its_role() -> None:
     assert "addonVersion" not in driver().one("Addon").inputs
     association = graph.one("PodIdentityAssociation")
     assert association.inputs["serviceAccount"] == "ebs-csi-controller-sa"
+    assert association.urn in addon.dependencies
     assert not graph.all("Chart")
 
 
@@ -46,6 +51,14 @@ def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
         "AWS_WEB_IDENTITY_TOKEN_FILE",
     }
     assert not graph.all("Addon")
+
+
+def test_volumes_say_whose_they_are() -> None:
+    # https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/tagging.md
+    addon = driver().one("Addon").inputs
+    assert json.loads(addon["configurationValues"]) == {"controller": {"extraVolumeTags": TAGS}}
+    controller = driver(identity=OIDC, cluster="other").one("Chart").inputs["values"]["controller"]
+    assert (controller["extraVolumeTags"], controller["k8sTagClusterId"]) == (TAGS, "other")
 
 
 def test_its_role_has_aws_s_policy_for_it() -> None:

@@ -51,6 +51,10 @@ def test_arguments_become_values(change: dict[str, Any], key: str, value: Any) -
     assert values(controller()).get(key) != value
 
 
+def test_load_balancers_say_whose_they_are() -> None:
+    assert values(controller())["defaultTags"] == {"Project": "twinplane", "Stack": "test", "ManagedBy": "pulumi"}
+
+
 def test_on_eks_its_role_is_the_service_account_s_before_its_pods_start() -> None:
     graph = controller(identity=EksIdentity("other"))
     association = graph.one("PodIdentityAssociation")

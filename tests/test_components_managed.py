@@ -113,7 +113,8 @@ def test_an_add_on_follows_its_arguments() -> None:
     inputs = made("demo", "coredns", "v1")
     assert (inputs["clusterName"], inputs["addonName"], inputs["addonVersion"]) == ("demo", "coredns", "v1")
     assert made("other", "vpc-cni", None)["clusterName"] == "other"
-    assert "addonVersion" not in made("other", "vpc-cni", None)
+    assert not {"addonVersion", "configurationValues"} & set(made("other", "vpc-cni", None))
+    assert json.loads(made("demo", "coredns", "v1", {"replicaCount": 3})["configurationValues"]) == {"replicaCount": 3}
 
 
 def test_versions_are_pinned_in_one_place_unless_chosen() -> None:

@@ -295,7 +295,10 @@ def test_storage_outside_the_nodes(stack: str) -> None:
         driver = made.one("Addon", "twinplane-managed-storage").inputs
         assert driver["addonVersion"] == "v1.62.0-eksbuild.1"
     else:
-        chart = made.one("Chart", "twinplane-self-managed-storage").inputs
+        driver = made.one("Chart", "twinplane-self-managed-storage")
+        assert made.one("DaemonSet").urn in driver.dependencies, "it asks for labels of the cloud controller"
+        chart = driver.inputs
+        assert chart["values"]["controller"]["k8sTagClusterId"] == "twinplane-self-managed"
         role = made.one("aws:iam/role:Role", "twinplane-self-managed-storage")
         assert chart["values"]["controller"]["env"][0]["value"] == f"arn:test:iam::1:role/{role.name}"
     assert not run_stack(f"{stack}-lab").all("StorageClass")
@@ -313,6 +316,12 @@ def test_node_mode_auto_exports_no_node_group() -> None:
 
     made = run(program)
     assert StackOutputs.from_exports(made.exports).node_mode == "auto"
+    told, nodes_told = (
+        each.one("Service", "twinplane-managed-sample-app-public").inputs["metadata"]["annotations"]
+        for each in (made, run_stack("managed"))
+    )
+    tags = "service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags"
+    assert (tags in told, tags in nodes_told) == (False, True), "Auto Mode refuses them"
     [statement] = json.loads(made.all("RepositoryPolicy")[0].inputs["policy"])["Statement"]
     assert statement["Principal"] == {"AWS": ["arn:test:iam::1:role/twinplane-managed-auto-nodes"]}
 
@@ -366,7 +375,7 @@ def test_without_a_cloud_controller_nodes_wait_for_none() -> None:
     from stacks import self_managed
 
     config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9"}
-    config |= {"kind": "self-managed", "cloudController": "none"}
+    config |= {"kind": "self-managed", "cloudController": "none", "storage": "none"}
     made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     assert not made.all("DaemonSet")
     assert not any("cloud-controller" in each.name for each in made.resources)

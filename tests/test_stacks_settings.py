@@ -18,6 +18,7 @@ ACM = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 BLOCK = '["198.51.100.0/24"]'
 MANAGED = {"kind": "managed", "apiCidrs": BLOCK, "appImage": "sample-app:v1.0.0"}
 SELF_MANAGED = {**MANAGED, "kind": "self-managed"}
+WITHOUT_STORAGE = {**SELF_MANAGED, "storage": "none"}
 FROM_BLOCKS = {**SELF_MANAGED, "sshVia": "cidrs", "sshCidrs": '["192.0.2.0/24"]'}
 
 
@@ -60,7 +61,7 @@ def test_defaults() -> None:
         (MANAGED, "registryImages", "[]", "registry_images", ()),
         (MANAGED, "registryKeepReleases", "5", "registry_keep_releases", 5),
         (SELF_MANAGED, "etcdVolumeSize", "0", "etcd_volume_size", 0),
-        (SELF_MANAGED, "cloudController", "none", "cloud_controller", "none"),
+        (WITHOUT_STORAGE, "cloudController", "none", "cloud_controller", "none"),
         (SELF_MANAGED, "cloudControllerImage", "ccm:v1", "cloud_controller_image", "ccm:v1"),
         (SELF_MANAGED, "cloudControllerEnvironment", '{"A": "b"}', "cloud_controller_environment", {"A": "b"}),
         (MANAGED, "ingressControllerValues", '{"a": {"b": 1}}', "ingress_controller_values", {"a": {"b": 1}}),
@@ -90,7 +91,7 @@ def test_defaults() -> None:
         (MANAGED, "ingressScheme", "internal", "ingress_scheme", "internal"),
         (MANAGED, "appCidrs", '["0.0.0.0/0"]', "app_cidrs", ("0.0.0.0/0",)),
         (SELF_MANAGED, "appCidrs", "[]", "app_cidrs", ()),
-        (SELF_MANAGED, "cloudController", "none", "app_cidrs", ()),
+        (WITHOUT_STORAGE, "cloudController", "none", "app_cidrs", ()),
         (
             SELF_MANAGED,
             "ingressControllerChart",
@@ -297,8 +298,19 @@ def test_every_key_has_a_field() -> None:
 
 def test_who_reaches_the_api_reaches_the_app_where_config_says_nothing() -> None:
     assert settings(MANAGED).app_cidrs == settings(SELF_MANAGED).app_cidrs == tuple(json.loads(BLOCK))
-    [line] = errors(SELF_MANAGED, cloudController="none", appCidrs=BLOCK)
+    [line] = errors(WITHOUT_STORAGE, cloudController="none", appCidrs=BLOCK)
     assert "appCidrs: nobody makes a load balancer: cloudController is none" in line
+
+
+def test_the_driver_of_volumes_needs_the_labels_of_the_cloud_controller() -> None:
+    for config in (SELF_MANAGED, {**SELF_MANAGED, "storage": "ebs"}):
+        [line] = errors(config, cloudController="none")
+        assert line == (
+            "config twinplane:storage: ebs needs cloudController: aws, "
+            "which labels the nodes that the driver asks for; or storage: none"
+        )
+    assert settings(SELF_MANAGED, storage="ebs").cloud_controller == "aws"
+    assert settings(MANAGED, storage="ebs").storage == "ebs"
 
 
 def test_auto_mode_takes_no_release() -> None:

@@ -13,19 +13,13 @@ import (
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 )
 
-// Tags of all that is made here, as the real one has them: the cluster, the Ingress, and what of it.
-const (
-	tagCluster  = "elbv2.k8s.aws/cluster"
-	tagStack    = "ingress.k8s.aws/stack"
-	tagResource = "ingress.k8s.aws/resource"
-)
-
 // Balancers are the load balancers of one cluster. All that is known of them is in their tags.
 type Balancers struct {
-	elb     *elb.Client
-	ec2     *ec2.Client
-	cluster string
-	vpc     string
+	elb      *elb.Client
+	ec2      *ec2.Client
+	cluster  string
+	vpc      string
+	defaults Tags
 }
 
 // Ensure brings one Ingress' load balancer, and what belongs to it, to what is wanted. It returns its DNS name.
@@ -299,14 +293,6 @@ func (b *Balancers) ours(ctx context.Context, stack string, arns []string) ([]st
 		}
 	}
 	return made, nil
-}
-
-func (b *Balancers) tags(stack, resource string) []elbtypes.Tag {
-	return []elbtypes.Tag{
-		{Key: aws.String(tagCluster), Value: &b.cluster},
-		{Key: aws.String(tagStack), Value: &stack},
-		{Key: aws.String(tagResource), Value: &resource},
-	}
 }
 
 func (b *Balancers) filters(stack string) []ec2types.Filter {

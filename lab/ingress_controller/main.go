@@ -32,15 +32,17 @@ func main() {
 	cluster := flag.String("cluster-name", "", "value of the tag "+tagCluster)
 	region := flag.String("aws-region", "", "region of the load balancers")
 	vpc := flag.String("aws-vpc-id", "", "VPC of the load balancers")
+	tags := Tags{}
+	flag.Var(tags, "default-tags", "tags of all that is made, as key=value,key=value")
 	ctrl.SetLogger(klog.NewKlogr()) // after klog's own flags, of which it takes none
 	flag.Parse()
-	if err := run(ctrl.SetupSignalHandler(), *cluster, *region, *vpc); err != nil {
+	if err := run(ctrl.SetupSignalHandler(), *cluster, *region, *vpc, tags); err != nil {
 		ctrl.Log.Error(err, "it ends")
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, cluster, region, vpc string) error {
+func run(ctx context.Context, cluster, region, vpc string, tags Tags) error {
 	if cluster == "" || region == "" || vpc == "" {
 		return errors.New("--cluster-name, --aws-region and --aws-vpc-id are needed")
 	}
@@ -71,7 +73,9 @@ func run(ctx context.Context, cluster, region, vpc string) error {
 	if err := manager.AddReadyzCheck("webhook", server.StartedChecker()); err != nil {
 		return err
 	}
-	balancers := &Balancers{elb: elb.NewFromConfig(at), ec2: ec2.NewFromConfig(at), cluster: cluster, vpc: vpc}
+	balancers := &Balancers{
+		elb: elb.NewFromConfig(at), ec2: ec2.NewFromConfig(at), cluster: cluster, vpc: vpc, defaults: tags,
+	}
 	controller := &Controller{
 		Client: manager.GetClient(), events: manager.GetEventRecorder("ingress"), balancers: balancers,
 	}

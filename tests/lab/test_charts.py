@@ -141,7 +141,8 @@ def test_the_lab_s_ingress_controller_takes_what_the_stacks_say() -> None:
     pod = deployment["template"]["spec"]
     [container] = pod["containers"]
     assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
-    assert container["args"] == ["--cluster-name=demo", "--aws-region=us-east-1", "--aws-vpc-id=vpc-1"]
+    tags = "--default-tags=ManagedBy=pulumi,Project=twinplane,Stack=test"
+    assert container["args"] == ["--cluster-name=demo", "--aws-region=us-east-1", "--aws-vpc-id=vpc-1", tags]
     assert [each["name"] for each in container["env"]] == ["A", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"]
     assert (deployment["replicas"], pod["hostNetwork"], pod["serviceAccountName"]) == (2, True, NAME)
     assert kinds["ServiceAccount"]["metadata"]["name"] == NAME
