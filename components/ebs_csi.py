@@ -11,10 +11,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_command as command
 import pulumi_kubernetes as kubernetes
-from pulumi_kubernetes.helm.v4 import Chart
 
 from components import tags
 from components.add_on import AddOn, AddOnArgs
+from components.chart_source import ChartSource
 from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
 from components.ready import ready
 
@@ -28,20 +28,7 @@ NAMESPACE = "kube-system"
 SERVICE_ACCOUNT = "ebs-csi-controller-sa"
 #: AWS keeps its policy up to date with the driver (https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html).
 POLICY = "service-role/AmazonEBSCSIDriverPolicy"
-
-
-@dataclass(frozen=True)
-class DriverChart:
-    """Where a chart of the driver's shape comes from."""
-
-    #: A chart's name, a folder (from the project's), or oci://...
-    chart: str = NAME
-    #: URL of the repository that has the name; None for a folder or oci://.
-    repository: str | None = "https://kubernetes-sigs.github.io/aws-ebs-csi-driver"
-    #: None: as the folder has it.
-    version: str | None = "2.66.0"
-    #: More of the chart's values, over all others: the image of a registry of one's own.
-    values: Mapping[str, Any] = field(default_factory=dict)
+CHART = ChartSource(NAME, "https://kubernetes-sigs.github.io/aws-ebs-csi-driver", "2.66.0")
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,9 @@ class EbsCsiArgs:
     kubeconfig: pulumi.Input[str]
     #: Of the add-on; None: EKS' default for the cluster's version.
     addon_version: str | None = None
-    chart: DriverChart = field(default_factory=DriverChart)
+    chart: ChartSource = CHART
+    #: More of the chart's values, over all others: the image of a registry of one's own.
+    values: Mapping[str, Any] = field(default_factory=dict)
     #: Name of the storage class.
     storage_class: str = "gp3"
     #: ARN of the KMS key of volumes; None: the account's own for EBS.
@@ -125,13 +114,5 @@ class EbsCsi(pulumi.ComponentResource):
             "k8sTagClusterId": args.cluster,
             **projection(role.role_arn),
         }
-        return Chart(
-            name,
-            name=NAME,
-            namespace=NAMESPACE,
-            chart=args.chart.chart,
-            version=args.chart.version,
-            repository_opts={"repo": args.chart.repository} if args.chart.repository else None,
-            values={"controller": controller, **args.chart.values},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
-        )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[role])
+        return args.chart.release(name, NAME, NAMESPACE, {"controller": controller, **args.values}, after)

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from components import tags
 from components.bucket_guards import bucket_guards, without_tls
-from components.machine_role import policy
+from components.policy_document import policy
 from components.ready import ready
 
 

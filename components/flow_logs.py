@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.policy_document import policy
 from components.ready import ready
 
 
@@ -58,7 +58,7 @@ class FlowLogs(pulumi.ComponentResource):
 
 def trust(dns_suffix: str, account: str) -> str:
     """Trust policy: the flow logs of this account, and no other's, may take the role."""
-    return _policy(
+    return policy(
         {
             "Effect": "Allow",
             "Principal": {"Service": f"vpc-flow-logs.{dns_suffix}"},
@@ -72,8 +72,4 @@ def write_to(log_group_arn: str) -> str:
     """Permission to write to that log group alone; AWS's own example allows all of them
     (https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html)."""
     actions = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
-    return _policy({"Effect": "Allow", "Action": actions, "Resource": [log_group_arn, f"{log_group_arn}:*"]})
-
-
-def _policy(statement: dict[str, object]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, sort_keys=True)
+    return policy({"Effect": "Allow", "Action": actions, "Resource": [log_group_arn, f"{log_group_arn}:*"]})

@@ -11,9 +11,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
-from pulumi_kubernetes.helm.v4 import Chart
 
 from components import tags
+from components.chart_source import ChartSource
 from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
 from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 
@@ -28,18 +28,7 @@ WEBHOOK = "aws-load-balancer-webhook-service"
 #: Permissions of the controller's release v2.17.1, as listed at
 #: https://github.com/kubernetes-sigs/aws-load-balancer-controller/blob/v2.17.1/docs/install/iam_policy.json
 POLICY = Path(__file__).with_name("ingress_controller_policy.json")
-
-
-@dataclass(frozen=True)
-class ControllerChart:
-    """Where a chart of the controller's shape comes from."""
-
-    #: A chart's name, a folder (from the project's), or oci://...
-    chart: str = NAME
-    #: URL of the repository that has the name; None for a folder or oci://.
-    repository: str | None = "https://aws.github.io/eks-charts"
-    #: None: as the folder has it.
-    version: str | None = "1.17.1"
+CHART = ChartSource(NAME, "https://aws.github.io/eks-charts", "1.17.1")
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ class IngressControllerArgs:
     vpc_id: pulumi.Input[str]
     #: How the controller gets a role of its own, with `policy`.
     identity: EksIdentity | OidcIdentity
-    chart: ControllerChart = field(default_factory=ControllerChart)
+    chart: ChartSource = CHART
     #: Repository and tag; None: the chart's own.
     image: str | None = None
     #: "internet-facing": balancers have public addresses; "internal": addresses of the VPC only.
@@ -80,17 +69,9 @@ class IngressController(pulumi.ComponentResource):
         role = PodIdentity(name, PodIdentityArgs(args.identity, NAMESPACE, SERVICE_ACCOUNT, allowed), child)
         service = f"{WEBHOOK}.{NAMESPACE}"
         tls = SelfSignedCertificate(f"{name}-webhook", SelfSignedCertificateArgs([f"{service}.svc", service]), child)
-        chart = Chart(
-            name,
-            name=NAME,
-            namespace=NAMESPACE,
-            chart=args.chart.chart,
-            version=args.chart.version,
-            repository_opts={"repo": args.chart.repository} if args.chart.repository else None,
-            values=values(args, tls, role.role_arn),
-            # A pod gets what its association says as it starts.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[role]),
-        )
+        # A pod gets what its association says as it starts.
+        after_role = pulumi.ResourceOptions(parent=self, depends_on=[role])
+        chart = args.chart.release(name, NAME, NAMESPACE, values(args, tls, role.role_arn), after_role)
         after = pulumi.ResourceOptions(parent=self, depends_on=[chart])
         parameters = kubernetes.apiextensions.CustomResource(
             name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import pulumi_aws as aws
 
 from components import tags
 from components.container_registry import PULL
+from components.policy_document import policy
 from components.ready import ready
 
 
@@ -68,8 +68,3 @@ def pull_images(partition: str, region: str, account: str) -> str:
             "Resource": f"arn:{partition}:ecr:{region}:{account}:repository/*",
         },
     )
-
-
-def policy(*statements: Mapping[str, object]) -> str:
-    """An IAM policy document."""
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, sort_keys=True)

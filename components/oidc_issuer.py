@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from components import tags
 from components.bucket_guards import bucket_guards, without_tls
-from components.machine_role import policy
 from components.pod_identity import AUDIENCE, OidcIdentity
+from components.policy_document import policy
 
 #: What anyone reads in the bucket (https://openid.net/specs/openid-connect-discovery-1_0.html), and nothing else;
 #: the keys where the API server itself has them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.policy_document import policy
 from components.ready import ready
 
 #: Whom a token of a pod is for, when AWS is asked with it.
@@ -97,24 +97,21 @@ def eks_trust() -> str:
     """Trust policy: EKS hands out the role to the pods that an association names
     (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html)."""
     principal = {"Service": "pods.eks.amazonaws.com"}
-    return _policy({"Principal": principal, "Action": ["sts:AssumeRole", "sts:TagSession"]})
+    return policy({"Effect": "Allow", "Principal": principal, "Action": ["sts:AssumeRole", "sts:TagSession"]})
 
 
 def oidc_trust(issuer: str, provider_arn: str, namespace: str, service_account: str) -> str:
     """Trust policy: whoever shows a token of the issuer, made for AWS and for this very service account."""
     host = issuer.removeprefix("https://")
     claims = {f"{host}:aud": AUDIENCE, f"{host}:sub": f"system:serviceaccount:{namespace}:{service_account}"}
-    return _policy(
+    return policy(
         {
+            "Effect": "Allow",
             "Principal": {"Federated": provider_arn},
             "Action": "sts:AssumeRoleWithWebIdentity",
             "Condition": {"StringEquals": claims},
         }
     )
-
-
-def _policy(statement: Mapping[str, object]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}, sort_keys=True)
 
 
 def projection(role_arn: pulumi.Input[str]) -> dict[str, Any]:

@@ -43,7 +43,8 @@ class SampleAppArgs:
 class SampleApp(pulumi.ComponentResource):
     """Replicas spread over the nodes, behind a NodePort Service, never less than all but one of them by choice."""
 
-    #: Where it runs, the stack's `workload` output: namespace, deployment, service, nodePort.
+    #: Where it runs, the stack's `workload` output: namespace, deployment, service, nodePort; DNS names of its load
+    #: balancers, where it has them: balancerAddress, ingressAddress.
     exported: pulumi.Output[dict[str, Any]]
 
     def __init__(self, name: str, args: SampleAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -86,9 +87,10 @@ class SampleApp(pulumi.ComponentResource):
         internal: Any = {"type": "ClusterIP", "selector": selector, "ports": listed}
         inside: Any = {**metadata, "name": f"{NAME}-internal"}
         kubernetes.core.v1.Service(f"{name}-internal", metadata=inside, spec=internal, opts=child)
+        addresses: dict[str, pulumi.Output[str]] = {}
         if args.balancer_cidrs:
             outside: Any = {**metadata, "name": f"{NAME}-public"}
-            AppBalancer(
+            addresses["balancerAddress"] = AppBalancer(
                 f"{name}-public",
                 AppBalancerArgs(
                     metadata=outside,
@@ -99,9 +101,9 @@ class SampleApp(pulumi.ComponentResource):
                     tagged=args.balancer_tagged,
                 ),
                 child,
-            )
+            ).address
         if args.hosts:
-            AppIngress(
+            addresses["ingressAddress"] = AppIngress(
                 name,
                 AppIngressArgs(
                     metadata=metadata,
@@ -112,7 +114,7 @@ class SampleApp(pulumi.ComponentResource):
                     certificate_arn=args.certificate_arn,
                 ),
                 child,
-            )
+            ).address
         if args.storage_class is not None:
             AppStorage(
                 f"{name}-storage",
@@ -130,5 +132,6 @@ class SampleApp(pulumi.ComponentResource):
             deployment=deployment.metadata.name,
             service=service.metadata.name,
             nodePort=service.spec.ports[0].node_port,
+            **addresses,
         )
         self.register_outputs({"exported": self.exported})

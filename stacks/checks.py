@@ -9,7 +9,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from components import add_on
-from components.ingress_controller import ControllerChart
+from components.chart_source import ChartSource
 from components.machine_image import MachineImage
 
 #: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
@@ -154,7 +154,7 @@ def host_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def controller_chart(text: str) -> ControllerChart:
+def chart_source(text: str) -> ChartSource:
     """An object with chart, and repository and version where the chart needs them."""
     value = _json(text, '{"chart": "./charts/controller"}')
     parts = {"chart", "repository", "version"}
@@ -162,7 +162,7 @@ def controller_chart(text: str) -> ControllerChart:
         raise ValueError("must have chart, may have repository and version, nothing else")
     if not all(isinstance(item, str) and item for item in value.values()):
         raise ValueError("its parts must be texts")
-    return ControllerChart(value["chart"], value.get("repository"), value.get("version"))
+    return ChartSource(value["chart"], value.get("repository"), value.get("version"))
 
 
 def instance_type(text: str) -> str:

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import pulumi
 
-from components.ingress_controller import ControllerChart
+from components import ingress_controller
+from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat
 from stacks import checks
@@ -62,7 +63,7 @@ class Settings:
     ingress_certificate: str | None
     #: "internet-facing" or "internal": of the sample app's load balancers, with host names and without.
     ingress_scheme: str
-    ingress_controller_chart: ControllerChart
+    ingress_controller_chart: ChartSource
     #: Repository and tag; None: the chart's own.
     ingress_controller_image: str | None
     #: More of the chart's values, over all others.
@@ -95,7 +96,7 @@ class SelfManagedSettings(Settings):
     pod_cidr: IPv4Network
     #: 1 or 3.
     control_planes: int
-    #: "public": machines with public addresses, guarded by security groups; "private": reached from inside the VPC.
+    #: "public": machines with public addresses, guarded by security groups; "private": reached as ssh_via says.
     machine_subnets: str
     #: "public": the API's load balancer has public addresses, open to api_cidrs; "private": it is inside the VPC.
     api_subnets: str
@@ -138,7 +139,7 @@ _REQUIRED = object()
 class _Key:
     #: Text as config holds it (JSON for lists and objects) to value; ValueError says what is wrong.
     parse: Callable[[str], Any]
-    #: One value, one for each kind, or what follows from the values before it.
+    #: One value, or what follows from the values before it.
     default: Any = _REQUIRED
     kinds: tuple[Kind, ...] = KINDS
 
@@ -177,7 +178,7 @@ KEYS: dict[str, _Key] = {
     "ingressHosts": _Key(checks.host_names, ()),
     "ingressCertificate": _Key(checks.certificate, None),
     "ingressScheme": _Key(checks.choice("internet-facing", "internal"), "internet-facing"),
-    "ingressControllerChart": _Key(checks.controller_chart, ControllerChart()),
+    "ingressControllerChart": _Key(checks.chart_source, ingress_controller.CHART),
     "ingressControllerImage": _Key(checks.image, None),
     "ingressControllerValues": _Key(checks.chart_values, {}),
     "storage": _Key(checks.choice("ebs", "none"), "ebs"),
@@ -227,7 +228,7 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
         elif callable(key.default):
             values[name] = key.default(values)
         elif key.default is not _REQUIRED:
-            values[name] = key.default[kind] if isinstance(key.default, dict) and kind in key.default else key.default
+            values[name] = key.default
         elif kind is not None or key.kinds == KINDS:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
     if values.get("appCidrs") is None:

@@ -6,7 +6,8 @@ from typing import Any
 import pulumi
 
 from components.etcd_backups import EtcdBackups, EtcdBackupsArgs, tls_only, write_to
-from components.machine_role import MachineRole, MachineRoleArgs, policy, pull_images, trust
+from components.machine_role import MachineRole, MachineRoleArgs, pull_images, trust
+from components.policy_document import policy
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run
 

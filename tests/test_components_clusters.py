@@ -10,9 +10,10 @@ import pytest
 
 from components.ansible_run import AnsibleRun, AnsibleRunArgs, digest
 from components.machine_image import MachineImage
-from components.machine_role import policy, trust
+from components.machine_role import trust
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.node_group import NodeGroup, NodeGroupArgs
+from components.policy_document import policy
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from tests import golden_files
 from tests.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run

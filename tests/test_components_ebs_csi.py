@@ -5,7 +5,8 @@ from typing import Any
 
 import pulumi
 
-from components.ebs_csi import DriverChart, EbsCsi, EbsCsiArgs
+from components.chart_source import ChartSource
+from components.ebs_csi import EbsCsi, EbsCsiArgs
 from components.pod_identity import EksIdentity, OidcIdentity
 from tests.pulumi_mocks import Graph, contains_secret, run
 
@@ -38,7 +39,7 @@ def test_on_eks_it_is_the_add_on_which_comes_after_its_role() -> None:
 
 
 def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
-    graph = driver(identity=OIDC, chart=DriverChart("./chart", None, "2.0.0", {"image": {"tag": "v9"}}))
+    graph = driver(identity=OIDC, chart=ChartSource("./chart", None, "2.0.0"), values={"image": {"tag": "v9"}})
     chart = graph.one("Chart").inputs
     assert (chart["chart"], chart["version"]) == ("./chart", "2.0.0")
     assert "repositoryOpts" not in chart

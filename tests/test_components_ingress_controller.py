@@ -7,7 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.ingress_controller import ControllerChart, IngressController, IngressControllerArgs, policy
+from components.chart_source import ChartSource
+from components.ingress_controller import IngressController, IngressControllerArgs, policy
 from components.pod_identity import EksIdentity, OidcIdentity
 from tests import golden_files
 from tests.pulumi_mocks import Graph, contains_secret, run
@@ -88,7 +89,7 @@ def test_the_official_chart_in_a_pinned_version_or_another() -> None:
     assert chart["repositoryOpts"] == {"repo": "https://aws.github.io/eks-charts"}
     assert re.fullmatch(r"\d+\.\d+\.\d+", chart["version"])
     assert chart["namespace"] == "kube-system"
-    local = controller(chart=ControllerChart("./charts/other", repository=None, version=None)).one("Chart").inputs
+    local = controller(chart=ChartSource("./charts/other")).one("Chart").inputs
     assert local["chart"] == "./charts/other"
     assert not {"repositoryOpts", "version"} & set(local)
 

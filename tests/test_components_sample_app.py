@@ -57,6 +57,9 @@ def test_exports() -> None:
         "service": "sample-app",
         "nodePort": 30080,
     }
+    found = app(balancer_cidrs=["192.0.2.0/24"], hosts=["a.test"]).exports["workload"]
+    assert found["balancerAddress"] == "app-public.elb.test"
+    assert found["ingressAddress"] == "app.elb.test"
 
 
 def test_service_and_budget_select_the_pods() -> None:

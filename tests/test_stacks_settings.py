@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.ingress_controller import ControllerChart
+from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
 
@@ -97,14 +97,14 @@ def test_defaults() -> None:
             "ingressControllerChart",
             '{"chart": "lbc", "repository": "https://charts.test", "version": "1.2.3"}',
             "ingress_controller_chart",
-            ControllerChart("lbc", "https://charts.test", "1.2.3"),
+            ChartSource("lbc", "https://charts.test", "1.2.3"),
         ),
         (
             SELF_MANAGED,
             "ingressControllerChart",
             '{"chart": "./c"}',
             "ingress_controller_chart",
-            ControllerChart("./c", None, None),
+            ChartSource("./c", None, None),
         ),
         (MANAGED, "ingressControllerImage", "host:5000/lbc:v2", "ingress_controller_image", "host:5000/lbc:v2"),
         (SELF_MANAGED, "storage", "none", "storage", "none"),
