@@ -1,10 +1,13 @@
 """Patch on the two live clusters: updates pending before, none after, and the sample app answers meanwhile."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from lab.constants import PROJECT
 from tests.lab.conftest import MANAGED, SELF_MANAGED, Cluster, Shell
 
 #: Of all requests during a patch: what a client without retries may lose.
@@ -43,6 +46,25 @@ def test_managed_nodes_are_replaced_by_newer_ones(shell: Shell, managed: Cluster
     assert len(result["after"]) == len(result["before"])
     assert not ids & {node["metadata"]["uid"] for node in managed.ready_nodes()}
     answers(result)
+
+
+def test_managed_nodes_are_replaced_by_machines_of_another_type(shell: Shell, managed: Cluster, tmp_path: Path) -> None:
+    """A new version of the launch template: the cloud rolls the nodes, there and back."""
+
+    def types() -> set[str]:
+        return {node["metadata"]["labels"]["node.kubernetes.io/instance-type"] for node in managed.ready_nodes()}
+
+    config = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{MANAGED}.yaml").read_text())
+    config["config"]["twinplane:instanceType"] = "t3a.medium"
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(config))
+    ids, usual = {node["metadata"]["uid"] for node in managed.ready_nodes()}, types()
+    up = ("pulumi", "up", "--yes", "--skip-preview", "-s", MANAGED)
+    shell.run(*up, "--config-file", str(other))
+    assert types() == {"t3a.medium"}
+    assert not ids & {node["metadata"]["uid"] for node in managed.ready_nodes()}
+    shell.run(*up)
+    assert types() == usual
 
 
 @pytest.mark.usefixtures("managed", "self_managed")
