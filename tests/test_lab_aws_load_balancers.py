@@ -92,6 +92,16 @@ def test_names_are_lines_of_their_own_in_a_file_of_others(elb: Any) -> None:  # 
     ]  # fmt: skip
     names.tell({})
     assert names.HOSTS.read_text() == "127.0.0.1 localhost\n192.0.2.1 other\n"
+    names.HOSTS.write_text(f"127.0.0.1 localhost\n{names.BEGIN}198.19.241.1 a.elb.test\n192.0.2.1 other\n")
+    names.tell({})
+    assert names.HOSTS.read_text() == "127.0.0.1 localhost\n192.0.2.1 other\n", "ours had lost its end"
+
+
+def test_a_lost_name_comes_back(elb: Any) -> None:
+    balancer(elb)
+    names.HOSTS.write_text("127.0.0.1 localhost\n")
+    load_balancers.wanted()
+    assert "198.19.241.1 " in names.HOSTS.read_text()
 
 
 def test_a_listener_without_tls_has_no_policy_of_it(elb: Any) -> None:
@@ -205,9 +215,9 @@ def test_haproxy(elb: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     run = subprocess.Popen(["/usr/sbin/haproxy", "-db", "-f", str(path)])
     try:
         deadline = time.monotonic() + 60
-        while states(elb, group) != ["healthy", "unhealthy"] and time.monotonic() < deadline:
+        while (seen := states(elb, group)) != ["healthy", "unhealthy"] and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert states(elb, group) == ["healthy", "unhealthy"]
+        assert seen == ["healthy", "unhealthy"]
         with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert client.recv(64).startswith(b"HTTP/1.0 200")

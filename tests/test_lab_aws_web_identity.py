@@ -116,6 +116,7 @@ def test_a_good_token_gives_the_role(cloud: Cloud) -> None:
 
 BAD: list[tuple[str, Callable[[], str], str]] = [
     ("no token", lambda: "abc.def", "InvalidIdentityToken.*not a valid JWT"),
+    ("no octets", lambda: token().rpartition(".")[0] + ".x", "InvalidIdentityToken.*not a valid JWT"),
     ("another key", lambda: token(key_pair(2048)["private"]), "InvalidIdentityToken.*signature"),
     ("a key by another name", lambda: token(header={"kid": "x"}), "InvalidIdentityToken.*signature"),
     ("no signature asked for", lambda: token(header={"alg": "none"}), "InvalidIdentityToken.*signature"),

@@ -60,10 +60,13 @@ def dns_name(arn: str) -> str:
 
 
 def release(living: set[str]) -> None:
-    """Frees the addresses of all but the `living` ARNs."""
+    """Frees the addresses of all but the `living` ARNs, and tells the others' names again: they may be lost."""
     taken = _taken()
-    if not taken.keys() <= living:
-        _keep({arn: where for arn, where in taken.items() if arn in living})
+    kept = {arn: where for arn, where in taken.items() if arn in living}
+    if kept != taken:
+        _keep(kept)
+    else:
+        _tell(kept)
 
 
 def _taken() -> dict[str, str]:
@@ -73,6 +76,10 @@ def _taken() -> dict[str, str]:
 
 def _keep(taken: dict[str, str]) -> None:
     whole_file.write(api.directory() / "load-balancers.json", json.dumps(taken))
+    _tell(taken)
+
+
+def _tell(taken: dict[str, str]) -> None:
     names.tell({_name(arn): where for arn, where in taken.items()})
 
 

@@ -63,12 +63,12 @@ def check(token: str, role_arn: str) -> None:
 def _parts(token: str) -> tuple[Json, Json, bytes, bytes]:
     try:
         head, body, signature = token.split(".")
-        header, claims = json.loads(_octets(head)), json.loads(_octets(body))
+        header, claims, sealed = json.loads(_octets(head)), json.loads(_octets(body)), _octets(signature)
         if not isinstance(header, dict) or not isinstance(claims, dict):
             raise ValueError(token)
     except ValueError:
         raise _Bad("InvalidIdentityToken", "The ID Token provided is not a valid JWT.") from None
-    return header, claims, f"{head}.{body}".encode(), _octets(signature)
+    return header, claims, f"{head}.{body}".encode(), sealed
 
 
 def _octets(text: str) -> bytes:

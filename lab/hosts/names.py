@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 HOSTS = Path("/etc/hosts")
+DOMAIN = ".elb."
 BEGIN, END = "# twinplane: load balancers of the lab; `twinplane lab down` removes this\n", "# twinplane: end\n"
 
 
@@ -16,7 +17,9 @@ def tell(names: Mapping[str, str]) -> None:
     """Makes these names, and no others of the lab, lead to their addresses."""
     text = HOSTS.read_text()
     before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
+    ours, end, after = rest.partition(END)
+    if not end:  # as others may have left it: ours are the lines with names like ours
+        after = "".join(line for line in ours.splitlines(keepends=True) if DOMAIN not in line)
     lines = "".join(f"{address} {name}\n" for name, address in sorted(names.items()))
     others = before + after
     others += "" if others.endswith("\n") or not lines else "\n"

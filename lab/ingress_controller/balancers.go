@@ -242,7 +242,9 @@ func (b *Balancers) balancers(ctx context.Context, stack string) ([]elbtypes.Loa
 			return nil, err
 		}
 		for _, each := range page.LoadBalancers {
-			found[*each.LoadBalancerArn] = each
+			if *each.VpcId == b.vpc { // elsewhere, a cluster may have the same name
+				found[*each.LoadBalancerArn] = each
+			}
 		}
 	}
 	arns, err := b.ours(ctx, stack, slices.Sorted(maps.Keys(found)))
@@ -263,7 +265,9 @@ func (b *Balancers) groups(ctx context.Context, stack string) (map[string]string
 			return nil, err
 		}
 		for _, each := range page.TargetGroups {
-			found[*each.TargetGroupArn] = *each.TargetGroupName
+			if *each.VpcId == b.vpc {
+				found[*each.TargetGroupArn] = *each.TargetGroupName
+			}
 		}
 	}
 	arns, err := b.ours(ctx, stack, slices.Sorted(maps.Keys(found)))

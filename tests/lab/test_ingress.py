@@ -127,6 +127,7 @@ def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
     apply(cluster, ingress("alb", "two.test", "three.test", name="web", namespace="other"))
     wanted = [(["two.test"], paths, group), (["three.test"], paths, group)]
     until(lambda: rules(elb, listener) == wanted)
+    groups = len(elb.describe_target_groups()["TargetGroups"])
     port = '[{"op": "replace", "path": "/spec/ports/0/nodePort", "value": 30998}]'
     cluster.kubectl("patch", "service", "-n", "other", "web", "--type", "json", "-p", port)
 
@@ -135,7 +136,6 @@ def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
         return {each["Target"]["Port"] for each in found}
 
     until(lambda: ports() == {30998})
-    groups = len(elb.describe_target_groups()["TargetGroups"])
     cluster.kubectl("delete", "ingress", "-n", "other", "web")
     assert arn not in {each["LoadBalancerArn"] for each in elb.describe_load_balancers()["LoadBalancers"]}
     assert len(elb.describe_target_groups()["TargetGroups"]) == groups - 1

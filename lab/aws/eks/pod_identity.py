@@ -21,6 +21,8 @@ from lab.aws.eks.state import Cluster, Store, find
 
 #: Whom a pod's token is for.
 AUDIENCE = "pods.eks.amazonaws.com"
+#: How the API server names service accounts: this, "NAMESPACE:NAME".
+ACCOUNTS = "system:serviceaccount:"
 #: Members that the lab does not do.
 ABSENT = ("disableSessionTags", "targetRoleArn", "policy")
 #: Of the credentials, seconds.
@@ -122,8 +124,9 @@ def _owner(cluster: Cluster, token: str) -> tuple[str, str, str]:
     except KubeError as error:
         raise EksError("ServiceUnavailableException", f"The cluster {cluster.name} does not answer: {error}") from None
     user = review.get("user", {})
-    *kind, namespace, account = user.get("username", "::").split(":")
-    if not review.get("authenticated") or kind != ["system", "serviceaccount"]:
+    name = user.get("username", "")
+    namespace, _, account = name.removeprefix(ACCOUNTS).partition(":")
+    if not review.get("authenticated") or not name.startswith(ACCOUNTS):
         raise EksError("InvalidTokenException", f"The token is of no service account of the cluster for {AUDIENCE}")
     return namespace, account, user.get("extra", {}).get("authentication.kubernetes.io/pod-name", [""])[0]
 
