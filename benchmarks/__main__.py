@@ -1,7 +1,6 @@
 """`make benchmark`: prints the table. Needs root, and a lab that is up with nothing in it."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,11 +8,10 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.engine import pulumi, select
+from benchmarks.engine import output, pulumi, select
 from benchmarks.floor import Ssh, bring_up
 from lab import lab
-from lab.constants import BASE_RELEASE, PROJECT
-from lab.env import environment
+from lab.constants import BASE_RELEASE
 from lab.hosts.host import Host
 
 STACK = "self-managed-lab"
@@ -61,11 +59,7 @@ def product() -> tuple[float, float, float]:
 
 def _site_seconds() -> float:
     """From the last machine that is up to the cluster that is Ready, by the times that the engine keeps."""
-    exported = subprocess.run(
-        ["pulumi", "stack", "export", "-s", STACK],
-        cwd=PROJECT, env={**os.environ, **environment()}, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    resources = json.loads(exported.stdout)["deployment"]["resources"]
+    resources = json.loads(output(STACK, "stack", "export"))["deployment"]["resources"]
 
     def created(kind: str, name: str = "") -> datetime:
         return max(

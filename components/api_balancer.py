@@ -96,12 +96,10 @@ class ApiBalancer(pulumi.ComponentResource):
                 f"{name}-from-{each}",
                 security_group_id=args.security_group_id,
                 cidr_ipv4=pulumi.Output.concat(address, "/32"),
-                ip_protocol=API.protocol,
-                from_port=API.first,
-                to_port=API.last,
                 description=f"{API.purpose} from {each}",
                 tags=tags.named(f"{name}-from-{each}"),
                 opts=child,
+                **API.ports,
             )
             for each, address in args.visitors.items()
         ]

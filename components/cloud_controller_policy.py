@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from components.policy_document import policy
 
 #: The actions that cloud-provider-aws v1.36.2 calls in its node, service and route controllers, of those that its
 #: documents ask for (https://cloud-provider-aws.sigs.k8s.io/prerequisites/#iam-policies): volumes are the CSI driver's.
@@ -96,4 +96,4 @@ def cloud_controller_policy(cluster: str, *, partition: str, region: str, accoun
             # A node that forwards for its pods must not have the check of sources.
             allow(["ec2:ModifyInstanceAttribute"], f"{ec2}:instance/*", ours),
         ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, sort_keys=True)
+    return policy(*statements)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.policy_document import policy
 
 
 @dataclass(frozen=True)
@@ -76,4 +76,4 @@ def key_policy(*, partition: str, dns_suffix: str, region: str, account: str, lo
             "Condition": {"ArnEquals": {"kms:EncryptionContext:aws:logs:arn": group}},
         },
     ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, sort_keys=True)
+    return policy(*statements)

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.policy_document import policy
 
 #: What a pull takes, https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
@@ -115,4 +116,4 @@ def pull_policy(role_arns: Sequence[str]) -> str:
         "Principal": {"AWS": sorted(role_arns)},
         "Action": list(PULL),
     }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, sort_keys=True)
+    return policy(statement)

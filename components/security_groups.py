@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -33,6 +34,11 @@ class Opening:
     protocol: str
     first: int
     last: int
+
+    @property
+    def ports(self) -> dict[str, Any]:
+        """As the rules of security groups take them."""
+        return {"ip_protocol": self.protocol, "from_port": self.first, "to_port": self.last}
 
 
 SSH = Opening("ssh", "tcp", 22, 22)
@@ -85,12 +91,10 @@ class SecurityGroups(pulumi.ComponentResource):
                 security_group_id=group.id,
                 referenced_security_group_id=None if isinstance(source, str) else source.id,
                 cidr_ipv4=cidr,
-                ip_protocol=what.protocol,
-                from_port=what.first,
-                to_port=what.last,
                 description=f"{what.purpose} from {who}",
                 tags=tags.named(full),
                 opts=child,
+                **what.ports,
             )
 
         rules = [
@@ -119,12 +123,10 @@ class SecurityGroups(pulumi.ComponentResource):
             f"{name}-balancer-out",
             security_group_id=balancer.id,
             referenced_security_group_id=control_plane.id,
-            ip_protocol=API.protocol,
-            from_port=API.first,
-            to_port=API.last,
             description="control planes",
             tags=tags.named(f"{name}-balancer-out"),
             opts=child,
+            **API.ports,
         )
 
         self.machine_id = ready(machine.id, out, *rules)

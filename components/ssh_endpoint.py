@@ -43,23 +43,19 @@ class SshEndpoint(pulumi.ComponentResource):
             f"{name}-out",
             security_group_id=group.id,
             referenced_security_group_id=args.machine_group_id,
-            ip_protocol=SSH.protocol,
-            from_port=SSH.first,
-            to_port=SSH.last,
             description="ssh to machines",
             tags=own,
             opts=child,
+            **SSH.ports,
         )
         into = aws.vpc.SecurityGroupIngressRule(
             f"{name}-in",
             security_group_id=args.machine_group_id,
             referenced_security_group_id=group.id,
-            ip_protocol=SSH.protocol,
-            from_port=SSH.first,
-            to_port=SSH.last,
             description="ssh from the endpoint",
             tags=own,
             opts=child,
+            **SSH.ports,
         )
         endpoint = aws.ec2transitgateway.InstanceConnectEndpoint(
             name,

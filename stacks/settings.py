@@ -152,6 +152,10 @@ def _ssh_via(values: Mapping[str, Any]) -> str:
     return "cidrs" if values.get("machineSubnets") == "public" else "endpoint"
 
 
+def _app_cidrs(values: Mapping[str, Any]) -> tuple[str, ...]:
+    return () if values.get("cloudController") == "none" else values.get("apiCidrs", ())
+
+
 _MANAGED: tuple[Kind, ...] = ("managed",)
 _SELF_MANAGED: tuple[Kind, ...] = ("self-managed",)
 
@@ -171,7 +175,6 @@ KEYS: dict[str, _Key] = {
     "instanceType": _Key(checks.instance_type, "t3.medium"),
     "apiCidrs": _Key(checks.sources),
     "appImage": _Key(checks.image),
-    "appCidrs": _Key(checks.blocks, None),
     "registryImages": _Key(checks.image_names, ("sample-app",)),
     "registryPullRoles": _Key(checks.principals, ()),
     "registryKeepReleases": _Key(checks.integer(1, 1000), 20),
@@ -197,6 +200,7 @@ KEYS: dict[str, _Key] = {
     "backupDays": _Key(checks.integer(1, 3650), 30, _SELF_MANAGED),
     "backupsOnDestroy": _Key(checks.choice("keep", "delete"), "keep", _SELF_MANAGED),
     "cloudController": _Key(checks.choice("aws", "none"), "aws", _SELF_MANAGED),
+    "appCidrs": _Key(checks.blocks, _app_cidrs),
     "cloudControllerImage": _Key(checks.image, None, _SELF_MANAGED),
     "cloudControllerEnvironment": _Key(checks.environment, {}, _SELF_MANAGED),
     "playbookVars": _Key(checks.variables, {}, _SELF_MANAGED),
@@ -231,9 +235,6 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
             values[name] = key.default
         elif kind is not None or key.kinds == KINDS:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
-    if values.get("appCidrs") is None:
-        balanced = values.get("cloudController") != "none"
-        values["appCidrs"] = values.get("apiCidrs", ()) if balanced else ()
     errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
@@ -274,7 +275,7 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
     machines = values.get("controlPlanes", 0) + values.get("workers", 0)
     if "podCidr" in values and "controlPlanes" in values and values["podCidr"].num_addresses // 256 < machines:
         errors["podCidr"] = f"{values['podCidr']} is too small: each of {machines} machines takes a /24 of it"
-    if values["appCidrs"] and values.get("cloudController") == "none":
+    if values.get("appCidrs") and values.get("cloudController") == "none":
         errors["appCidrs"] = "nobody makes a load balancer: cloudController is none"
     release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
     if release and version and checks.minor(release) != checks.minor(version):

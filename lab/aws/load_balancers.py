@@ -85,7 +85,7 @@ def _tell(taken: dict[str, str]) -> None:
 
 def _name(arn: str) -> str:
     name, number = arn.split("/")[-2:]
-    return f"{name}-{number}.elb.{constants.REGION}.amazonaws.com".lower()
+    return f"{name}-{number}{names.DOMAIN}{constants.REGION}.amazonaws.com".lower()
 
 
 def wanted() -> list[Balancer]:

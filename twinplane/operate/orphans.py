@@ -79,10 +79,7 @@ def _security_groups(outputs: StackOutputs, access: Access) -> Iterator[str]:
 
 def _describe(outputs: StackOutputs, access: Access, filters: dict[str, str]) -> list[dict[str, Any]]:
     asked = [{"Name": name, "Values": [value]} for name, value in {"vpc-id": outputs.vpc_id, **filters}.items()]
-    found: list[dict[str, Any]] = access.answer(Call("ec2", "describe_security_groups", {"Filters": asked}))[
-        "SecurityGroups"
-    ]
-    return found
+    return list(access.answer(Call("ec2", "describe_security_groups", {"Filters": asked}))["SecurityGroups"])
 
 
 def _delete_security_group(outputs: StackOutputs, access: Access, group: str) -> None:
