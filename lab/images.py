@@ -19,8 +19,14 @@ from lab.constants import CACHE
 from lab.toolchain.tool import CLOUD_CONTROLLER, INGRESS_CONTROLLER, KUBERNETES, SAMPLE_APP
 
 #: Bump when the way an image is put together changes.
-RECIPE = "1"
+RECIPE = "2"
 OCI = "application/vnd.oci.image"
+#: As in upstream's base image. Without names for protocols, nft tells kube-proxy 6 for what it wrote as tcp, and
+#: kube-proxy takes the rules of all Services away at its next full look.
+ETC = {
+    "etc/passwd": b"root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n",
+    "etc/protocols": b"icmp\t1\tICMP\ntcp\t6\tTCP\nudp\t17\tUDP\nipv6-icmp\t58\tIPv6-ICMP\nsctp\t132\tSCTP\n",
+}
 
 
 @dataclass(frozen=True)
@@ -106,10 +112,10 @@ def _layer(image: Image, target: Path) -> None:
                 link = tarfile.TarInfo(f"usr/sbin/{name}")
                 link.type, link.linkname = tarfile.SYMTYPE, "xtables-nft-multi"
                 tar.addfile(link)
-        etc = b"root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n"
-        passwd = tarfile.TarInfo("etc/passwd")
-        passwd.size = len(etc)
-        tar.addfile(passwd, io.BytesIO(etc))
+        for path, content in ETC.items():
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
         temporary = tarfile.TarInfo("tmp")
         temporary.type, temporary.mode = tarfile.DIRTYPE, 0o1777
         tar.addfile(temporary)

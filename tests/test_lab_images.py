@@ -68,6 +68,9 @@ def test_pull_by_tag_and_digest(registry: str, repository: str, tmp_path: Path) 
     layer.write_bytes(fetch(f"{registry}/v2/{repository}/blobs/{described['layers'][0]['digest']}"))
     with tarfile.open(layer) as tar:
         assert {"app", "etc/passwd"} <= set(tar.getnames())
+        protocols = tar.extractfile("etc/protocols")
+        assert protocols
+        assert {line.split()[0] for line in protocols.read().splitlines()} >= {b"tcp", b"udp", b"sctp"}
 
 
 @pytest.mark.parametrize(
