@@ -272,6 +272,15 @@ def test_an_instance_is_pending_until_its_host_runs(server: Server) -> None:
     assert run(ec2, network(ec2, "198.18.48.0/20"))["State"] == {"Name": "pending", "Code": 0}
 
 
+def test_an_instance_asked_for_twice_is_told_once(server: Server) -> None:
+    ec2 = server.client("ec2")
+    made = run(ec2, network(ec2, "198.18.80.0/20"))["InstanceId"]
+    [told] = ec2.describe_instances(InstanceIds=[made, made])["Reservations"]
+    assert [each["InstanceId"] for each in told["Instances"]] == [made]
+    with pytest.raises(ClientError, match=r"InvalidInstanceID\.NotFound"):
+        ec2.describe_instances(InstanceIds=[made, "i-0123456789abcdef0"])
+
+
 def test_what_terminated_cannot_be_started(server: Server) -> None:
     ec2 = server.client("ec2")
     made = run(ec2, network(ec2, "198.18.64.0/20"))["InstanceId"]

@@ -14,7 +14,7 @@ import moto.ec2.models.instances
 from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
-from moto.ec2.models.instances import Instance
+from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.responses.general import General
 from moto.elbv2.models import FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -24,6 +24,7 @@ from lab.aws import ec2, images, instance_connect, load_balancers
 from lab.aws.journal import Entry
 
 _terminate_once = Instance.terminate
+_described_once = InstanceBackend.get_reservations_by_instance_ids
 _health_for = FakeTargetGroup.health_for
 
 
@@ -31,6 +32,7 @@ def prepare() -> None:
     """Readies moto: states that are true, consoles that are real, and the lab's images."""
     moto.ec2.models.instances.InstanceState = ec2.State  # type: ignore[assignment,misc]
     Instance.terminate = _terminate  # type: ignore[method-assign]
+    InstanceBackend.get_reservations_by_instance_ids = _described  # type: ignore[method-assign]
     General.get_console_output = _console_output  # type: ignore[method-assign]
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
     FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
@@ -79,6 +81,11 @@ def lasting(entry: Entry) -> Entry:
 def _terminate(self: Any) -> Any:
     """EC2 ends an instance again without an error."""
     return copy.copy(self._state) if self._state.wanted == "terminated" else _terminate_once(self)
+
+
+def _described(self: Any, instance_ids: list[str], filters: Any = None) -> Any:
+    """EC2 takes an id given twice as given once; cloud controllers put such questions together."""
+    return _described_once(self, list(dict.fromkeys(instance_ids)), filters)
 
 
 def _dns_name(self: Any) -> str:
