@@ -305,6 +305,21 @@ def test_how_many_at_once(config: dict[str, int], expected: int) -> None:
     assert nodes.at_once({"updateConfig": config, "scalingConfig": {"desiredSize": 10}}) == expected
 
 
+@pytest.mark.parametrize(
+    ("status", "taint", "expected"),
+    [
+        ("True", "node.kubernetes.io/unschedulable", True),
+        ("False", "other", False),
+        ("True", "node.kubernetes.io/not-ready", False),
+        ("True", "node.cloudprovider.kubernetes.io/uninitialized", False),
+    ],
+)
+def test_a_node_is_ready_when_pods_can_run_there(status: str, taint: str, expected: bool) -> None:
+    conditions = [{"type": "Ready", "status": status}, {"type": "DiskPressure", "status": "False"}]
+    node = {"status": {"conditions": conditions}, "spec": {"taints": [{"key": taint, "effect": "NoSchedule"}]}}
+    assert node_object.is_ready(node) is expected
+
+
 GROUP = {"labels": {"a": "1"}, "taints": [{"key": "k", "value": "v", "effect": "NO_SCHEDULE"}]}
 TAINT = {"key": "k", "value": "v", "effect": "NoSchedule"}
 OTHER = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}

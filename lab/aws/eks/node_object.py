@@ -9,12 +9,16 @@ from lab.aws.eks.node import EFFECTS
 
 #: Annotation with what a Node has from its group.
 GIVEN = "lab.twinplane/given"
+#: Taints of a node that no pod can run on yet, for all that it says Ready: the cloud controller, and then the node
+#: lifecycle controller, take them away a moment later.
+STARTING = {"node.cloudprovider.kubernetes.io/uninitialized", "node.kubernetes.io/not-ready"}
 
 
 def is_ready(node: Json) -> bool:
-    """-> whether a Node object is Ready."""
+    """-> whether a Node object is Ready, and open for pods."""
     conditions = node.get("status", {}).get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    taints = {taint["key"] for taint in node.get("spec", {}).get("taints", [])}
+    return not taints & STARTING and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def adjust(node: Json, api: Json) -> Json:
