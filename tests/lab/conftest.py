@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,6 +26,15 @@ def processes() -> dict[int, str]:
             line = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             found[int(directory.name)] = line
     found.pop(os.getpid())
+    return found
+
+
+def until(what: str, true: Callable[[], Any], seconds: float) -> Any:
+    """-> the first answer that is true; fails where there is none in that time."""
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.3)
     return found
 
 
@@ -58,6 +69,12 @@ class Shell:
     def outputs(self, stack: str) -> dict[str, Any]:
         """-> the stack's outputs, secrets included."""
         return dict(self.json("pulumi", "stack", "output", "--json", "--show-secrets", "-s", stack))
+
+    def client(self, service: str) -> Any:
+        """-> a client of the lab's AWS, with the lab's own keys."""
+        keys = self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
+        session = boto3.session.Session(*keys, region_name="us-east-1")
+        return session.client(service, endpoint_url=self.environment["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -134,3 +151,10 @@ def managed(demo: Any, shell: Shell, secrets_folder: Path) -> Cluster:  # noqa: 
 def self_managed(demo: Any, shell: Shell, secrets_folder: Path) -> Cluster:  # noqa: ARG001
     """The self-managed cluster, up."""
     return _cluster(shell, SELF_MANAGED, secrets_folder)
+
+
+@pytest.fixture(params=["managed", "self_managed"])
+def cluster(request: pytest.FixtureRequest) -> Cluster:
+    """Each of the two clusters in turn."""
+    found: Cluster = request.getfixturevalue(request.param)
+    return found

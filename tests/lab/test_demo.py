@@ -12,13 +12,6 @@ from tests.lab.conftest import MANAGED, SELF_MANAGED, Cluster, Shell
 STACKS = (MANAGED, SELF_MANAGED)
 
 
-@pytest.fixture(params=["managed", "self_managed"])
-def cluster(request: pytest.FixtureRequest) -> Cluster:
-    """Each of the two clusters in turn."""
-    found: Cluster = request.getfixturevalue(request.param)
-    return found
-
-
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_second_up_changes_nothing(shell: Shell, stack: str) -> None:

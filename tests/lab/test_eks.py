@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from lab.aws import api
 from lab.constants import STATE
 from lab.hosts.host import Host
-from tests.lab.conftest import Shell
+from tests.lab.conftest import Shell, until
 
 NAME = "test-eks"
 GROUP = {"clusterName": NAME, "nodegroupName": "ng"}
@@ -34,7 +33,7 @@ spec:
       topologySpreadConstraints:
         - maxSkew: 1
           topologyKey: kubernetes.io/hostname
-          whenUnsatisfiable: ScheduleAnyway
+          whenUnsatisfiable: DoNotSchedule
           labelSelector: {matchLabels: {app: one}}
       containers: [{name: app, image: "registry.test/sample-app:v1.0.0"}]
 ---
@@ -50,12 +49,7 @@ class Eks:
 
     def __init__(self, shell: Shell, folder: Path) -> None:
         self.shell = shell
-        env = shell.environment
-        session = boto3.session.Session(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
-        self.ec2, self.iam, self.eks, self.kms = (
-            session.client(service, endpoint_url=env["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
-            for service in ("ec2", "iam", "eks", "kms")
-        )
+        self.ec2, self.iam, self.eks, self.kms = (shell.client(each) for each in ("ec2", "iam", "eks", "kms"))
         self.kubeconfig = folder / "test-eks.kubeconfig"
         self.vpc = self.ec2.create_vpc(CidrBlock="198.18.48.0/22")["Vpc"]["VpcId"]
         self.subnets = [
@@ -96,15 +90,7 @@ class Eks:
         before = api.health()
         assert before
         os.kill(before["pid"], signal.SIGKILL)
-        wait(lambda: (now := api.health()) and now["ready"] and now["pid"] != before["pid"], "the daemon")
-
-
-def wait(what: Callable[[], Any], name: str, seconds: float = 180) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"{name}: not within {seconds} s"
-        time.sleep(0.3)
-    return found
+        until("the daemon", lambda: (now := api.health()) and now["ready"] and now["pid"] != before["pid"], 180)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +116,7 @@ def test_a_cluster_comes_up_though_the_daemon_is_killed(eks: Eks) -> None:
     )
     assert eks.status() == "CREATING"
     eks.kill_daemon()
-    wait(lambda: eks.status() == "ACTIVE", "cluster")
+    until("cluster", lambda: eks.status() == "ACTIVE", 180)
     described = eks.eks.describe_cluster(name=NAME)["cluster"]
     assert described["encryptionConfig"] == [encryption]
     assert b"BEGIN CERTIFICATE" in base64.b64decode(described["certificateAuthority"]["data"])
@@ -144,7 +130,7 @@ def test_its_control_plane_is_hidden(eks: Eks) -> None:
     def leases() -> set[str]:
         return {lease["metadata"]["name"] for lease in eks.get("leases", "-n", "kube-system")["items"]}
 
-    wait(lambda: {"kube-scheduler", "kube-controller-manager"} <= leases(), "leases of the hidden components")
+    until("leases of the hidden components", lambda: {"kube-scheduler", "kube-controller-manager"} <= leases(), 180)
     host = _control_plane(eks)
     assert host.run("systemctl", "is-active", "ssh").stdout.strip() != "active"
 
@@ -186,7 +172,7 @@ def test_nodes_join_though_the_daemon_is_killed(eks: Eks) -> None:
         releaseVersion="1.36.3-20260901",
     )
     eks.kill_daemon()
-    wait(lambda: eks.group() == "ACTIVE", "node group")
+    until("node group", lambda: eks.group() == "ACTIVE", 180)
     instances = eks.instances("running")
     assert len(instances) == 2
     providers = {node["spec"]["providerID"] for node in eks.get("nodes")["items"]}
@@ -206,15 +192,15 @@ def test_an_update_waits_for_the_disruption_budget_and_survives_the_daemon(eks: 
     def cordoned() -> bool:
         return any(node["spec"].get("unschedulable") for node in eks.get("nodes")["items"])
 
-    wait(cordoned, "a drain")
+    until("a drain", cordoned, 180)
     eks.kill_daemon()
     time.sleep(3)  # A few looks of the new daemon: the budget allows nothing.
     assert state() == "InProgress"
     assert old <= {instance["InstanceId"] for instance in eks.instances("running")}
     assert eks.get("deployment", "one")["status"]["readyReplicas"] == 2
     eks.kubectl("patch", "pdb", "one", "--type=merge", "-p", '{"spec": {"maxUnavailable": 1}}')
-    wait(lambda: state() == "Successful", "update")
-    wait(lambda: len(eks.instances("pending", "running")) == 2, "two instances")
+    until("update", lambda: state() == "Successful", 180)
+    until("two instances", lambda: len(eks.instances("pending", "running")) == 2, 180)
     assert not old & {instance["InstanceId"] for instance in eks.instances("running")}
     assert len(eks.get("nodes")["items"]) == 2
     assert eks.eks.describe_nodegroup(**GROUP)["nodegroup"]["releaseVersion"] == "1.36.3-20261101"
@@ -234,10 +220,10 @@ def test_deletion_leaves_nothing_though_the_daemon_is_killed(eks: Eks) -> None:
     instances = {instance["InstanceId"] for instance in eks.instances("pending", "running")}
     eks.eks.delete_nodegroup(**GROUP)
     eks.kill_daemon()
-    wait(lambda: gone(eks.group), "node group")
+    until("node group", lambda: gone(eks.group), 180)
     eks.eks.delete_cluster(name=NAME)
     eks.kill_daemon()
-    wait(lambda: gone(eks.status), "cluster")
+    until("cluster", lambda: gone(eks.status), 180)
     assert not {each.name for each in Host.all()} & {host.name, *instances}
     assert {path.name for path in (STATE / "aws" / "eks").iterdir()} == folders - {host.name.removeprefix("eks-")}
     groups = eks.ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [eks.vpc]}])["SecurityGroups"]

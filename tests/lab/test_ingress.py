@@ -1,32 +1,21 @@
 """Ingress on both clusters: the load balancer of the sample app's, and of one that changes and goes."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.lab.conftest import Cluster, Shell
+from tests.lab.conftest import Cluster, Shell, until
 
 pytestmark = pytest.mark.lab
 
 HOSTS = ["app.twinplane.test", "www.twinplane.test"]
-STACKS = ("managed", "self_managed")
 
 
 @pytest.fixture(name="elb", scope="module")
 def _elb(shell: Shell) -> Any:
-    told = shell.environment
-    session = boto3.session.Session(told["AWS_ACCESS_KEY_ID"], told["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
-    return session.client("elbv2", endpoint_url=told["AWS_ENDPOINT_URL"])
-
-
-@pytest.fixture(params=STACKS)
-def cluster(request: pytest.FixtureRequest) -> Cluster:
-    found: Cluster = request.getfixturevalue(request.param)
-    return found
+    return shell.client("elbv2")
 
 
 @pytest.fixture
@@ -53,15 +42,6 @@ def apply(cluster: Cluster, obj: dict[str, Any]) -> str:
         "kubectl", "--kubeconfig", str(cluster.kubeconfig), "apply", "-f", "-", stdin=json.dumps(obj), check=False
     )
     return done.stdout + done.stderr
-
-
-def until(check: Callable[[], Any]) -> Any:
-    """-> what is true within a minute."""
-    for _ in range(120):
-        if found := check():
-            return found
-        time.sleep(0.5)
-    return pytest.fail("not within a minute")
 
 
 def address(cluster: Cluster, *where: str) -> str:
@@ -118,7 +98,7 @@ def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
     cluster: Cluster, other: dict[str, Any], elb: Any
 ) -> None:
     apply(cluster, other)
-    name = until(lambda: address(cluster, "-n", "other", "web"))
+    name = until("an address", lambda: address(cluster, "-n", "other", "web"), 60)
     arn = balancer(elb, name)["LoadBalancerArn"]
     [listener] = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
     [(hosts, paths, group)] = rules(elb, listener)
@@ -126,7 +106,7 @@ def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
 
     apply(cluster, ingress("alb", "two.test", "three.test", name="web", namespace="other"))
     wanted = [(["two.test"], paths, group), (["three.test"], paths, group)]
-    until(lambda: rules(elb, listener) == wanted)
+    until("its rules", lambda: rules(elb, listener) == wanted, 60)
     groups = len(elb.describe_target_groups()["TargetGroups"])
     port = '[{"op": "replace", "path": "/spec/ports/0/nodePort", "value": 30998}]'
     cluster.kubectl("patch", "service", "-n", "other", "web", "--type", "json", "-p", port)
@@ -135,7 +115,7 @@ def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
         found = elb.describe_target_health(TargetGroupArn=rules(elb, listener)[0][2])["TargetHealthDescriptions"]
         return {each["Target"]["Port"] for each in found}
 
-    until(lambda: ports() == {30998})
+    until("its targets", lambda: ports() == {30998}, 60)
     cluster.kubectl("delete", "ingress", "-n", "other", "web")
     assert arn not in {each["LoadBalancerArn"] for each in elb.describe_load_balancers()["LoadBalancers"]}
     assert len(elb.describe_target_groups()["TargetGroups"]) == groups - 1

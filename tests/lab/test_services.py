@@ -2,16 +2,15 @@
 
 import json
 import socket
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.hosts import names
-from tests.lab.conftest import Cluster, Shell
+from lab.hosts.host import Host
+from tests.lab.conftest import Cluster, Shell, until
 from tests.lab.test_aws import kill_daemon
 
 pytestmark = pytest.mark.lab
@@ -32,12 +31,6 @@ SERVICE = {
         "ports": [{"name": "http", "port": 80, "targetPort": 8080}],
     },
 }
-
-
-@pytest.fixture(params=["managed", "self_managed"])
-def cluster(request: pytest.FixtureRequest) -> Cluster:
-    made: Cluster = request.getfixturevalue(request.param)
-    return made
 
 
 def service(cluster: Cluster, name: str) -> dict[str, Any]:
@@ -61,14 +54,6 @@ def pod(url: str) -> str:
 def line(address: str) -> str:
     with socket.create_connection((address, 9000), timeout=5) as connection:
         return connection.makefile().readline().strip()
-
-
-def until(what: str, true: Callable[[], Any], seconds: float = 120) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
-        time.sleep(0.5)
-    return found
 
 
 def made_for(shell: Shell, cluster: Cluster, name: str) -> list[str]:
@@ -129,24 +114,46 @@ def test_nodes_have_what_the_clouds_controller_says(cluster: Cluster) -> None:
         assert not any("uninitialized" in taint["key"] for taint in node["spec"].get("taints", []))
 
 
+def test_services_stay_when_kube_proxy_looks_at_everything_again(cluster: Cluster) -> None:
+    nodes = cluster.get("nodes", "--selector", "!node-role.kubernetes.io/control-plane")["items"]
+    name, labels = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["labels"]
+    [address] = [each["address"] for each in nodes[0]["status"]["addresses"] if each["type"] == "InternalIP"]
+    node = next(each for each in Host.all() if each.spec.address == address)
+    api = cluster.get("service", "kubernetes")["spec"]["clusterIP"]
+
+    def looks() -> float:
+        """-> how often it was at it, counted by itself."""
+        metrics = node.run("curl", "-sS", "http://127.0.0.1:10249/metrics").stdout.splitlines()
+        count = "kubeproxy_sync_full_proxy_rules_duration_seconds_count"
+        return sum(float(each.split()[-1]) for each in metrics if each.startswith(count) and "IPv6" not in each)
+
+    zone = labels["topology.kubernetes.io/zone"]
+    for moved in (f"{zone}-moved", zone):
+        before = looks()
+        cluster.kubectl("label", "node", name, f"topology.kubernetes.io/zone={moved}", "--overwrite")
+        until("another look", lambda before=before: looks() > before, 60)
+        answered = node.run("curl", "-sSk", "--max-time", "5", "--output", "/dev/null", f"https://{api}/livez")
+        assert answered.returncode == 0, answered.stderr
+
+
 def test_it_comes_and_goes_with_its_service_also_when_the_daemon_dies(
     cluster: Cluster, shell: Shell, tmp_path: Path
 ) -> None:
     file = tmp_path / "service.json"
     file.write_text(json.dumps(SERVICE))
     cluster.kubectl("apply", "-f", str(file))
-    until("something is made", lambda: made_for(shell, cluster, "second"))
+    until("something is made", lambda: made_for(shell, cluster, "second"), 120)
     kill_daemon()
-    address = until("a name", lambda: host(cluster, "second"))
-    until("an answer", lambda: pod(f"http://{address}/"))
+    address = until("a name", lambda: host(cluster, "second"), 120)
+    until("an answer", lambda: pod(f"http://{address}/"), 120)
     assert len(made_for(shell, cluster, "second")) == 2
     balancer = address.partition("-")[0]
-    until("the nodes are open to it", lambda: rules(shell, balancer))
+    until("the nodes are open to it", lambda: rules(shell, balancer), 120)
 
     cluster.kubectl("delete", "-f", str(file), "--wait=false")
     kill_daemon()
-    until("the Service is gone", lambda: not cluster.kubectl("get", "-f", str(file), "--ignore-not-found"))
+    until("the Service is gone", lambda: not cluster.kubectl("get", "-f", str(file), "--ignore-not-found"), 120)
     assert made_for(shell, cluster, "second") == []
     assert rules(shell, balancer) == []
-    until("its name is gone", lambda: address not in names.known())
+    until("its name is gone", lambda: address not in names.known(), 120)
     assert pod(f"http://{address}/") == ""

@@ -1,22 +1,11 @@
 """What the sample app's storages outlive: the container's own nothing, the node's folder a container, not a pod."""
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from tests.lab.conftest import Cluster
+from tests.lab.conftest import Cluster, until
 
 WHERE = ("-n", "twinplane")
-
-
-@pytest.fixture(params=["managed", "self_managed"])
-def cluster(request: pytest.FixtureRequest) -> Cluster:
-    """Each of the two clusters in turn."""
-    found: Cluster = request.getfixturevalue(request.param)
-    return found
 
 
 def ready_pods(cluster: Cluster) -> list[dict[str, Any]]:
@@ -35,17 +24,8 @@ def starts(cluster: Cluster, pod: str) -> dict[str, int]:
     return dict(json.loads(cluster.kubectl("get", "--raw", path))["starts"])
 
 
-def until(ready: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        if found := ready():
-            return found
-        time.sleep(1)
-    return pytest.fail(f"not within 90 s: {what}")
-
-
 def test_what_survives_what(cluster: Cluster) -> None:
-    pod = until(lambda: len(pods := ready_pods(cluster)) == 3 and pods[0], "three ready pods")
+    pod = until("three ready pods", lambda: len(pods := ready_pods(cluster)) == 3 and pods[0], 90)
     name, [status] = pod["metadata"]["name"], pod["status"]["containerStatuses"]
     before = starts(cluster, name)
     assert before["container"] == 1
@@ -56,20 +36,21 @@ def test_what_survives_what(cluster: Cluster) -> None:
         [now] = cluster.get("pod", *WHERE, name)["status"]["containerStatuses"]
         return bool(now["restartCount"] > status["restartCount"] and now["ready"])
 
-    until(restarted, "the container starts again")
+    until("the container starts again", restarted, 90)
     assert starts(cluster, name) == {"container": 1, "node": before["node"] + 1}
 
     known = {each["metadata"]["name"] for each in ready_pods(cluster)}
     cluster.kubectl("delete", "pod", *WHERE, name)
     fresh = until(
-        lambda: next((p["metadata"]["name"] for p in ready_pods(cluster) if p["metadata"]["name"] not in known), None),
         "another pod in its place",
+        lambda: next((p["metadata"]["name"] for p in ready_pods(cluster) if p["metadata"]["name"] not in known), None),
+        90,
     )
     assert starts(cluster, fresh) == {"container": 1, "node": 1}
 
 
 def test_the_service_inside_the_cluster_has_three_pods(cluster: Cluster) -> None:
-    until(lambda: len(ready_pods(cluster)) == 3, "three ready pods")
+    until("three ready pods", lambda: len(ready_pods(cluster)) == 3, 90)
     assert cluster.get("service", "sample-app-internal", *WHERE)["spec"]["type"] == "ClusterIP"
     chosen = "kubernetes.io/service-name=sample-app-internal"
     slices = cluster.get("endpointslices", *WHERE, "-l", chosen)["items"]
