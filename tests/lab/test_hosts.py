@@ -158,14 +158,14 @@ def test_a_pod_network_is_routed_to_its_node(hosts: list[Host]) -> None:
     assert hosts[0].run("ping", "-c1", "-W2", "198.19.201.1").returncode == 1
 
 
-def test_security_updates_are_pending_on_the_base_release_only(hosts: list[Host]) -> None:
+def test_the_newer_release_has_security_updates_that_the_base_lacks(hosts: list[Host]) -> None:
     pending = []
     for host in (hosts[0], hosts[2]):
         assert host.run("apt-get", "update", timeout=300).returncode == 0
         lines = host.run("apt-get", "-s", "upgrade").stdout.splitlines()
         pending.append(sum(line.startswith("Inst") and "Debian-Security" in line for line in lines))
-    assert pending[0] > 0
-    assert pending[1] == 0
+    # What Debian published since the image was made, it lacks as well.
+    assert pending[0] > pending[1]
 
 
 def test_containers_can_have_cgroups_mounts_and_messages(hosts: list[Host]) -> None:
