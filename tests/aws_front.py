@@ -7,6 +7,7 @@ from pathlib import Path
 import moto.ec2.models.instances
 import pytest
 from moto.ec2.models.instances import Instance
+from moto.ec2.models.route_tables import Route
 from moto.ec2.responses.general import General
 from moto.elbv2.models import FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api._internal.models import moto_api_backend
@@ -28,6 +29,9 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setattr(constants, "STATE", state)
     monkeypatch.setattr(moto.ec2.models.instances, "InstanceState", moto.ec2.models.instances.InstanceState)
     monkeypatch.setattr(Instance, "terminate", Instance.terminate)
+    for name in ("instance_id", "network_interface_id", "state"):
+        monkeypatch.setattr(Route, name, getattr(Route, name))
+    monkeypatch.setattr(Route, "instance_owner_id", None, raising=False)
     monkeypatch.setattr(General, "get_console_output", General.get_console_output)
     monkeypatch.setattr(FakeTargetGroup, "health_for", FakeTargetGroup.health_for)
     monkeypatch.setattr(FakeLoadBalancer, "dns_name", "", raising=False)

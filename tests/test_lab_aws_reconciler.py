@@ -49,6 +49,7 @@ class FakeHosts:
         self.by_name: dict[str, FakeHost] = {}
         self.log: list[tuple[str, str]] = []
         self.refusal = ""
+        self.routed = 0
         self.removal = threading.Event()
         self.removal.set()
 
@@ -57,6 +58,9 @@ class FakeHosts:
 
     def all(self) -> list[FakeHost]:
         return list(self.by_name.values())
+
+    def route(self) -> None:
+        self.routed += 1
 
     def create(self, name: str, **made: Any) -> FakeHost:
         self.log.append(("create", name))
@@ -117,7 +121,7 @@ def settle(reconciler: Reconciler) -> None:
 
 
 def test_an_instance_lives_as_its_host_does(hosts: FakeHosts, subnet: str) -> None:
-    client, reconciler = api.client("ec2"), Reconciler(hosts)
+    client, reconciler = api.client("ec2"), Reconciler(hosts, hosts.route)
     client.import_key_pair(
         KeyName="mine",
         PublicKeyMaterial=b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfYtFx0ZOOWPLs8sWQ0bbM0x3UGCzCxqC0RTz5jFhbK",
@@ -160,7 +164,7 @@ def test_an_instance_lives_as_its_host_does(hosts: FakeHosts, subnet: str) -> No
 
 
 def test_an_instance_is_terminated_when_the_last_of_its_host_is_gone(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts), run(subnet)
+    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
     settle(reconciler)
     hosts.removal.clear()
     ec2.terminate(name)
@@ -179,14 +183,14 @@ def test_goes_on_removing_what_a_killed_daemon_left(hosts: FakeHosts, subnet: st
     ec2.terminate(name)
     left = hosts(name).directory
     left.mkdir(parents=True)
-    reconciler = Reconciler(hosts)
+    reconciler = Reconciler(hosts, hosts.route)
     reconciler.start()
     until(lambda: not left.exists())
     reconciler.stop()
 
 
 def test_reboots_once_and_runs_meanwhile(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts), run(subnet)
+    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
     settle(reconciler)
     hosts.by_name[name].state = "running"
     settle(reconciler)
@@ -198,7 +202,7 @@ def test_reboots_once_and_runs_meanwhile(hosts: FakeHosts, subnet: str) -> None:
 
 
 def test_a_host_that_died_boots_again(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts), run(subnet)
+    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
     settle(reconciler)
     hosts.by_name[name].state = "stopped"
     hosts.log.clear()
@@ -210,7 +214,7 @@ def test_removes_the_hosts_that_nobody_wants_and_leaves_others_alone(hosts: Fake
     orphan, hidden = "i-0123456789abcdef0", "eks-1234"
     for name in (orphan, hidden):
         hosts.create(name)
-    settle(Reconciler(hosts))
+    settle(Reconciler(hosts, hosts.route))
     assert list(hosts.by_name) == [hidden]
 
 
@@ -219,11 +223,11 @@ def test_a_replay_starts_nothing_and_ends_nothing(
 ) -> None:
     gone, there = run(subnet), run(subnet)
     ec2.terminate(gone)
-    settle(Reconciler(hosts))
+    settle(Reconciler(hosts, hosts.route))
     hosts.by_name[there].state = "running"
     hosts.log.clear()
     with fresh(tmp_path / "state", monkeypatch):
-        reconciler = Reconciler(hosts)
+        reconciler = Reconciler(hosts, hosts.route)
         reconciler.start()
         assert state(there) == "running", "known before the first request"
         settle(reconciler)
@@ -237,7 +241,7 @@ def test_an_instance_that_cannot_be_made_ends_with_the_reason(
 ) -> None:
     hosts.refusal = "the disk is full"
     monkeypatch.setattr("lab.aws.reconciler.TRIES", 1)
-    reconciler, name = Reconciler(hosts), run(subnet)
+    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
     reconciler._over.wait = lambda _=None: True  # type: ignore[method-assign] # no pause between tries
     settle(reconciler)
     instance = api.client("ec2").describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"][0]
@@ -251,7 +255,7 @@ def test_an_image_without_a_host_image_ends_the_instance_at_once(hosts: FakeHost
     name = client.run_instances(ImageId=image, InstanceType="t3.medium", SubnetId=subnet, MinCount=1, MaxCount=1)[
         "Instances"
     ][0]["InstanceId"]
-    settle(Reconciler(hosts))
+    settle(Reconciler(hosts, hosts.route))
     found = ec2.find(name)
     assert found
     assert found.state == "terminated"
@@ -305,7 +309,7 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
     disks = [each["Ebs"]["VolumeId"] for each in told["BlockDeviceMappings"] if each["DeviceName"] == "/dev/xvda"]
     [disk] = api.client("ec2").describe_volumes(VolumeIds=disks)["Volumes"]
     assert (disk["Size"], disk["Encrypted"], disk["Tags"]) == (33, True, marked)
-    settle(Reconciler(hosts))
+    settle(Reconciler(hosts, hosts.route))
     made = hosts.by_name[name].made
     assert made["image"] == UPDATED_RELEASE
     assert made["files"] == {"/etc/node": (made["address"].encode(), 0o600)}
@@ -322,7 +326,7 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
 
 
 def test_console_output_is_what_the_host_printed(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts), run(subnet)
+    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
     reconciler.start()
     (hosts.folder / name).write_text("x" * 70_000 + "login:")
     until(lambda: name in hosts.by_name)
@@ -333,12 +337,13 @@ def test_console_output_is_what_the_host_printed(hosts: FakeHosts, subnet: str) 
 
 
 def test_works_by_itself_and_stops(hosts: FakeHosts, subnet: str) -> None:
-    reconciler = Reconciler(hosts)
+    reconciler = Reconciler(hosts, hosts.route)
     reconciler.start()
     name = run(subnet)
     until(lambda: name in hosts.by_name and hosts.by_name[name].state == "booting")
     reconciler.stop()
     assert not any(thread.name in {"reconciler"} for thread in threading.enumerate())
+    assert hosts.routed, "routes are made with the hosts"
 
 
 def test_terminate_knows_no_unknown_instance(subnet: str) -> None:  # noqa: ARG001

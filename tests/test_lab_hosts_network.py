@@ -1,5 +1,6 @@
 """What the lab's network asks of `ip`, and how its name server and apt proxy are set up."""
 
+import json
 import socket
 import struct
 import subprocess
@@ -29,13 +30,24 @@ def test_a_route_goes_through_a_host_on_the_bridge(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(subprocess, "run", run)
     network.route("198.18.128.0/26", "198.18.40.4")
+    network.route("198.18.129.0/24", "198.18.40.5", mark=network.TABLES)
     network.unroute("198.18.128.0/26")
     network.ip("link", "show", namespace=7)
     assert [" ".join(command) for command in asked] == [
-        "ip route replace 198.18.128.0/26 via 198.18.40.4 dev twinplane0 onlink",
+        "ip route replace 198.18.128.0/26 via 198.18.40.4 dev twinplane0 onlink protocol boot",
+        "ip route replace 198.18.129.0/24 via 198.18.40.5 dev twinplane0 onlink protocol 86",
         "ip route delete 198.18.128.0/26 dev twinplane0",
         "nsenter --net=/proc/self/fd/7 ip link show",
     ]
+
+
+def test_routes_are_known_by_their_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = [{"dst": "198.18.129.0/24", "gateway": "198.18.40.5", "flags": ["onlink"]}]
+    shown = json.dumps([*routes, {"dst": "198.18.1.1", "gateway": "198.18.40.6"}])
+    monkeypatch.setattr(subprocess, "run", finished(stdout=shown))
+    assert network.marked(network.TABLES) == {"198.18.129.0/24": "198.18.40.5", "198.18.1.1/32": "198.18.40.6"}
+    monkeypatch.setattr(subprocess, "run", finished(1, stderr='Cannot find device "twinplane0"'))
+    assert network.marked(network.TABLES) == {}
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/24", "198.16.0.0/12", "198.20.0.0/24"])

@@ -20,7 +20,7 @@ from moto.elbv2.models import FakeHealthStatus, FakeListener, FakeLoadBalancer, 
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
-from lab.aws import ec2, images, instance_connect, load_balancers
+from lab.aws import ec2, images, instance_connect, load_balancers, routes
 from lab.aws.journal import Entry
 
 _terminate_once = Instance.terminate
@@ -41,6 +41,7 @@ def prepare() -> None:
     FakeTargetGroup.health_for = _true_health  # type: ignore[method-assign]
     FakeBucket.get_permission = permission  # type: ignore[method-assign]
     instance_connect.install()
+    routes.install()
     images.register(ec2.backend())
 
 

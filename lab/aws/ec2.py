@@ -15,6 +15,8 @@ from typing import Any
 from lab.aws import api, images
 from lab.constants import ACCOUNT, REGION
 
+#: Endings of the operations that change what hosts, or routes through them, have to be.
+CONCERN = ("Instances", "InstanceAttribute", "Route", "RouteTable")
 #: AWS's codes of the states an instance can be in.
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
@@ -190,7 +192,7 @@ def noticed(action: str, form: Mapping[str, list[str]], status: int) -> None:
     """Wakes the reconciler after a request that may concern it."""
     if status == 200 and action == "RebootInstances":
         reboots.update(values[0] for name, values in form.items() if name.startswith("InstanceId."))
-    if action.endswith("Instances") and not action.startswith("Describe"):
+    if action.endswith(CONCERN) and not action.startswith("Describe"):
         changed.set()
 
 

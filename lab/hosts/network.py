@@ -5,6 +5,7 @@ CIDR is reached through its node by one more route of the machine, as in a VPC r
 unreachable at once. Security groups and the isolation of VPCs are not enforced.
 """
 
+import json
 import os
 import subprocess
 from ipaddress import IPv4Address, IPv4Network
@@ -15,6 +16,9 @@ from twinplane.errors import Failed, UsageError
 
 #: Worse than every other route of the machine, better than none.
 FALLBACK = ["unreachable", str(RANGE), "metric", "4278198272"]
+#: Marks of routes, the kernel's "protocol" (https://man7.org/linux/man-pages/man8/ip-route.8.html): what says none, and
+#: those of VPCs' route tables, a number that no routing daemon has.
+UNMARKED, TABLES = "boot", "86"
 
 
 def up() -> None:
@@ -38,9 +42,15 @@ def down() -> None:
     ip("route", "delete", *FALLBACK, accept="No such process")
 
 
-def route(cidr: IPv4Network | str, via: IPv4Address | str) -> None:
+def route(cidr: IPv4Network | str, via: IPv4Address | str, *, mark: str = UNMARKED) -> None:
     """Sends a network of the lab, such as a node's pod CIDR, through a host. Idempotent, replaces another `via`."""
-    ip("route", "replace", _inside(cidr), "via", str(via), "dev", BRIDGE, "onlink")
+    ip("route", "replace", _inside(cidr), "via", str(via), "dev", BRIDGE, "onlink", "protocol", mark)
+
+
+def marked(mark: str) -> dict[str, str]:
+    """-> network -> the host that it goes through, of the routes made with that mark."""
+    shown = ip("-json", "-4", "route", "show", "dev", BRIDGE, "protocol", mark, accept="Cannot find device")
+    return {str(IPv4Network(each["dst"])): each["gateway"] for each in json.loads(shown or "[]")}
 
 
 def unroute(cidr: IPv4Network | str) -> None:
@@ -89,8 +99,8 @@ def mac(address: IPv4Address | str) -> str:
     return "02:00:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
-def ip(*arguments: str, accept: str | tuple[str, ...] = (), namespace: int | None = None) -> None:
-    """Runs `ip`, in another network namespace when given an open handle of it.
+def ip(*arguments: str, accept: str | tuple[str, ...] = (), namespace: int | None = None) -> str:
+    """Runs `ip`, in another network namespace when given an open handle of it. -> what it printed.
 
     Raises Failed with its message, unless that contains one of `accept`.
     """
@@ -99,6 +109,7 @@ def ip(*arguments: str, accept: str | tuple[str, ...] = (), namespace: int | Non
     accepted = (accept,) if isinstance(accept, str) else accept
     if done.returncode and not any(part in done.stderr for part in accepted):
         raise Failed(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _inside(cidr: IPv4Network | str) -> str:
