@@ -18,6 +18,8 @@ from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")
 NO_ANSWER = Unanswered("Could not connect to the endpoint URL")
+#: PATH of the stack, not of this process: there is no AWS CLI in it.
+NOWHERE = "/nowhere"
 
 
 def reservation(*ids: str) -> dict[str, Any]:
@@ -58,10 +60,10 @@ def forgets(
     monkeypatch.setattr(orphans, "delete", lambda of, _: left.append(of.cluster_name))
     monkeypatch.setattr(Stack, "destroy", lambda stack, _: seen.append(stack))
     monkeypatch.setattr(Access, "answer", say_to)
-    module.destroy(Stack("some", {"PATH": "/bin"}), lambda _: None)
+    module.destroy(Stack("some", {"PATH": NOWHERE}), lambda _: None)
     (stack,) = seen
     assert stack.name == "some"
-    assert stack.environment["PATH"] == "/bin"
+    assert stack.environment["PATH"] == NOWHERE
     assert bool(left) == (stack.environment.get("PULUMI_K8S_DELETE_UNREACHABLE") == "true")
     return bool(left)
 
@@ -88,7 +90,6 @@ def test_without_an_aws_cli_everything_is_left_whole(
 ) -> None:
     found = outputs["self-managed"]
     tunnelled = replace(found, machines=tuple(replace(each, ssh_tunnel="eu-west-1") for each in found.machines))
-    monkeypatch.setenv("PATH", "/nowhere")
     for answer in (NO_ANSWER, reservation()):
         with pytest.raises(UsageError, match="install version 2"):
             forgets(monkeypatch, tunnelled, answer)

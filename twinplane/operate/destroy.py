@@ -32,7 +32,7 @@ def destroy(stack: Stack, tell: Tell) -> None:
     access = Access(outputs, ApiClient(), stack.environment, tell)
     check_account(outputs, access)
     # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
-    tunnel.options([machine.export() for machine in outputs.machines])
+    tunnel.options([machine.export() for machine in outputs.machines], stack.environment)
     if gone(outputs, access):
         tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
         orphans.delete(outputs, access)
