@@ -3,21 +3,42 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import moto.ec2.models.instances
 import pytest
-from moto.ec2.models.instances import Instance
+from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.route_tables import Route
 from moto.ec2.responses.general import General
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX
 from moto.elbv2.models import FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
 from lab import constants
-from lab.aws import api, ec2
+from lab.aws import api, ec2, instance_connect
 from lab.aws.front import Front
 from lab.aws.journal import Journal
 from lab.hosts import names
+
+#: What the lab changes of moto's code, but for its clock, which goes as before where no front answers.
+CORRECTED: dict[Any, tuple[str, ...]] = {
+    moto.ec2.models.instances: ("InstanceState",),
+    Instance: ("terminate",),
+    InstanceBackend: ("get_reservations_by_instance_ids",),
+    General: (
+        "get_console_output",
+        "describe_instance_topology",
+        "create_instance_connect_endpoint",
+        "delete_instance_connect_endpoint",
+        "describe_instance_connect_endpoints",
+    ),
+    Route: ("instance_id", "network_interface_id", "state", "instance_owner_id"),
+    FakeLoadBalancer: ("dns_name",),
+    FakeListener: ("ssl_policy",),
+    FakeTargetGroup: ("health_for", "load_balancer_arns"),
+    FakeBucket: ("get_permission",),
+}
 
 
 @contextmanager
@@ -27,19 +48,14 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
     moto_api_backend.reset()
     monkeypatch.setattr(constants, "STATE", state)
-    monkeypatch.setattr(moto.ec2.models.instances, "InstanceState", moto.ec2.models.instances.InstanceState)
-    monkeypatch.setattr(Instance, "terminate", Instance.terminate)
-    for name in ("instance_id", "network_interface_id", "state"):
-        monkeypatch.setattr(Route, name, getattr(Route, name))
-    monkeypatch.setattr(Route, "instance_owner_id", None, raising=False)
-    monkeypatch.setattr(General, "get_console_output", General.get_console_output)
-    monkeypatch.setattr(FakeTargetGroup, "health_for", FakeTargetGroup.health_for)
-    monkeypatch.setattr(FakeLoadBalancer, "dns_name", "", raising=False)
-    monkeypatch.setattr(FakeListener, "ssl_policy", "", raising=False)
+    for owner, corrected in CORRECTED.items():
+        for name in corrected:
+            monkeypatch.setattr(owner, name, getattr(owner, name, None), raising=False)
+    monkeypatch.setitem(EC2_RESOURCE_TO_PREFIX, instance_connect.KIND, instance_connect.PREFIX)
+    monkeypatch.setitem(EC2_PREFIX_TO_RESOURCE, instance_connect.PREFIX, instance_connect.KIND)
     monkeypatch.setattr(names, "HOSTS", state / "hosts")
     state.mkdir(parents=True, exist_ok=True)
     names.HOSTS.write_text("127.0.0.1 localhost\n")
-    monkeypatch.setattr(FakeBucket, "get_permission", FakeBucket.get_permission)
     for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
         monkeypatch.setattr(ec2, name, empty)
     front = Front(Journal(api.directory() / "journal.jsonl"))

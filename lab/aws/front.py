@@ -39,17 +39,21 @@ if TYPE_CHECKING:
 #: First words of the operations that change nothing, in the Query and JSON protocols.
 READS = ("Describe", "Get", "List", "Head", "Search", "BatchGet", "BatchCheck", "Lookup", "Decode", "Simulate")
 
+_utcnow = moto.core.utils.utcnow
+
 log = logging.getLogger(__name__)
 
 
 class Front:
     """WSGI application. One a process, since moto's state is the process's; replays the journal while it is made."""
 
+    #: When the request came that is answered now; moto has one clock.
+    _time: float | None = None
+
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.moto = DomainDispatcherApplication(create_backend_app)
-        self._time: float | None = None
-        self._set_clock()
+        _set_clock()
         # What an account has from the start is made anew each time, from the same seed.
         mock_random.seed(constants.ACCOUNT)
         corrections.prepare()
@@ -141,25 +145,11 @@ class Front:
         target = f"{entry.path}?{entry.query}" if entry.query else entry.path
         environ = wsgi.environ(entry.method, target, entry.headers, entry.body)
         mock_random.seed(entry.seed)
-        self._time = entry.time
+        Front._time = entry.time
         answer = wsgi.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
-        self._time = None
+        Front._time = None
         corrections.correct(_action(entry), entry.body)
         return answer
-
-    def _set_clock(self) -> None:
-        """A request happens at the time of its entry, also when it is replayed."""
-        original = moto.core.utils.utcnow
-
-        def utcnow() -> datetime:
-            if self._time is None:
-                return original()
-            return datetime.fromtimestamp(self._time, UTC).replace(tzinfo=None)
-
-        # moto's only: a look at others would load what they load lazily, such as all of pulumi_aws in a test.
-        for name, module in list(sys.modules.items()):
-            if name.startswith("moto.") and getattr(module, "utcnow", None) is original:
-                module.utcnow = utcnow  # type: ignore[attr-defined]
 
 
 def mutates(entry: Entry) -> bool:
@@ -188,6 +178,18 @@ def _for_anyone(method: str, path: str, query: str) -> bool:
     """-> whether a request is for an object that needs no rights."""
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
     return method in {"GET", "HEAD"} and not query and public_objects.get(bucket, key) is not None
+
+
+def _set_clock() -> None:
+    """A request happens at the time of its entry, also when it is replayed."""
+    # moto's only: a look at others would load what they load lazily, such as all of pulumi_aws in a test.
+    for name, module in list(sys.modules.items()):
+        if name.startswith("moto.") and getattr(module, "utcnow", None) is _utcnow:
+            module.utcnow = _at  # type: ignore[attr-defined]
+
+
+def _at() -> datetime:
+    return _utcnow() if Front._time is None else datetime.fromtimestamp(Front._time, UTC).replace(tzinfo=None)
 
 
 def _body(environ: WSGIEnvironment) -> bytes:
