@@ -34,7 +34,11 @@ func (b *Balancers) Ensure(ctx context.Context, wanted *Wanted) (string, error) 
 			return "", err
 		}
 	}
-	made, err := b.balancer(ctx, wanted)
+	security, err := b.security(ctx, wanted)
+	if err != nil {
+		return "", err
+	}
+	made, err := b.balancer(ctx, wanted, security)
 	if err != nil {
 		return "", err
 	}
@@ -83,7 +87,7 @@ func (b *Balancers) Remove(ctx context.Context, stack string) error {
 	return nil
 }
 
-func (b *Balancers) balancer(ctx context.Context, wanted *Wanted) (*elbtypes.LoadBalancer, error) {
+func (b *Balancers) balancer(ctx context.Context, wanted *Wanted, security string) (*elbtypes.LoadBalancer, error) {
 	there, err := b.balancers(ctx, wanted.stack)
 	if err != nil {
 		return nil, err
@@ -98,10 +102,6 @@ func (b *Balancers) balancer(ctx context.Context, wanted *Wanted) (*elbtypes.Loa
 		}
 	}
 	subnets, err := b.subnets(ctx, wanted.scheme)
-	if err != nil {
-		return nil, err
-	}
-	security, err := b.security(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -139,42 +139,6 @@ func (b *Balancers) subnets(ctx context.Context, scheme elbtypes.LoadBalancerSch
 		return nil, fmt.Errorf("VPC %s: subnets with the tag %s in two zones are needed, they are in %d", b.vpc, role, len(zones))
 	}
 	return slices.Sorted(maps.Values(zones)), nil
-}
-
-// security is the load balancer's group: who may reach its listeners.
-func (b *Balancers) security(ctx context.Context, wanted *Wanted) (string, error) {
-	found, err := b.ec2.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{Filters: b.filters(wanted.stack)})
-	if err != nil {
-		return "", err
-	}
-	for _, each := range found.SecurityGroups {
-		return *each.GroupId, nil
-	}
-	specification := ec2types.TagSpecification{ResourceType: ec2types.ResourceTypeSecurityGroup}
-	for _, tag := range b.tags(wanted.stack, "ManagedLBSecurityGroup") {
-		specification.Tags = append(specification.Tags, ec2types.Tag{Key: tag.Key, Value: tag.Value})
-	}
-	made, err := b.ec2.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
-		GroupName: &wanted.name, Description: aws.String("[k8s] Managed SecurityGroup for LoadBalancer"), VpcId: &b.vpc,
-		TagSpecifications: []ec2types.TagSpecification{specification},
-	})
-	if err != nil {
-		return "", err
-	}
-	var ranges []ec2types.IpRange
-	for _, cidr := range wanted.cidrs {
-		ranges = append(ranges, ec2types.IpRange{CidrIp: &cidr})
-	}
-	var open []ec2types.IpPermission
-	for _, each := range wanted.listeners {
-		open = append(open, ec2types.IpPermission{
-			IpProtocol: aws.String("tcp"), FromPort: &each.port, ToPort: &each.port, IpRanges: ranges,
-		})
-	}
-	_, err = b.ec2.AuthorizeSecurityGroupIngress(ctx, &ec2.AuthorizeSecurityGroupIngressInput{
-		GroupId: made.GroupId, IpPermissions: open,
-	})
-	return *made.GroupId, err
 }
 
 func (b *Balancers) group(ctx context.Context, wanted *Wanted, group Group) (string, error) {

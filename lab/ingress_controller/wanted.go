@@ -61,7 +61,10 @@ func build(cluster string, ingress *networking.Ingress, class *Class, services m
 	told := map[string]string{}
 	for key, value := range ingress.Annotations {
 		name, ours := strings.CutPrefix(key, prefix)
-		if ours && !slices.Contains(known, name) {
+		if !ours {
+			continue
+		}
+		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("annotation %s is not known to the lab's controller", key)
 		}
 		told[name] = value
@@ -151,7 +154,7 @@ func grouped(cluster string, ingress *networking.Ingress, backend *networking.In
 		return Group{}, fmt.Errorf("Service %s/%s: there is none", ingress.Namespace, backend.Name)
 	}
 	for _, port := range service.Spec.Ports {
-		if port.Name != backend.Port.Name && port.Port != backend.Port.Number {
+		if asked := backend.Port; asked.Name != "" && port.Name != asked.Name || asked.Name == "" && port.Port != asked.Number {
 			continue
 		}
 		if port.NodePort == 0 {

@@ -1,11 +1,15 @@
 """Ingress on both clusters: the load balancer of the sample app's, and of one that changes and goes."""
 
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from lab import constants
 from tests.lab.conftest import Cluster, Shell, until
 
 pytestmark = pytest.mark.lab
@@ -65,6 +69,15 @@ def rules(elb: Any, listener: dict[str, Any]) -> list[tuple[list[str], list[str]
     return made
 
 
+def test_what_the_controller_makes_of_an_ingress() -> None:
+    """Its own tests, built as it is itself."""
+    go = shutil.which("go") or "/usr/local/go/bin/go"
+    subprocess.run(
+        [go, "test", "-mod=readonly", "-trimpath", "./..."],
+        cwd=constants.PROJECT / "lab" / "ingress_controller", env={**os.environ, "CGO_ENABLED": "0"}, check=True,
+    )  # fmt: skip
+
+
 def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(cluster: Cluster, elb: Any) -> None:
     made = balancer(elb, address(cluster, "-n", "twinplane", "sample-app"))
     assert (made["Type"], made["Scheme"]) == ("application", "internet-facing")
@@ -95,7 +108,7 @@ def test_the_webhook_refuses_what_no_controller_could_serve(cluster: Cluster) ->
 
 
 def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
-    cluster: Cluster, other: dict[str, Any], elb: Any
+    cluster: Cluster, other: dict[str, Any], elb: Any, shell: Shell
 ) -> None:
     apply(cluster, other)
     name = until("an address", lambda: address(cluster, "-n", "other", "web"), 60)
@@ -116,6 +129,16 @@ def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
         return {each["Target"]["Port"] for each in found}
 
     until("its targets", lambda: ports() == {30998}, 60)
+    changed = ingress("alb", "two.test", name="web", namespace="other")
+    changed["metadata"]["annotations"] = {"alb.ingress.kubernetes.io/listen-ports": '[{"HTTP": 8080}]'}
+    apply(cluster, changed)
+    [security] = balancer(elb, name)["SecurityGroups"]
+
+    def opened() -> list[int]:
+        [found] = shell.client("ec2").describe_security_groups(GroupIds=[security])["SecurityGroups"]
+        return [each["FromPort"] for each in found["IpPermissions"]]
+
+    until("its security group to be open for that port alone", lambda: opened() == [8080], 60)
     cluster.kubectl("delete", "ingress", "-n", "other", "web")
     assert arn not in {each["LoadBalancerArn"] for each in elb.describe_load_balancers()["LoadBalancers"]}
     assert len(elb.describe_target_groups()["TargetGroups"]) == groups - 1
