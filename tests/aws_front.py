@@ -11,7 +11,7 @@ from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.route_tables import Route
 from moto.ec2.responses.general import General
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX
-from moto.elbv2.models import FakeListener, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
@@ -34,6 +34,7 @@ CORRECTED: dict[Any, tuple[str, ...]] = {
         "describe_instance_connect_endpoints",
     ),
     Route: ("instance_id", "network_interface_id", "state", "instance_owner_id"),
+    ELBv2Backend: ("create_load_balancer",),
     FakeLoadBalancer: ("dns_name",),
     FakeListener: ("ssl_policy",),
     FakeTargetGroup: ("health_for", "load_balancer_arns"),

@@ -97,6 +97,22 @@ def test_names_are_lines_of_their_own_in_a_file_of_others(elb: Any) -> None:  # 
     assert names.HOSTS.read_text() == "127.0.0.1 localhost\n192.0.2.1 other\n", "ours had lost its end"
 
 
+def test_the_arn_says_of_which_type_it_is(elb: Any) -> None:
+    subnets, tags = [subnet()], [{"Key": "a", "Value": "b"}]
+    made = elb.create_load_balancer(Name="api", Type="network", Subnets=subnets, Tags=tags)["LoadBalancers"][0]
+    arn, other = made["LoadBalancerArn"], balancer(elb, "web", "application")["LoadBalancerArn"]
+    assert ":loadbalancer/net/api/" in arn
+    assert ":loadbalancer/app/web/" in other
+    assert elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"] == tags
+    listening(elb, arn, [])
+    [listener] = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+    assert listener["ListenerArn"].startswith(arn.replace(":loadbalancer/", ":listener/"))
+    moto_api_backend.reset()
+    Front(Journal(api.directory() / "journal.jsonl"))
+    assert {each.arn for each in load_balancers.backend().load_balancers.values()} == {arn, other}
+    assert list(load_balancers.backend().load_balancers[arn].listeners) == [listener["ListenerArn"]]
+
+
 def test_a_lost_name_comes_back(elb: Any) -> None:
     balancer(elb)
     names.HOSTS.write_text("127.0.0.1 localhost\n")

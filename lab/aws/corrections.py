@@ -16,7 +16,7 @@ from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.responses.general import General
-from moto.elbv2.models import FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
@@ -26,6 +26,7 @@ from lab.aws.journal import Entry
 _terminate_once = Instance.terminate
 _described_once = InstanceBackend.get_reservations_by_instance_ids
 _health_for = FakeTargetGroup.health_for
+_balancer_once = ELBv2Backend.create_load_balancer
 
 
 def prepare() -> None:
@@ -35,6 +36,7 @@ def prepare() -> None:
     InstanceBackend.get_reservations_by_instance_ids = _described  # type: ignore[method-assign]
     General.get_console_output = _console_output  # type: ignore[method-assign]
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
+    ELBv2Backend.create_load_balancer = _balancer  # type: ignore[method-assign]
     FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
     FakeTargetGroup.load_balancer_arns = property(load_balancers.leading_to, lambda *_: None)  # type: ignore[assignment]
     FakeListener.ssl_policy = property(_ssl_policy, _set_ssl_policy)  # type: ignore[assignment]
@@ -87,6 +89,17 @@ def _terminate(self: Any) -> Any:
 def _described(self: Any, instance_ids: list[str], filters: Any = None) -> Any:
     """EC2 takes an id given twice as given once; cloud controllers put such questions together."""
     return _described_once(self, list(dict.fromkeys(instance_ids)), filters)
+
+
+def _balancer(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """The ARN says of which type a load balancer is; moto says `app` of all."""
+    made = _balancer_once(self, *args, **kwargs)
+    if made.type == "network":
+        old, made.arn = made.arn, made.arn.replace(":loadbalancer/app/", ":loadbalancer/net/")
+        self.load_balancers[made.arn] = self.load_balancers.pop(old)
+        self.tagging_service.copy_tags(old, made.arn)
+        self.tagging_service.delete_all_tags_for_resource(old)
+    return made
 
 
 def _dns_name(self: Any) -> str:
