@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,24 @@ def test_the_arn_says_of_which_type_it_is(elb: Any) -> None:
     Front(Journal(api.directory() / "journal.jsonl"))
     assert {each.arn for each in load_balancers.backend().load_balancers.values()} == {arn, other}
     assert list(load_balancers.backend().load_balancers[arn].listeners) == [listener["ListenerArn"]]
+
+
+def test_a_replay_gives_again_what_was_freed(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "LOAD_BALANCERS", IPv4Network("198.19.241.0/29"))  # six of them
+    first = balancer(elb, "first")
+    for number in range(7):
+        arn = balancer(elb, f"b{number}")["LoadBalancerArn"]
+        elb.delete_load_balancer(LoadBalancerArn=arn)
+    last = balancer(elb, "last")
+    elb.delete_load_balancer(LoadBalancerArn=first["LoadBalancerArn"])
+    given = {last["DNSName"]: "198.19.241.2"}
+    assert names.known() == given
+    for file in ("kept", "lost"):
+        if file == "lost":
+            (api.directory() / "load-balancers.json").unlink()
+        moto_api_backend.reset()
+        Front(Journal(api.directory() / "journal.jsonl"))
+        assert names.known() == given, file
 
 
 def test_a_lost_name_comes_back(elb: Any) -> None:

@@ -66,6 +66,8 @@ def correct(action: str, body: bytes) -> None:
         for subnets in backend.subnets.values():
             for subnet in subnets.values():
                 subnet._unused_ips.clear()
+    if action == "DeleteLoadBalancer":
+        load_balancers.free(parse_qs(body.decode("latin-1")).get("LoadBalancerArn", [""])[0])
 
 
 def lasting(entry: Entry) -> Entry:

@@ -44,7 +44,7 @@ class Balancer:
 
 
 def address(arn: str) -> str:
-    """-> the address of a load balancer: the lowest that none has, kept on disk until `release`."""
+    """-> the address of a load balancer: the lowest that none has, kept on disk until `free` or `release`."""
     taken = _taken()
     if arn not in taken:
         free = (str(each) for each in constants.LOAD_BALANCERS.hosts() if str(each) not in taken.values())
@@ -57,6 +57,15 @@ def dns_name(arn: str) -> str:
     """-> the name that leads to its address, also on this machine, in AWS's form: `api-0123456789abcdef.elb...`."""
     address(arn)
     return _name(arn)
+
+
+def free(arn: str) -> None:
+    """Frees the address of a load balancer that was deleted. With the request, not at the next look: a replay has no
+    looks, and would run out of addresses."""
+    taken = _taken()
+    if arn in taken and arn not in backend().load_balancers:
+        del taken[arn]
+        _keep(taken)
 
 
 def release(living: set[str]) -> None:
