@@ -113,6 +113,13 @@ def test_the_arn_says_of_which_type_it_is(elb: Any) -> None:
     assert list(load_balancers.backend().load_balancers[arn].listeners) == [listener["ListenerArn"]]
 
 
+def test_others_may_write_between_the_names(elb: Any) -> None:  # noqa: ARG001
+    names.tell({"a.elb.test": "198.19.241.1"})
+    text = names.HOSTS.read_text()
+    names.HOSTS.write_text(text.replace(names.END, f"\n# by hand\n192.0.2.1 b.test c.test # two\n{names.END}"))
+    assert names.known() == {"a.elb.test": "198.19.241.1", "b.test": "192.0.2.1", "c.test": "192.0.2.1"}
+
+
 def test_a_replay_gives_again_what_was_freed(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "LOAD_BALANCERS", IPv4Network("198.19.241.0/29"))  # six of them
     first = balancer(elb, "first")
@@ -327,6 +334,20 @@ def test_started_reloaded_and_removed(elb: Any, monkeypatch: pytest.MonkeyPatch)
     elb.delete_load_balancer(LoadBalancerArn=arn)
     keeper.step()
     assert seen.take() == ["stop", "disown 198.19.241.1"], "once, however many listeners it had"
+
+
+def test_an_address_goes_also_where_the_listeners_went_first(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, keeper = Recorder(monkeypatch), Balancers()
+    arn = balancer(elb)["LoadBalancerArn"]
+    listening(elb, arn, [{"Id": "198.18.1.10"}])
+    keeper.step()
+    for listener in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
+        elb.delete_listener(ListenerArn=listener["ListenerArn"])
+    keeper.step()
+    seen.take()
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    keeper.step()
+    assert seen.take() == ["stop", "disown 198.19.241.1"]
 
 
 def test_a_new_keeper_leaves_alone_what_is_right(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:

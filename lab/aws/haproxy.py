@@ -26,6 +26,7 @@ def config(name: str, address: str, listeners: Iterable[Any], groups: Any, machi
     """
     lines = [
         "global",
+        f"  description {address}",  # also where nothing listens on it
         "  nbthread 1",
         "  maxconn 2000",
         f"  hard-stop-after {DRAIN}s",
@@ -95,6 +96,11 @@ def tail(arn: str) -> str:
 def socket_file(name: str) -> Path:
     """-> where a process answers questions. A short path: it has at most 107 bytes."""
     return constants.STATE / "run" / f"{name}.sock"
+
+
+def address(config: str) -> str:
+    """-> the address that a configuration was made for."""
+    return config.split("  description ", 1)[1].split("\n", 1)[0]
 
 
 def generation(config: str) -> str:

@@ -199,9 +199,7 @@ class Balancers:
 
     def _remove(self, name: str) -> None:
         supervisor.stop(name, grace=2)
-        lines = _file(name).read_text().splitlines() if _file(name).exists() else ()
-        for where in {line.split()[1].split(":")[0] for line in lines if line.startswith("  bind ")}:
-            network.disown(where)
+        network.disown(haproxy.address(_file(name).read_text()))
         _file(name).unlink(missing_ok=True)
         haproxy.socket_file(name).unlink(missing_ok=True)
 

@@ -35,4 +35,5 @@ def tell(names: Mapping[str, str]) -> None:
 def known() -> dict[str, str]:
     """-> address by name."""
     block = HOSTS.read_text().partition(BEGIN)[2].partition(END)[0]
-    return {name: address for address, name in (line.split() for line in block.splitlines())}
+    lines = [line.partition("#")[0].split() for line in block.splitlines()]
+    return {name: address for address, *names in filter(None, lines) for name in names}
