@@ -86,15 +86,21 @@ def test_a_taken_port_is_named_with_the_way_to_its_owner(port: socket.socket, mo
     assert list(constants.STATE.iterdir()) == [], "nothing was changed"
 
 
-@pytest.mark.parametrize(("code", "stopped"), [("another", ["daemon"]), (api.code(), [])])
-def test_a_daemon_of_other_code_is_replaced(code: str, stopped: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("resolves", [True, False])
+@pytest.mark.parametrize("code", ["another", api.code()])
+def test_a_daemon_of_other_code_is_replaced_with_its_name_server(
+    code: str, resolves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
+    its = ["stop resolver", "start resolver"] if resolves else []
+    wanted = ["stop daemon", *its, "start daemon"] if code == "another" else ["start daemon"]
     answer = {**Daemon().health(), "ready": True, "code": code}
     monkeypatch.setattr(api, "health", lambda: answer)
-    monkeypatch.setattr(supervisor, "stop", calls.append)
-    monkeypatch.setattr(supervisor, "start", lambda *_: None)
+    monkeypatch.setattr(supervisor, "alive", lambda name: name == "daemon" or resolves)
+    monkeypatch.setattr(supervisor, "stop", lambda name, **_: calls.append(f"stop {name}"))
+    monkeypatch.setattr(supervisor, "start", lambda name, _: calls.append(f"start {name}"))
     api.up(lambda _: None)
-    assert calls == stopped
+    assert calls == wanted
 
 
 def test_the_api_is_the_same_on_a_second_address(

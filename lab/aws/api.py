@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from lab import constants, supervisor
 from lab.aws import wsgi
 from lab.aws.signature import Refused
+from lab.hosts import resolver
 from twinplane.errors import Failed, UsageError
 
 if TYPE_CHECKING:
@@ -203,8 +204,8 @@ def port_taken() -> str:
 
 
 def up(progress: Callable[[str], None], timeout: float = 300) -> None:
-    """Starts the daemon and waits until it is ready: at once where it is already. One of other code is replaced: it
-    would not know what this one's plugins ask for. Machines and clusters live on meanwhile.
+    """Starts the daemon and waits until it is ready: at once where it is already. One of other code is replaced, and
+    the name server with it: it would not know what this one's plugins ask for. Machines and clusters live on meanwhile.
 
     Raises UsageError when the port is taken, Failed when a part of the daemon does not start in `timeout` seconds.
     """
@@ -213,6 +214,7 @@ def up(progress: Callable[[str], None], timeout: float = 300) -> None:
     if (running := health()) and running.get("code") != code():
         progress("replacing the daemon, which is of other code")
         supervisor.stop("daemon")
+        resolver.renew()
     supervisor.start("daemon", [sys.executable, "-m", "lab.daemon"])
     deadline, said = time.monotonic() + timeout, ""
     while True:

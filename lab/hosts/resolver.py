@@ -28,6 +28,13 @@ def up() -> None:
     supervisor.start(NAME, [sys.executable, "-m", "lab.hosts.resolver"])
 
 
+def renew() -> None:
+    """Starts it again, of this code, where it runs."""
+    if supervisor.alive(NAME):
+        down()
+        up()
+
+
 def down() -> None:
     """Stops it. Idempotent."""
     supervisor.stop(NAME, grace=5)
