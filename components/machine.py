@@ -35,6 +35,8 @@ class MachineArgs:
     instance_profile: pulumi.Input[str]
     #: Region of the EC2 Instance Connect Endpoint that SSH goes through; None: it goes to the machine's address.
     ssh_tunnel: pulumi.Input[str] | None = None
+    #: True: it takes and sends packets of addresses that are not its own, those of its pods.
+    forwards: bool = False
     #: GiB. Images of a control plane and its etcd, with room for an upgrade.
     root_volume_size: int = 30
     #: GiB of a volume for etcd alone; 0: none.
@@ -73,7 +75,7 @@ class Machine(pulumi.ComponentResource):
             user_data=pulumi.Output.all(host_key.private, host_key.public).apply(
                 lambda pair: user_data(args.hostname, private=pair[0], public=pair[1])
             ),
-            source_dest_check=False,  # packets of pods leave with the pods' addresses
+            source_dest_check=not args.forwards,
             # IMDSv2 only, and one hop: the machine itself, no pod.
             metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
             root_block_device={

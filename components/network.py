@@ -18,6 +18,7 @@ from components.subnet_blocks import subnet_blocks
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 
 Nat = Literal["none", "single", "per_zone"]
+Side = Literal["public", "private"]
 #: By these, load balancer controllers find the subnets of internet-facing and of internal load balancers
 #: (https://docs.aws.amazon.com/eks/latest/userguide/network-load-balancing.html).
 DISCOVERY = {"public": {"kubernetes.io/role/elb": "1"}, "private": {"kubernetes.io/role/internal-elb": "1"}}
@@ -40,6 +41,8 @@ class NetworkArgs:
     flow_log_days: int = 0
     #: Of every subnet, besides.
     subnet_tags: Mapping[str, str] = field(default_factory=dict)
+    #: Side whose subnets share one table, with `subnet_tags`, for a cluster with routes to its pods; not "per_zone".
+    pod_routes: Side | None = None
 
 
 #: Id, and what ties it to its routes.
@@ -74,9 +77,10 @@ class Network(pulumi.ComponentResource):
         )
         internet = aws.ec2.InternetGateway(f"{name}-internet", vpc_id=vpc.id, tags=tags.named(name), opts=child)
 
-        def table(suffix: str) -> aws.ec2.RouteTable:
-            full = f"{name}-{suffix}"
-            return aws.ec2.RouteTable(full, vpc_id=vpc.id, tags=tags.named(full), opts=child)
+        def table(side: str, number: str = "") -> aws.ec2.RouteTable:
+            full = f"{name}-{side}{number}"
+            more = args.subnet_tags if side == args.pod_routes else None
+            return aws.ec2.RouteTable(full, vpc_id=vpc.id, tags=tags.named(full, more), opts=child)
 
         def way_out(suffix: str, routes: aws.ec2.RouteTable, **target: pulumi.Input[str]) -> aws.ec2.Route:
             return aws.ec2.Route(
@@ -114,26 +118,19 @@ class Network(pulumi.ComponentResource):
 
         self.nat_addresses = [each.public_ip for each in gateways]
         # A table for each zone, so that each zone can get a gateway of its own.
-        private_routes = [table(f"private-{index + 1}") for index in range(args.zones)]
+        tables = 1 if args.pod_routes == "private" else args.zones
+        private_routes = [table("private", f"-{index + 1}") for index in range(tables)]
         out = [
             way_out(f"private-{index + 1}", routes, nat_gateway_id=gateways[index % len(gateways)].id)
             for index, routes in enumerate(private_routes)
             if gateways
         ]
-        private = [subnet("private", index, block, private_routes[index]) for index, block in enumerate(blocks.private)]
-        endpoints = VpcEndpoints(
-            name,
-            VpcEndpointsArgs(
-                vpc_id=vpc.id,
-                cidr=args.cidr,
-                route_table_ids=[each.id for each in [public_routes, *private_routes]],
-                subnet_ids=[subnet_id for subnet_id, _ in private],
-                interfaces=args.interface_endpoints,
-            ),
-            child,
-        )
+        private = [subnet("private", n, block, private_routes[n % tables]) for n, block in enumerate(blocks.private)]
+        own, table_ids = [each for each, _ in private], [each.id for each in [public_routes, *private_routes]]
+        served = VpcEndpointsArgs(vpc.id, args.cidr, table_ids, own, args.interface_endpoints)
+        endpoints = VpcEndpoints(name, served, child)
         self.private_subnet_ids = [
-            ready(subnet_id, tied, *out[index : index + 1], *endpoints.made)
+            ready(subnet_id, tied, *out[index % tables : index % tables + 1], *endpoints.made)
             for index, (subnet_id, tied) in enumerate(private)
         ]
         if args.flow_log_days:

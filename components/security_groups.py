@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from typing import Any
 
 import pulumi
@@ -22,6 +23,8 @@ class SecurityGroupsArgs:
     api_cidrs: Sequence[str]
     #: IPv4 blocks that reach SSH.
     ssh_cidrs: Sequence[str]
+    #: Range of pods that the VPC's routes lead to; None: they reach each other in a tunnel between the machines.
+    routed_pod_cidr: IPv4Network | None = None
     #: Of the group of every machine, besides.
     machine_tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -38,6 +41,8 @@ class Opening:
     @property
     def ports(self) -> dict[str, Any]:
         """As the rules of security groups take them."""
+        if self.protocol == "-1":
+            return {"ip_protocol": self.protocol}
         return {"ip_protocol": self.protocol, "from_port": self.first, "to_port": self.last}
 
 
@@ -48,6 +53,8 @@ ETCD = Opening("etcd", "tcp", 2379, 2380)
 KUBELET = Opening("kubelet", "tcp", 10250, 10250)
 VXLAN = Opening("vxlan", "udp", 4789, 4789)
 NODE_PORTS = Opening("node-ports", "tcp", 30000, 32767)
+#: A machine's group is its pods', too: it cannot tell their ports from the machine's.
+PODS = Opening("pods", "-1", 0, 0)
 
 
 class SecurityGroups(pulumi.ComponentResource):
@@ -97,11 +104,14 @@ class SecurityGroups(pulumi.ComponentResource):
                 **what.ports,
             )
 
+        between: list[tuple[Opening, aws.ec2.SecurityGroup | str]] = [(VXLAN, machine), (NODE_PORTS, machine)]
+        if args.routed_pod_cidr is not None:
+            # Packets with a pod's address come from no group.
+            between = [(PODS, machine), (PODS, str(args.routed_pod_cidr))]
         rules = [
             *(opening(machine, SSH, cidr) for cidr in args.ssh_cidrs),
             opening(machine, KUBELET, control_plane),
-            opening(machine, VXLAN, machine),
-            opening(machine, NODE_PORTS, machine),
+            *(opening(machine, what, source) for what, source in between),
             *(opening(balancer, API, cidr) for cidr in args.api_cidrs),
             opening(balancer, API, machine),
             opening(control_plane, API, balancer),
@@ -132,10 +142,5 @@ class SecurityGroups(pulumi.ComponentResource):
         self.machine_id = ready(machine.id, out, *rules)
         self.control_plane_id = ready(control_plane.id, *rules)
         self.balancer_id = ready(balancer.id, to_control_planes, *rules)
-        self.register_outputs(
-            {
-                "machine_id": self.machine_id,
-                "control_plane_id": self.control_plane_id,
-                "balancer_id": self.balancer_id,
-            }
-        )
+        told = ("machine_id", "control_plane_id", "balancer_id")
+        self.register_outputs({each: getattr(self, each) for each in told})

@@ -52,6 +52,8 @@ class SelfManagedClusterArgs:
     image: MachineImage = DEBIAN_12
     #: GiB of the volume that each control plane has for etcd; 0: etcd is on the root volume.
     etcd_volume_size: int = 0
+    #: True: pods are reached by routes of the VPC, which somebody makes to the machines; else in tunnels between these.
+    pods_routed: bool = False
     #: Name -> IAM policy of what control planes may do in AWS besides pulling images, which all machines may.
     control_plane_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     #: Ansible variables, over all others.
@@ -81,12 +83,12 @@ class SelfManagedCluster(pulumi.ComponentResource):
         login = SshKey(f"{name}-login", SshKeyArgs(name), child)
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
         owned = cluster_tag(name)
-        groups = SecurityGroups(name, SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, owned), child)
+        routed = args.pod_cidr if args.pods_routed else None
+        openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, owned)
+        groups = SecurityGroups(name, openings, child)
         image_id = args.image.find(pulumi.InvokeOptions(parent=self))
-        roles = {
-            role: MachineRole(f"{name}-{role}", MachineRoleArgs(policies), child)
-            for role, policies in {"control-plane": args.control_plane_policies, "worker": {}}.items()
-        }
+        allowed = {"control-plane": args.control_plane_policies, "worker": {}}
+        roles = {role: MachineRole(f"{name}-{role}", MachineRoleArgs(may), child) for role, may in allowed.items()}
         self.role_arns = [role.role_arn for role in roles.values()]
         way = SshEndpointArgs(args.vpc_id, args.subnet_ids[0], groups.machine_id)
         tunnel = None if args.ssh_cidrs else SshEndpoint(f"{name}-ssh", way, child).region
@@ -107,6 +109,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     etcd_volume_size=args.etcd_volume_size if role == "control-plane" else 0,
                     instance_profile=roles[role].profile_name,
                     ssh_tunnel=tunnel,
+                    forwards=args.pods_routed,
                     tags=owned,
                 ),
                 child,
@@ -117,7 +120,6 @@ class SelfManagedCluster(pulumi.ComponentResource):
         self.machines = [each.exported for each in control_planes + workers]
         self.ssh_user = DEBIAN_USER
         self.ssh_private_key = login.private
-
         own = {each.hostname: each.public_ip for each in control_planes + workers}
         api = ApiBalancerArgs(
             vpc_id=args.vpc_id,
@@ -128,21 +130,20 @@ class SelfManagedCluster(pulumi.ComponentResource):
             visitors=(own if args.public else args.nat_addresses) if args.api_public else {},
         )
         address = pulumi.Output.concat(ApiBalancer(f"{name}-api", api, child).host, f":{API.first}")
-
         variables = {
             "kubernetes_version": args.kubernetes_version,
             "kubernetes_cluster_name": name,
             "kubernetes_pod_cidr": str(args.pod_cidr),
             "kubernetes_service_cidr": str(args.service_cidr),
+            "pod_network_routed": args.pods_routed,
             "control_plane_endpoint": address,
             "kubeconfig_server": pulumi.Output.concat("https://", address),
             **args.variables,
         }
         run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables)
         site = AnsibleRun(f"{name}-site", run, child)
-        self.endpoint = pulumi.Output.unsecret(
-            pulumi.Output.all(address, site.result).apply(lambda known: f"https://{known[0]}")
-        )
+        done = pulumi.Output.all(address, site.result)
+        self.endpoint = pulumi.Output.unsecret(done.apply(lambda known: f"https://{known[0]}"))
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
         told = ("endpoint", "kubeconfig", "machines", "role_arns", "ssh_user", "ssh_private_key")

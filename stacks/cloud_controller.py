@@ -21,7 +21,8 @@ def policies(settings: SelfManagedSettings) -> dict[str, pulumi.Input[str]]:
         return {}
     partition, account, region = aws.get_partition_output(), aws.get_caller_identity_output(), aws.get_region_output()
     known = pulumi.Output.all(partition=partition.partition, account=account.account_id, region=region.region)
-    return {"cloud-controller": known.apply(lambda of: cloud_controller_policy(settings.name, routed=False, **of))}
+    routed = settings.pod_network == "routed"
+    return {"cloud-controller": known.apply(lambda of: cloud_controller_policy(settings.name, routed=routed, **of))}
 
 
 def variables(settings: SelfManagedSettings) -> dict[str, str]:
@@ -40,6 +41,7 @@ def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> list[
             cluster=settings.name,
             region=aws.get_region_output().region,
             image=settings.cloud_controller_image or image,
+            routed_pod_cidr=settings.pod_cidr if settings.pod_network == "routed" else None,
             environment=settings.cloud_controller_environment,
         ),
         pulumi.ResourceOptions(providers={"kubernetes": provider}),

@@ -39,6 +39,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             interface_endpoints=settings.interface_endpoints,
             flow_log_days=settings.flow_log_days,
             subnet_tags=cluster_tag(name),
+            pod_routes=settings.machine_subnets if settings.pod_network == "routed" else None,
         ),
     )
     subnets = {"public": network.public_subnet_ids, "private": network.private_subnet_ids}
@@ -55,6 +56,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             public=settings.machine_subnets == "public",
             kubernetes_version=settings.kubernetes_version,
             pod_cidr=settings.pod_cidr,
+            pods_routed=settings.pod_network == "routed",
             service_cidr=settings.service_cidr,
             api_subnet_ids=subnets[settings.api_subnets],
             api_public=settings.api_subnets == "public",

@@ -18,7 +18,7 @@ import pulumi
 from components import ingress_controller
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
-from components.network import Nat
+from components.network import Nat, Side
 from stacks import checks
 from stacks.outputs import KINDS, Kind
 from twinplane import tunnel
@@ -94,10 +94,12 @@ class SelfManagedSettings(Settings):
     """The kubeadm kind."""
 
     pod_cidr: IPv4Network
+    #: "overlay": pods of two nodes meet in a tunnel; "routed": by the VPC's routes, which the cloud controller makes.
+    pod_network: str
     #: 1 or 3.
     control_planes: int
     #: "public": machines with public addresses, guarded by security groups; "private": reached as ssh_via says.
-    machine_subnets: str
+    machine_subnets: Side
     #: "public": the API's load balancer has public addresses, open to api_cidrs; "private": it is inside the VPC.
     api_subnets: str
     #: "endpoint": SSH goes through an EC2 Instance Connect Endpoint; "cidrs": to the machines, from ssh_cidrs.
@@ -191,6 +193,7 @@ KEYS: dict[str, _Key] = {
     "controlPlaneLogDays": _Key(checks.retention, 30, _MANAGED),
     "addOnVersions": _Key(checks.add_on_versions, {}, _MANAGED),
     "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
+    "podNetwork": _Key(checks.choice("overlay", "routed"), "overlay", _SELF_MANAGED),
     "controlPlanes": _Key(checks.control_planes, 1, _SELF_MANAGED),
     "apiSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
     "sshVia": _Key(checks.choice("endpoint", "cidrs"), _ssh_via, _SELF_MANAGED),
@@ -285,12 +288,28 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
             "nodeMode is auto: EKS chooses the release, and replaces nodes when there is another"
         )
     if values.get("kind") == "self-managed":
-        errors |= _ways(values)
+        errors |= _ways(values) | _pod_routes(values)
         if values.get("cloudController") == "none" and values.get("storage") == "ebs":
             errors["storage"] = (
                 "ebs needs cloudController: aws, which labels the nodes that the driver asks for; or storage: none"
             )
     return errors
+
+
+def _pod_routes(values: Mapping[str, Any]) -> dict[str, str]:
+    """The same of routes to pods. The cloud controller writes them to one table, which it knows by its cluster's tag
+    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/pkg/providers/v1/aws_routes.go). A table takes 500
+    (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html): more than there can be machines."""
+    if values.get("podNetwork") != "routed":
+        return {}
+    if values.get("cloudController") == "none":
+        return {"podNetwork": "routed needs cloudController: aws, which makes the routes; or podNetwork: overlay"}
+    if values.get("nat") == "per_zone":
+        return {
+            "podNetwork": "routed needs nat: single, or none: the cloud controller writes to one route table, "
+            "and per_zone has one for each zone"
+        }
+    return {}
 
 
 def _ways(values: Mapping[str, Any]) -> dict[str, str]:

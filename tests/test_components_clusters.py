@@ -141,6 +141,7 @@ def test_ansible_runs_again_when_a_playbook_changes(tmp_path: Path) -> None:
         ("kubernetes_version", "1.35.4", "kubernetes_version", "1.35.4"),
         ("pod_cidr", IPv4Network("10.1.0.0/16"), "kubernetes_pod_cidr", "10.1.0.0/16"),
         ("service_cidr", IPv4Network("10.2.0.0/16"), "kubernetes_service_cidr", "10.2.0.0/16"),
+        ("pods_routed", True, "pod_network_routed", True),
         ("variables", {"kubelet_cgroup_driver": "cgroupfs"}, "kubelet_cgroup_driver", "cgroupfs"),
         ("variables", {"kubernetes_cluster_name": "mine"}, "kubernetes_cluster_name", "mine"),
     ],
@@ -186,6 +187,13 @@ def test_self_managed_network_arguments() -> None:
     assert {group.inputs["vpcId"] for group in graph.all("SecurityGroup")} == {"vpc-9"}
     assert "c-balancer-api-from-192.0.2.1-32" in graph
     assert "c-ssh-from-192.0.2.2-32" in graph
+
+
+def test_self_managed_machines_let_packets_of_routed_pods_through() -> None:
+    graph = self_managed(pods_routed=True, pod_cidr=IPv4Network("10.1.0.0/16"))
+    assert {each.inputs["sourceDestCheck"] for each in graph.all("Instance")} == {False}
+    assert "10.1.0.0/16" in {rule.inputs.get("cidrIpv4") for rule in graph.all("SecurityGroupIngressRule")}
+    assert {each.inputs["sourceDestCheck"] for each in self_managed().all("Instance")} == {True}
 
 
 def test_self_managed_only_control_planes_have_a_volume_for_etcd() -> None:

@@ -1,6 +1,7 @@
 """SshKey, Machine, MachineImage and SecurityGroups."""
 
 import json
+from ipaddress import IPv4Network
 from typing import Any
 
 import pulumi
@@ -52,8 +53,8 @@ def reach(graph: Graph) -> set[tuple[str, str, str, int, int]]:
             rule.inputs["securityGroupId"],
             rule.inputs.get("cidrIpv4") or rule.inputs["referencedSecurityGroupId"],
             rule.inputs["ipProtocol"],
-            int(rule.inputs["fromPort"]),
-            int(rule.inputs["toPort"]),
+            int(rule.inputs.get("fromPort", 0)),
+            int(rule.inputs.get("toPort", 0)),
         )
         for rule in graph.all("SecurityGroupIngressRule")
     }
@@ -106,7 +107,8 @@ def test_machine_is_guarded() -> None:
         "httpPutResponseHopLimit": 1,
     }
     assert inputs["rootBlockDevice"]["encrypted"] is True
-    assert inputs["sourceDestCheck"] is False
+    assert inputs["sourceDestCheck"] is True
+    assert machine(forwards=True).one("Instance").inputs["sourceDestCheck"] is False
 
 
 def test_a_newer_image_replaces_no_machine() -> None:
@@ -214,6 +216,18 @@ def test_ports_are_open_by_role() -> None:
         ("g-control-plane-id", "g-balancer-id", "tcp", 6443, 6443),
         ("g-control-plane-id", "g-machine-id", "tcp", 6443, 6443),
         ("g-control-plane-id", "g-control-plane-id", "tcp", 2379, 2380),
+    }
+
+
+def test_pods_by_routes_reach_machines_with_addresses_of_their_own() -> None:
+    tunnelled, routed = reach(groups()), reach(groups(routed_pod_cidr=IPv4Network("10.244.0.0/16")))
+    assert routed - tunnelled == {
+        ("g-machine-id", "g-machine-id", "-1", 0, 0),
+        ("g-machine-id", "10.244.0.0/16", "-1", 0, 0),
+    }
+    assert tunnelled - routed == {
+        ("g-machine-id", "g-machine-id", "udp", 4789, 4789),
+        ("g-machine-id", "g-machine-id", "tcp", 30000, 32767),
     }
 
 

@@ -229,6 +229,28 @@ def test_one_more_zone_moves_no_subnet(zones: int) -> None:
     assert more.private[:zones] == fewer.private
 
 
+@pytest.mark.parametrize(("side", "tables"), [("public", ["public"]), ("private", ["private-1"])])
+def test_subnets_with_routes_to_pods_share_the_one_table_that_has_the_cluster_s_tag(
+    side: str, tables: list[str]
+) -> None:
+    graph = network(pod_routes=side, subnet_tags={"a": "b"}, nat="single", zones=3)
+    assert [each.name for each in graph.all("RouteTable") if "a" in each.inputs["tags"]] == [f"net-{t}" for t in tables]
+    ties = [tie.inputs for tie in graph.all("RouteTableAssociation")]
+    assert {tie["routeTableId"] for tie in ties if side in tie["subnetId"]} == {f"net-{t}-id" for t in tables}
+    assert len([tie for tie in ties if side in tie["subnetId"]]) == 3
+    assert not any("routes" in each.inputs for each in graph.all("RouteTable")), "the controller's would be drift"
+    assert not any("a" in each.inputs["tags"] for each in network(subnet_tags={"a": "b"}).all("RouteTable"))
+
+
+def test_a_shared_way_out_is_waited_for_by_all() -> None:
+    def program() -> None:
+        made = Network("net", NetworkArgs(CIDR, nat="single", pod_routes="private"))
+        pulumi.ComponentResource("twinplane:test:User", "user", {"subnet": made.private_subnet_ids[1]})
+
+    graph = run(program)
+    assert graph.one("Route", "net-private-1-out").urn in graph.one("User").dependencies
+
+
 def test_tags_of_subnets_besides() -> None:
     graph = network(subnet_tags={"a": "b"})
     assert {each.inputs["tags"]["a"] for each in graph.all("Subnet")} == {"b"}

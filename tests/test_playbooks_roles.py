@@ -114,6 +114,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, **chang
         "group_names": ["control_plane" if host.startswith("control") else "workers", "kubernetes"],
         "node_machine": {"hostname": "ip-10-0-0-1", "fqdn": "ip-10-0-0-1.ec2.internal"},
         "pod_network_ranges": {each: f"10.244.{n}.0/24" for n, each in enumerate(names)},
+        "pod_network_routed": False,
         "pod_network_mtu": 8951,
         "api_server_key": {"content": "c2VjcmV0Cg=="},
         "etcd_disk_found": {"uuid": "c0ffee"},
@@ -228,7 +229,14 @@ CHANGES = [
         "pods-network.j2",
         "kubernetes_pod_cidr",
         "10.1.0.0/16",
-        "ip saddr 10.1.0.0/16 ip daddr != 10.1.0.0/16",
+        "ip saddr 10.1.0.0/16 ip daddr != { 10.1.0.0/16 }",
+    ),
+    (
+        "pod_network",
+        "pods-network.j2",
+        "pod_network_routed",
+        True,
+        "ip daddr != { 10.244.0.0/16, 10.0.0.1, 10.0.0.2, 10.0.0.3 } masquerade",
     ),
     ("pod_network", "pods.conflist.j2", "pod_network_mtu", 1450, '"mtu": 1450'),
 ]
@@ -280,6 +288,17 @@ def test_every_node_reaches_every_other_and_only_once() -> None:
         number = hosts.index(peer)
         assert text.count(f"route replace 10.244.{number}.0/24 via 10.244.{number}.0 dev pods onlink") == 1
         assert text.count(f"dst 10.0.0.{number + 1} self permanent") == 1
+
+
+def test_a_routed_node_has_no_tunnel_and_its_pods_the_machine_s_own_packets() -> None:
+    text = render("pod_network", "pods-network.j2", "worker-1", pod_network_routed=True)
+    assert "vxlan" not in text
+    assert "bridge" not in text
+    mtu = jinja2.Template(role("pod_network", "defaults/main.yml")["pod_network_mtu"])
+    assert [mtu.render(node_machine={"mtu": 9001}, pod_network_routed=each) for each in (True, False)] == [
+        "9001",
+        "8951",
+    ]
 
 
 def test_tokens_name_the_issuer_first_and_those_of_the_cluster_s_own_go_on() -> None:

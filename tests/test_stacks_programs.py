@@ -197,6 +197,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         "kubernetes_cluster_name": "twinplane-s",
         "kubernetes_pod_cidr": "10.11.0.0/20",
         "kubernetes_service_cidr": "10.10.0.0/20",
+        "pod_network_routed": False,
         "control_plane_endpoint": "twinplane-s-api.elb.test:6443",
         "kubeconfig_server": "https://twinplane-s-api.elb.test:6443",
         "control_plane_issuer": "https://twinplane-s-issuer-id.s3.us-east-1.test.example",
@@ -336,6 +337,35 @@ def test_a_public_machine_is_in_a_public_subnet_and_a_private_one_in_a_private_o
     for instance in made.all("Instance"):
         assert where in instance.inputs["subnetId"]
         assert instance.inputs["associatePublicIpAddress"] is (where == "public")
+
+
+@pytest.mark.parametrize(("where", "table"), [("public", "public"), ("private", "private-1")])
+def test_pods_by_routes(where: str, table: str) -> None:
+    from stacks import self_managed
+
+    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "sshCidrs": '["192.0.2.2/32"]'}
+    config |= {"kind": "self-managed", "machineSubnets": where, "sshVia": "cidrs"}
+
+    def made(pod_network: str) -> Graph:
+        given = {**config, "podNetwork": pod_network}
+        return run(lambda: self_managed.build(read(given, project=PROJECT, stack="s")))  # type: ignore[arg-type]
+
+    routed, overlay = made("routed"), made("overlay")
+    tag = "kubernetes.io/cluster/twinplane-s"
+    assert [each.name for each in routed.all("RouteTable") if tag in each.inputs["tags"]] == [f"twinplane-s-{table}"]
+    tied = {each.inputs["subnetId"]: each.inputs["routeTableId"] for each in routed.all("RouteTableAssociation")}
+    assert {tied[each.inputs["subnetId"]] for each in routed.all("Instance")} == {f"twinplane-s-{table}-id"}
+    for graph, yes in ((routed, True), (overlay, False)):
+        assert {each.inputs["sourceDestCheck"] for each in graph.all("Instance")} == {not yes}
+        site = json.loads(graph.one("Command", "twinplane-s-site").inputs["stdin"])
+        assert site["variables"]["pod_network_routed"] is yes
+        [process] = graph.one("DaemonSet").inputs["spec"]["template"]["spec"]["containers"]
+        assert ("--cluster-cidr=10.244.0.0/16" in process["args"]) is yes
+        [allowed] = [each for each in graph.all("RolePolicy") if "cloud-controller" in each.name]
+        assert ("ec2:CreateRoute" in allowed.inputs["policy"]) is yes
+        sources = {rule.inputs.get("cidrIpv4") for rule in graph.all("SecurityGroupIngressRule")}
+        assert ("10.244.0.0/16" in sources) is yes
+    assert not any(tag in each.inputs["tags"] for each in overlay.all("RouteTable"))
 
 
 def test_an_unmocked_call_or_resource_fails() -> None:

@@ -79,6 +79,7 @@ SELF_MANAGED = {
     **COMMON,
     "kind": st.just("self-managed"),
     "podCidr": blocks(12, 8, 20),
+    "podNetwork": st.sampled_from(["overlay", "routed"]),
     "controlPlanes": st.sampled_from(["1", "3"]),
     "sshCidrs": texts(st.lists(blocks(198, 8, 32), min_size=1, max_size=3)),
     "machineSubnets": st.sampled_from(["public", "private"]),
@@ -94,6 +95,8 @@ def settled(config: dict[str, str], stack: str) -> AnySettings:
         config = {**config, "nat": "none"}
     if config["nat"] == "none" and config.get("machineSubnets") == "private":
         config = {**config, "apiSubnets": "private"}
+    if config["nat"] == "per_zone":  # pods' routes are in one table
+        config = {name: text for name, text in config.items() if name != "podNetwork"}
     if config.get("sshVia") == "endpoint":
         config = {name: text for name, text in config.items() if name != "sshCidrs"}
     return read(config, project=PROJECT, stack=stack)
