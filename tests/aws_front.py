@@ -42,6 +42,15 @@ CORRECTED: dict[Any, tuple[str, ...]] = {
 }
 
 
+def keep_moto(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the lab changes of moto from here on is as before, when the patches are undone."""
+    for owner, corrected in CORRECTED.items():
+        for name in corrected:
+            monkeypatch.setattr(owner, name, getattr(owner, name, None), raising=False)
+    monkeypatch.setitem(EC2_RESOURCE_TO_PREFIX, instance_connect.KIND, instance_connect.PREFIX)
+    monkeypatch.setitem(EC2_PREFIX_TO_RESOURCE, instance_connect.PREFIX, instance_connect.KIND)
+
+
 @contextmanager
 def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     """-> a front with its state below `state`; moto is as it was before when it ends."""
@@ -49,11 +58,7 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
     moto_api_backend.reset()
     monkeypatch.setattr(constants, "STATE", state)
-    for owner, corrected in CORRECTED.items():
-        for name in corrected:
-            monkeypatch.setattr(owner, name, getattr(owner, name, None), raising=False)
-    monkeypatch.setitem(EC2_RESOURCE_TO_PREFIX, instance_connect.KIND, instance_connect.PREFIX)
-    monkeypatch.setitem(EC2_PREFIX_TO_RESOURCE, instance_connect.PREFIX, instance_connect.KIND)
+    keep_moto(monkeypatch)
     monkeypatch.setattr(names, "HOSTS", state / "hosts")
     state.mkdir(parents=True, exist_ok=True)
     names.HOSTS.write_text("127.0.0.1 localhost\n")

@@ -20,6 +20,7 @@ from lab.plugins.aws.session import Session
 from lab.plugins.aws.types import Type
 from lab.plugins.provider import Change, Invalid, PartialFailure, ProviderError, Resource
 from lab.plugins.values import UNKNOWN, Secret, known
+from tests.aws_front import keep_moto
 from twinplane.certificates import self_signed
 
 SEED = b"seed"
@@ -42,6 +43,7 @@ def session() -> Iterator[Session]:
         environment.setenv("MOTO_ENABLE_AMI_VALIDATION", "false")
         environment.setenv("MOTO_ENABLE_KEYPAIR_VALIDATION", "false")
         environment.setattr(instances, "InstanceState", PLAIN_STATE)
+        keep_moto(environment)
         instance_connect.install()
         with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
             yield Session({})
