@@ -91,13 +91,13 @@ def test_syntax() -> None:
     assert "WARNING" not in done.stderr
 
 
-def render(name: str, template: str, host: str, control_planes: int = 1, **changes: Any) -> str:
-    """-> what Ansible would write on the host of a cluster with two workers."""
+def render(name: str, template: str, host: str, control_planes: int = 1, tunnels: bool = False, **changes: Any) -> str:
+    """-> what Ansible would write on the host of a cluster with two workers, which `tunnels` lead to or addresses."""
     names = [f"control-plane-{n + 1}" for n in range(control_planes)] + ["worker-1", "worker-2"]
     hostvars = {
         each: {
             "node_ip": f"10.0.0.{n + 1}",
-            "ansible_host": f"203.0.113.{n + 1}",
+            "ansible_host": f"i-{n}" if tunnels else f"203.0.113.{n + 1}",
             "node_provider_id": f"aws:///us-east-1a/i-{n}",
             "node_zone": "us-east-1a",
         }
@@ -130,8 +130,15 @@ def render(name: str, template: str, host: str, control_planes: int = 1, **chang
     environment.filters["b64decode"] = lambda text: base64.b64decode(text).decode()
     environment.filters["to_json"] = json.dumps
     environment.filters["extract"] = lambda key, container, part: container[key][part]
+    environment.filters["basename"] = os.path.basename
     environment.filters["unique"] = lambda values: list(dict.fromkeys(values))
     return environment.get_template(template).render(variables)
+
+
+def test_the_certificate_has_no_ids_of_instances() -> None:
+    made = list(yaml.safe_load_all(render("control_plane", "kubeadm.yaml.j2", "control-plane-1", 3, tunnels=True)))
+    [cluster] = [each for each in made if each["kind"] == "ClusterConfiguration"]
+    assert cluster["apiServer"]["certSANs"] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 
 
 CASES = [
