@@ -216,6 +216,16 @@ def test_health_before_anything_runs(elb: Any) -> None:
     assert states(elb, arn) == ["unused"]
 
 
+def test_a_process_is_asked_once_a_request(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(haproxy, "statistics", lambda name: asked.append(name) or [])
+    arn = balancer(elb)["LoadBalancerArn"]
+    group = listening(elb, arn, [{"Id": f"198.18.1.{each}"} for each in range(10, 13)])
+    for times in (1, 2):
+        assert states(elb, group) == ["initial"] * 3
+        assert asked == [load_balancers.process(arn)] * times
+
+
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)

@@ -49,6 +49,7 @@ def prepare() -> None:
 
 def correct(action: str, body: bytes) -> None:
     """Where moto differs from EC2: corrected after each request, live and replayed."""
+    load_balancers.statistics.cache_clear()
     backend = ec2.backend()
     if action == "RunInstances" and not re.search(rb"NetworkInterface\.\d+\.DeleteOnTermination", body):
         # The interface that comes with an instance goes with it.

@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
     if not kinds:
         return "unused", "Target.NotInUse", "Target group is not configured to receive traffic from the load balancer"
     for arn in target_group.load_balancer_arns:
-        for line in haproxy.statistics(process(arn)):
+        for line in statistics(process(arn)):
             if (line["# pxname"], line["svname"]) == (haproxy.tail(target_group.arn), target_id) and line[
                 "check_status"
             ]:
@@ -125,6 +126,13 @@ def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
                 if line["status"].startswith("DOWN"):
                     return "unhealthy", "Target.FailedHealthChecks", f"Health checks failed: {line['last_chk']}"
     return "initial", "Elb.InitialHealthChecking", "Initial health checks in progress"
+
+
+@cache
+def statistics(name: str) -> list[dict[str, str]]:
+    """-> what a process counts, asked once for all targets of a request, at whose end it is forgotten: one that is
+    slow to answer would be waited for at each."""
+    return haproxy.statistics(name)
 
 
 def leading_to(target_group: Any) -> list[str]:
