@@ -5,7 +5,7 @@ from pathlib import Path
 
 #: Every lab address lies here: the benchmarking range of RFC 2544, routed nowhere.
 RANGE = IPv4Network("198.18.0.0/15")
-#: The machine's own address on the bridge: router, AWS API, mirror, registry, apt proxy, token authenticator.
+#: The machine's own address on the bridge: router, AWS API, mirror, registry, apt proxy, webhooks of API servers.
 FABRIC = IPv4Address("198.19.255.254")
 BRIDGE = "twinplane0"
 
@@ -22,7 +22,7 @@ FABRIC_API_URL = f"http://{FABRIC}:{API_PORT}"
 MIRROR_PORT = 8080
 REGISTRY_PORT = 5000
 APT_PROXY_PORT = 3142
-AUTHENTICATOR_PORT = 8443
+WEBHOOKS_PORT = 8443
 #: Of the instance metadata service, which EC2 has at 169.254.169.254.
 METADATA_PORT = 1338
 

@@ -1,4 +1,4 @@
-"""The lab's one server process: the AWS endpoint, what makes it real, the mirror and the token authenticator.
+"""The lab's one server process: the AWS endpoint, what makes it real, the mirror and the webhooks of API servers.
 
 `python -m lab.daemon` runs in the foreground until SIGTERM. It can be killed at any point: hosts live on without it,
 and the next one goes on from what is on disk. `GET /lab/health` tells how far it has come.
@@ -45,9 +45,7 @@ class Daemon:
     """WSGI application. It listens from the first moment, and answers when the replay is over."""
 
     def __init__(self) -> None:
-        self.parts = dict.fromkeys(
-            ("api", "eks", "reconciler", "balancers", "authenticator", "metadata", "mirror"), False
-        )
+        self.parts = dict.fromkeys(("api", "eks", "reconciler", "balancers", "webhooks", "metadata", "mirror"), False)
         self.failure = ""
         self._code = api.code()
         self._replayed = threading.Event()
@@ -78,7 +76,7 @@ class Daemon:
         """Starts the parts in the order in which they need each other. Ends the process when one cannot start."""
         mirror = threading.Thread(target=self._start, args=("mirror",), name="mirror", daemon=True)
         mirror.start()
-        for name in ("api", "eks", "reconciler", "balancers", "authenticator", "metadata"):
+        for name in ("api", "eks", "reconciler", "balancers", "webhooks", "metadata"):
             if not self.failure:
                 self._start(name)
         mirror.join()
@@ -125,15 +123,20 @@ class Daemon:
         balancers.start()
         self._stops.append(balancers.stop)
 
-    def _authenticator(self) -> None:
-        from lab.aws import authenticator, eks
+    def _webhooks(self) -> None:
+        from lab.aws import authenticator, eks, webhooks
+        from lab.aws.eks import pod_identity_webhook
 
-        self._stops.append(authenticator.serve(eks.access_entry).shutdown)
+        reviews = {
+            authenticator.WHAT: lambda body, cluster: authenticator.review(body, cluster, eks.access_entry),
+            pod_identity_webhook.WHAT: eks.identify_pod,
+        }
+        self._stops.append(webhooks.serve(reviews).shutdown)
 
     def _metadata(self) -> None:
         from lab.aws import eks, metadata
 
-        self._stops.append(metadata.serve(eks.role).shutdown)
+        self._stops.append(metadata.serve(eks.role, eks.pod_credentials).shutdown)
 
     def _mirror(self) -> None:
         from lab import mirror

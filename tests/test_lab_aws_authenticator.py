@@ -4,11 +4,8 @@ import base64
 import json
 import os
 import re
-import ssl
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,25 +139,3 @@ def test_a_token_expires(monkeypatch: pytest.MonkeyPatch, expires: int, minutes:
     signed = datetime.now(UTC) - timedelta(minutes=minutes)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: signed.replace(tzinfo=None))
     assert review(presign(expires=expires))["authenticated"] is good
-
-
-def test_answers_over_tls_to_who_trusts_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "FABRIC", "127.0.0.1")
-    server = authenticator.serve(entries, "127.0.0.1", 0)
-    context = ssl.create_default_context(cadata=authenticator.authority().decode())
-    base = f"https://127.0.0.1:{server.server_port}"
-    body = json.dumps({"kind": "TokenReview", "spec": {"token": presign()}}).encode()
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    with opener.open(urllib.request.Request(f"{base}/authenticate/prod?timeout=30s", body), timeout=5) as answer:
-        assert json.load(answer)["status"]["authenticated"] is True
-    for path, wrong in (("/authenticate/prod", b"{}"), ("/authenticate/prod", b"nonsense"), ("/other/prod", body)):
-        with pytest.raises(urllib.error.HTTPError, match="400"):
-            opener.open(urllib.request.Request(base + path, wrong), timeout=5)
-    server.shutdown()
-    server.server_close()
-
-
-def test_the_certificate_is_kept_and_its_key_is_not_told() -> None:
-    assert authenticator.authority() == authenticator.authority()
-    assert b"PRIVATE" not in authenticator.authority()
-    assert (api.directory() / "authenticator.pem").stat().st_mode & 0o077 == 0

@@ -48,13 +48,13 @@ def _text(files: dict[str, tuple[bytes, int]]) -> str:
 
 
 def test_control_plane() -> None:
-    files = control_plane.files(CLUSTER, authenticator=b"certificate", data_key=bytes(32))
+    files = control_plane.files(CLUSTER, authority=b"certificate", data_key=bytes(32))
     golden_files.check("eks_control_plane.txt", _text(files))
 
 
 def test_without_a_key_nothing_is_encrypted() -> None:
     plain = replace(CLUSTER, api=CLUSTER.api | {"encryptionConfig": []})
-    files = control_plane.files(plain, authenticator=b"certificate", data_key=bytes(32))
+    files = control_plane.files(plain, authority=b"certificate", data_key=bytes(32))
     assert control_plane.ENCRYPTION not in files
     assert "encryption" not in _text(files)
 
@@ -77,7 +77,7 @@ def test_a_nodes_private_keys_are_for_root_alone() -> None:
 
 def test_no_secret_is_in_what_the_control_planes_host_is_made_with() -> None:
     assert not any(
-        b"PRIVATE" in content for content, _ in control_plane.files(CLUSTER, authenticator=b"", data_key=b"").values()
+        b"PRIVATE" in content for content, _ in control_plane.files(CLUSTER, authority=b"", data_key=b"").values()
     )
 
 

@@ -24,7 +24,9 @@ TOKEN = "X-aws-ec2-metadata-token"
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     with aws_front.fresh(tmp_path, monkeypatch):
-        server = metadata.serve({"127.0.0.1": OTHER}.get, "127.0.0.1", 0)
+        server = metadata.serve(
+            {"127.0.0.1": OTHER}.get, lambda who, token: (403, f"{token} from {who}"), "127.0.0.1", 0
+        )
         yield server
         server.shutdown()
         server.server_close()
@@ -94,6 +96,14 @@ def test_a_pod_s_address_is_no_instance_s(service: ThreadingHTTPServer) -> None:
     instance("198.18.0.9")
     with pytest.raises(HTTPError, match="404"):
         ask(service, "meta-data/instance-id", **session(service))
+
+
+def test_the_token_of_a_pod_needs_no_session(service: ThreadingHTTPServer) -> None:
+    url = f"http://127.0.0.1:{service.server_port}/v1/credentials"
+    request = urllib.request.Request(url, headers={"Authorization": "a token"})
+    with pytest.raises(HTTPError, match="403") as refused:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10)
+    assert refused.value.read() == b"a token from 127.0.0.1"
 
 
 def test_no_credentials_without_a_role(service: ThreadingHTTPServer) -> None:

@@ -38,7 +38,7 @@ def test_tells_its_health_before_it_is_ready() -> None:
     health = json.loads(b"".join(body))
     assert status == 200
     assert health["ready"] is False
-    assert set(health["parts"]) == {"api", "eks", "reconciler", "balancers", "authenticator", "metadata", "mirror"}
+    assert set(health["parts"]) == {"api", "eks", "reconciler", "balancers", "webhooks", "metadata", "mirror"}
 
 
 def test_a_request_waits_for_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:

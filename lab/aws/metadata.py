@@ -138,9 +138,15 @@ def _instance(address: str) -> InstanceTypeDef | None:
 
 
 def serve(
-    others: Callable[[str], str | None], address: str = str(constants.FABRIC), port: int = constants.METADATA_PORT
+    others: Callable[[str], str | None],
+    pods: Callable[[str, str], tuple[int, str]],
+    address: str = str(constants.FABRIC),
+    port: int = constants.METADATA_PORT,
 ) -> ThreadingHTTPServer:
-    """Starts the service in a thread. `others`: see Metadata. -> the running server."""
+    """Starts the service in a thread. `others`: see Metadata. -> the running server.
+
+    `pods` answers, with HTTP status and body, a pod's token that came from an address: nodes lead the agent's there.
+    """
     metadata = Metadata(others)
 
     class Handler(BaseHTTPRequestHandler):
@@ -162,13 +168,16 @@ def serve(
 
         def do_GET(self) -> None:
             who = self.client_address[0]
+            if self.path == "/v1/credentials":
+                self._answer(*pods(who, self.headers.get("Authorization", "")))
+                return
             if not metadata.open(who, self.headers.get("X-aws-ec2-metadata-token", "")):
                 self._answer(HTTPStatus.UNAUTHORIZED, "a token is needed: PUT /latest/api/token")
                 return
             text = metadata.read(who, self.path.removeprefix("/latest/").rstrip("/"))
             self._answer(HTTPStatus.NOT_FOUND if text is None else HTTPStatus.OK, text or "")
 
-        def _answer(self, status: HTTPStatus, text: str, life: str = "") -> None:
+        def _answer(self, status: int, text: str, life: str = "") -> None:
             body = text.encode()
             self.send_response(status)
             self.send_header("Content-Type", "text/plain")

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from components.oidc_issuer import DISCOVERY, KEYS
 from components.pod_identity import AUDIENCE, eks_trust, oidc_trust
+from lab.hosts.host import Host
 from tests.lab.conftest import Cluster
 
 pytestmark = pytest.mark.lab
@@ -130,13 +131,48 @@ def test_on_eks_the_cluster_says_whose_a_token_is(managed: Cluster, association:
         taken(token(managed))
 
 
-def test_the_ingress_controller_lives_by_its_token(self_managed: Cluster) -> None:
+def test_the_ingress_controller_lives_by_its_token(cluster: Cluster) -> None:
     """On the pods' network no metadata service answers, so what it makes in AWS it makes by its own role."""
     name = "aws-load-balancer-controller"
-    [pod, *_] = self_managed.get("pods", "-n", "kube-system", "-l", f"app.kubernetes.io/name={name}")["items"]
+    [pod, *_] = cluster.get("pods", "-n", "kube-system", "-l", f"app.kubernetes.io/name={name}")["items"]
     assert not pod["spec"].get("hostNetwork")
     told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
-    assert ":role/twinplane-self-managed-lab-ingress-" in told["AWS_ROLE_ARN"]
     assert "AWS_EC2_METADATA_SERVICE_ENDPOINT" not in told
-    [ingress] = self_managed.get("ingress", "-n", NAMESPACE)["items"]
+    if cluster.outputs["kind"] == "managed":
+        assert told["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == "http://169.254.170.23/v1/credentials"
+        assert "AWS_ROLE_ARN" not in told
+    else:
+        assert ":role/twinplane-self-managed-lab-ingress-" in told["AWS_ROLE_ARN"]
+        assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" not in told
+    [ingress] = cluster.get("ingress", "-n", NAMESPACE)["items"]
     assert ingress["status"]["loadBalancer"]["ingress"][0]["hostname"]
+
+
+def test_a_node_s_agent_gives_a_pod_its_role(managed: Cluster, association: str) -> None:
+    [address, *_] = [
+        each["address"]
+        for each in managed.get("nodes")["items"][0]["status"]["addresses"]
+        if each["type"] == "InternalIP"
+    ]
+    node = next(each for each in Host.all() if each.spec.address == address)
+
+    def asked(shown: str) -> tuple[int, str]:
+        url = "http://169.254.170.23/v1/credentials"
+        told = node.run(
+            "curl", "-sS", "--write-out", "\n%{http_code}", "--header", "@-", url, input=f"Authorization: {shown}"
+        )
+        body, _, status = told.stdout.rpartition("\n")
+        return int(status), body
+
+    status, body = asked(token(managed, "--audience", "pods.eks.amazonaws.com"))
+    assert status == 200
+    given = json.loads(body)
+    keys = {
+        "AccessKeyId": given["AccessKeyId"],
+        "SecretAccessKey": given["SecretAccessKey"],
+        "SessionToken": given["Token"],
+    }
+    caller = client(managed, "sts", keys).get_caller_identity()["Arn"]
+    assert caller.startswith(f"{association.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/eks-")
+    status, body = asked(token(managed))
+    assert (status, body.partition(":")[0]) == (400, "InvalidTokenException")

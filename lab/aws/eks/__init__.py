@@ -10,9 +10,10 @@ import threading
 from functools import cache
 
 from lab.aws import ec2
-from lab.aws.eks import access, node
+from lab.aws.eks import access, node, pod_identity_agent, pod_identity_webhook
 from lab.aws.eks.endpoint import App
 from lab.aws.eks.keeper import Keeper
+from lab.aws.eks.model import Json
 from lab.aws.eks.state import Store
 from lab.constants import STATE
 
@@ -59,6 +60,16 @@ def access_entry(cluster: str, arn: str) -> tuple[str, tuple[str, ...]] | None:
 def role(address: str) -> str | None:
     """-> the ARN of the IAM role that a control plane at that address works with; None where there is none."""
     return next((each.api["roleArn"] for each in store().read().values() if each.address == address), None)
+
+
+def identify_pod(body: bytes, cluster: str) -> Json:
+    """-> the answer to a cluster that asks what a new pod needs for its role."""
+    return pod_identity_webhook.review(store(), body, cluster)
+
+
+def pod_credentials(address: str, token: str) -> tuple[int, str]:
+    """-> HTTP status and body for a pod that shows its token at a node's address."""
+    return pod_identity_agent.credentials(store(), address, token)
 
 
 def bootstrap(machine: ec2.Machine) -> ec2.Bootstrap | None:

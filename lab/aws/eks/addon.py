@@ -24,7 +24,7 @@ TYPES = {"aws-ebs-csi-driver": "storage", "eks-pod-identity-agent": "security"}
 #: Add-ons that are ACTIVE at once and install nothing, and what there is instead.
 STAND_INS = {
     "aws-ebs-csi-driver": "nothing",
-    "eks-pod-identity-agent": "nothing",
+    "eks-pod-identity-agent": "a way from each node to the lab, which answers",
     "vpc-cni": "the nodes' own CNI configuration",
 }
 #: Configuration that has an effect here. Of STAND_INS everything is accepted and has none.

@@ -14,11 +14,12 @@ from functools import cached_property
 from ipaddress import IPv4Network
 
 from lab import toolchain
+from lab.aws import authenticator, webhooks
 from lab.aws.eks.kube import Kube
 from lab.aws.eks.model import Json
 from lab.aws.eks.pki import Pki
 from lab.aws.eks.state import Cluster
-from lab.constants import AUTHENTICATOR_PORT, BASE_RELEASE, FABRIC, FABRIC_API_URL, METADATA_PORT, REGION, STATE
+from lab.constants import BASE_RELEASE, FABRIC, FABRIC_API_URL, METADATA_PORT, REGION, STATE
 
 PKI = "/etc/kubernetes/pki"
 ENCRYPTION = "/etc/kubernetes/encryption.json"
@@ -65,10 +66,10 @@ LimitNOFILE=65536
 {further}""".encode()
 
 
-def files(cluster: Cluster, *, authenticator: bytes, data_key: bytes) -> dict[str, tuple[bytes, int]]:
+def files(cluster: Cluster, *, authority: bytes, data_key: bytes) -> dict[str, tuple[bytes, int]]:
     """-> path to contents and mode of what the host needs beside binaries and certificates.
 
-    `authenticator` is the PEM certificate of the authority of the token authenticator, `data_key` the 32 bytes that
+    `authority` is the PEM certificate of the lab's webhooks, `data_key` the 32 bytes that
     encrypt Secrets if the cluster has a KMS key.
     """
     # A target's drop-in enables the units without links.
@@ -77,7 +78,7 @@ def files(cluster: Cluster, *, authenticator: bytes, data_key: bytes) -> dict[st
         "/etc/systemd/system/multi-user.target.d/eks.conf": f"[Unit]\nWants={' '.join(units)}\n".encode(),
         # Nothing here is for cloud-init to do, which the first units would wait for.
         "/etc/cloud/cloud-init.disabled": b"",
-        "/etc/kubernetes/authenticator.json": _authenticator(cluster.name, authenticator),
+        "/etc/kubernetes/authenticator.json": _authenticator(cluster.name, authority),
         "/etc/systemd/system/etcd.service": unit("etcd", _etcd(), kind="notify", after="network.target"),
         "/etc/systemd/system/kube-apiserver.service": unit(
             "Kubernetes API server", _api_server(cluster), kind="notify", after="network.target etcd.service"
@@ -217,7 +218,7 @@ KubernetesClusterID = {cluster.name}
 
 
 def _authenticator(cluster: str, authority: bytes) -> bytes:
-    server = f"https://{FABRIC}:{AUTHENTICATOR_PORT}/authenticate/{cluster}"
+    server = webhooks.url(authenticator.WHAT, cluster)
     data = base64.b64encode(authority).decode()
     return _json(
         {
@@ -247,7 +248,6 @@ class ControlPlane:
 
     def ensure(self) -> None:
         """Makes and starts what is missing; returns before it is up. Raises twinplane.errors."""
-        from lab.aws import authenticator
         from lab.hosts.host import Host
 
         self.pki.ensure(address=self.cluster.address, service_address=service_address(self.services, 1))
@@ -260,7 +260,7 @@ class ControlPlane:
                 image=RELEASE,
                 hostname=self.host,
                 ssh=False,
-                files=files(self.cluster, authenticator=authenticator.authority(), data_key=secrets.token_bytes(32)),
+                files=files(self.cluster, authority=webhooks.authority(), data_key=secrets.token_bytes(32)),
                 binds=binds | {str(self.pki.folder): PKI},
             )
         host.start()

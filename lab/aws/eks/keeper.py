@@ -13,7 +13,7 @@ import time
 from botocore.exceptions import ClientError
 
 from lab.aws import api
-from lab.aws.eks import access, addon, system, update
+from lab.aws.eks import access, addon, pod_identity_webhook, system, update
 from lab.aws.eks.control_plane import ControlPlane
 from lab.aws.eks.kube import KubeError
 from lab.aws.eks.nodes import Nodes
@@ -80,7 +80,7 @@ class Keeper:
         if not kube.ready():
             return True
         components = [] if cluster.bare else [*system.kube_proxy(cluster), *system.coredns(cluster)]
-        for manifest in [*system.access(), *components]:
+        for manifest in [*system.access(), pod_identity_webhook.configuration(cluster), *components]:
             kube.apply(manifest)
         with self.store.change() as clusters:
             described = clusters[self.cluster].api

@@ -11,7 +11,7 @@ import json
 
 from lab import toolchain
 from lab.aws.ec2 import Bootstrap, Machine
-from lab.aws.eks import pki
+from lab.aws.eks import pki, pod_identity_agent
 from lab.aws.eks.control_plane import ControlPlane, kubeconfig, service_address, unit
 from lab.aws.eks.model import Json
 from lab.aws.eks.state import Cluster, Node, Nodegroup
@@ -54,7 +54,8 @@ def files(
     client = pki.issue(ca, f"system:node:{machine.hostname}", organization="system:nodes")
     server = pki.issue(ca, machine.hostname, names=[machine.hostname, machine.address])
     user = {"client-certificate": f"{PKI}/kubelet-client.crt", "client-key": f"{PKI}/kubelet-client.key"}
-    units = "aws-node.service containerd.service kubelet.service"
+    units = f"aws-node.service containerd.service kubelet.service {pod_identity_agent.UNIT}.socket"
+    agent = pod_identity_agent.units()
     made = {
         "/etc/systemd/system/multi-user.target.d/eks.conf": f"[Unit]\nWants={units}\n".encode(),
         "/etc/cloud/cloud-init.disabled": b"",
@@ -78,6 +79,7 @@ def files(
             after="network.target",
             more=("ExecStartPre=/bin/rm -f /etc/cni/net.d/10-aws.conflist", "Restart=on-failure"),
         ),
+        **{f"/etc/systemd/system/{name}": content for name, content in agent.items()},
         "/etc/sysctl.d/90-kubernetes.conf": b"net.ipv4.ip_forward = 1\n",
         # Pods that take the node's names (CoreDNS) find no server there: the lab has none outside the cluster.
         "/etc/kubernetes/resolv.conf": b"",

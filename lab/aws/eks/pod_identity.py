@@ -36,7 +36,7 @@ def create(store: Store, given: Json) -> Json:
     with store.change() as clusters:
         cluster = find(clusters, given["clusterName"])
         active(cluster)
-        if _of(cluster, given["namespace"], given["serviceAccount"]):
+        if association(cluster, given["namespace"], given["serviceAccount"]):
             message = f"Association already exists: {given['namespace']}/{given['serviceAccount']}"
             raise EksError("ResourceInUseException", message, clusterName=cluster.name)
         now, letters = time.time(), string.ascii_lowercase + string.digits
@@ -95,18 +95,18 @@ def assume(store: Store, given: Json) -> Json:
     """AssumeRoleForPodIdentity: the cluster itself says whose the token is."""
     cluster = store.cluster(given["clusterName"])
     namespace, account, pod = _owner(cluster, given["token"])
-    association = _of(cluster, namespace, account)
-    if association is None:
+    found = association(cluster, namespace, account)
+    if found is None:
         message = f"No association found for {namespace}/{account} in cluster {cluster.name}"
         raise EksError("ResourceNotFoundException", message)
-    checks.check_role(association["roleArn"], AUDIENCE)
+    checks.check_role(found["roleArn"], AUDIENCE)
     session = re.sub(r"[^\w+=,.@-]", "-", f"eks-{cluster.name}-{pod}")[:53] + f"-{secrets.token_hex(5)}"
-    taken = api.client("sts").assume_role(RoleArn=association["roleArn"], RoleSessionName=session, DurationSeconds=LIFE)
+    taken = api.client("sts").assume_role(RoleArn=found["roleArn"], RoleSessionName=session, DurationSeconds=LIFE)
     keys, user = taken["Credentials"], taken["AssumedRoleUser"]
     return {
         "subject": {"namespace": namespace, "serviceAccount": account},
         "audience": AUDIENCE,
-        "podIdentityAssociation": {key: association[key] for key in ("associationArn", "associationId")},
+        "podIdentityAssociation": {key: found[key] for key in ("associationArn", "associationId")},
         "assumedRoleUser": {"arn": user["Arn"], "assumeRoleId": user["AssumedRoleId"]},
         "credentials": {
             "accessKeyId": keys["AccessKeyId"],
@@ -137,14 +137,15 @@ def _plain(given: Json) -> None:
             raise EksError("InvalidParameterException", f"{member}: the lab does not do that")
 
 
-def _of(cluster: Cluster, namespace: str, account: str) -> Json | None:
+def association(cluster: Cluster, namespace: str, account: str) -> Json | None:
+    """-> what ties a service account to its role; None where nothing does."""
     wanted = (namespace, account)
     return next((a for a in cluster.associations.values() if (a["namespace"], a["serviceAccount"]) == wanted), None)
 
 
-def _find(cluster: Cluster, association: str) -> Json:
-    if association not in cluster.associations:
+def _find(cluster: Cluster, known_as: str) -> Json:
+    if known_as not in cluster.associations:
         raise EksError(
-            "ResourceNotFoundException", f"No association found for id: {association}.", clusterName=cluster.name
+            "ResourceNotFoundException", f"No association found for id: {known_as}.", clusterName=cluster.name
         )
-    return cluster.associations[association]
+    return cluster.associations[known_as]
