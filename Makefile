@@ -10,7 +10,7 @@ VENV := .venv
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(VENV)/bin:$(HOME)/.cache/twinplane/bin:$(PATH)
 
-.PHONY: help setup lint types unit lab-test test demo down benchmark
+.PHONY: help setup lint types unit processes lab-test test demo down benchmark
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,14 +36,17 @@ types: setup ## mypy, strict
 	mypy
 
 unit: setup ## The fast tests: mocks, pure functions, golden files
-	pytest tests --ignore tests/lab -n auto --dist loadfile
+	pytest tests --ignore tests/lab --ignore tests/processes -n auto --dist loadfile --no-loadscope-reorder
+
+processes: setup ## Playbook runs on this machine, and servers that are killed: real processes, no lab
+	pytest tests/processes -n auto --dist loadfile
 
 lab-test: setup ## The lab, end to end: starts from an empty one, and ends with one
 	twinplane lab down
 	twinplane lab up
 	pytest tests/lab
 
-test: lint types unit lab-test ## Everything that proves it
+test: lint types unit processes lab-test ## Everything that proves it
 
 demo: setup ## Both clusters on this machine, and the comparison
 	twinplane lab demo

@@ -127,8 +127,8 @@ def api_server() -> Iterator[Api]:
             self.wfile.write(data)
 
         def watch(self, query: dict[str, str]) -> None:
-            """One empty event as soon as anything changes after the version asked for."""
-            deadline = time.monotonic() + float(query["timeoutSeconds"])
+            """One empty event as soon as anything changes after the version asked for. Its seconds are tenths."""
+            deadline = time.monotonic() + float(query["timeoutSeconds"]) / 10
             while api.version <= int(query["resourceVersion"]) and time.monotonic() < deadline:
                 time.sleep(0.02)
             data = json.dumps({"type": "MODIFIED", "object": {}}).encode() + b"\n"

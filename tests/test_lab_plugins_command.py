@@ -178,7 +178,7 @@ def test_timeout_ends_the_whole_group(commands: Commands, tmp_path: Path) -> Non
 def test_cancel_ends_what_runs_and_starts_nothing_more(
     commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "GRACE", 1.0)
+    monkeypatch.setattr(command, "GRACE", 0.2)
     pid = tmp_path / "pid"
     told: list[str] = []
 

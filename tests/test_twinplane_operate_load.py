@@ -50,8 +50,8 @@ def test_requests_go_round_at_the_rate_and_failures_are_counted() -> None:
 
 def test_a_slow_server_does_not_lower_the_rate() -> None:
     with Load(lambda: ("a",), lambda _: time.sleep(0.3), rate=50) as running:
-        time.sleep(0.9)
-    assert running.measured().requests >= 15
+        time.sleep(0.5)
+    assert running.measured().requests >= 8
 
 
 def test_where_nothing_answers_at_first_nothing_is_measured() -> None:
