@@ -13,6 +13,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
+
+from lab.hosts.host import Host
 
 PROJECT = Path(__file__).resolve().parents[2]
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
@@ -70,11 +73,12 @@ class Shell:
         """-> the stack's outputs, secrets included."""
         return dict(self.json("pulumi", "stack", "output", "--json", "--show-secrets", "-s", stack))
 
-    def client(self, service: str) -> Any:
-        """-> a client of the lab's AWS, with the lab's own keys."""
-        keys = self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
-        session = boto3.session.Session(*keys, region_name="us-east-1")
-        return session.client(service, endpoint_url=self.environment["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
+    def client(self, service: str, keys: tuple[str, ...] = (), **config: Any) -> Any:
+        """-> a client of the lab's AWS, with the lab's own keys or with others: id, secret and token."""
+        own = self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
+        session = boto3.session.Session(*(keys or own), region_name="us-east-1")
+        url = self.environment["AWS_ENDPOINT_URL"]
+        return session.client(service, endpoint_url=url, config=Config(**config))  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,11 @@ class Cluster:
     def get(self, *argv: str) -> Any:
         """-> `kubectl get ... -o json`."""
         return json.loads(self.kubectl("get", *argv, "-o", "json"))
+
+    def host(self, node: dict[str, Any]) -> Host:
+        """-> the lab's host that a Node object is of."""
+        [address] = [each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"]
+        return next(each for each in Host.all() if each.spec.address == address)
 
     def ready_nodes(self) -> list[dict[str, Any]]:
         """-> Node objects whose Ready condition is True."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +18,13 @@ from lab.constants import BASE_RELEASE, BRIDGE, FABRIC, PROJECT, UPDATED_RELEASE
 from lab.hosts import apt_proxy, network
 from lab.hosts.cgroup import Cgroup
 from lab.hosts.host import Host
+from tests.lab.conftest import until
 from twinplane.errors import Failed, UsageError
 
 pytestmark = pytest.mark.lab
 
 #: No stack uses these.
 ADDRESSES = [f"198.19.200.{number}" for number in (1, 2, 3)]
-
-
-def until(condition: Callable[[], bool], timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.05)
 
 
 def boot_id(host: Host) -> str:
@@ -47,7 +41,7 @@ def booted_again(host: Host, before: str) -> bool:
 
 def settled(host: Host) -> str:
     """Waits until the host runs, whatever the last test did to it. Returns its boot id."""
-    until(lambda: boot_id(host) != "")
+    until("a boot", lambda: boot_id(host), 60)
     return boot_id(host)
 
 
@@ -94,12 +88,12 @@ def hosts(keys: Keys) -> Iterator[list[Host]]:
         )
         for number, address in enumerate(ADDRESSES, 1)
     ]  # fmt: skip
-    apt_proxy.up()
     with ThreadPoolExecutor() as pool:
         list(pool.map(Host.start, made))
+    apt_proxy.up()  # on the hosts' network
     try:
         for host in made:
-            until(lambda host=host: host.state == "running")
+            until("a boot", lambda host=host: host.state == "running", 60)
         yield made
     finally:
         for host in made:
@@ -130,11 +124,11 @@ def test_login_with_pinned_host_key_and_key_pair(hosts: list[Host], keys: Keys) 
 
 
 def test_user_data_files_and_binds(hosts: list[Host]) -> None:
-    until(lambda: hosts[0].run("test", "-e", "/root/user-data-ran").returncode == 0)
+    until("user data", lambda: hosts[0].run("test", "-e", "/root/user-data-ran").returncode == 0, 60)
     shown = hosts[0].run("sh", "-c", "stat -c '%a %U' /opt/given/file; touch /opt/bound; /opt/bound echo bound")
     assert shown.stdout == "640 root\nbound\n"
     assert "Read-only file system" in shown.stderr
-    until(lambda: hosts[0].run("systemctl", "is-system-running").stdout == "running\n")
+    until("all units", lambda: hosts[0].run("systemctl", "is-system-running").stdout == "running\n", 60)
 
 
 def test_hosts_reach_each_other_and_nothing_else(hosts: list[Host]) -> None:
@@ -186,13 +180,13 @@ def test_a_guest_reboots_and_comes_back(hosts: list[Host], keys: Keys) -> None:
     host, before = hosts[0], settled(hosts[0])
     host.write("/root/kept", b"kept")
     keys.ssh(host.spec.address, "sudo systemctl reboot")
-    until(lambda: host.state == "booting")
-    until(lambda: host.state == "running")
+    until("its way down", lambda: host.state == "booting", 60)
+    until("a boot", lambda: host.state == "running", 60)
     assert boot_id(host) != before
     assert keys.ssh(host.spec.address, "sudo cat /root/kept").stdout == "kept"
     host.reboot()
     assert host.state == "booting"
-    until(lambda: host.state == "running")
+    until("a boot", lambda: host.state == "running", 60)
 
 
 @pytest.mark.parametrize("victim", ["nspawn", "init"])
@@ -202,9 +196,9 @@ def test_a_crashed_host_comes_back(hosts: list[Host], victim: str) -> None:
     assert nspawn
     assert leader
     os.kill(nspawn.pid if victim == "nspawn" else leader, signal.SIGKILL)
-    until(lambda: booted_again(host, before))
+    until("another boot", lambda: booted_again(host, before), 60)
     assert Cgroup(host.name).processes()
-    until(lambda: not Path(f"/proc/{leader}").exists())
+    until("its end", lambda: not Path(f"/proc/{leader}").exists(), 60)
 
 
 def test_a_host_outlives_its_supervisor_and_gets_a_new_one(hosts: list[Host]) -> None:
@@ -217,7 +211,7 @@ def test_a_host_outlives_its_supervisor_and_gets_a_new_one(hosts: list[Host]) ->
     host.start()
     assert (supervisor.alive(host.unit), settled(host)) == (True, before)
     host.reboot()
-    until(lambda: booted_again(host, before))
+    until("another boot", lambda: booted_again(host, before), 60)
 
 
 def test_all_processes_killed_at_once(hosts: list[Host]) -> None:
@@ -226,9 +220,9 @@ def test_all_processes_killed_at_once(hosts: list[Host]) -> None:
     for process in (record.supervisor, record.child):
         assert process
         process.signal(signal.SIGKILL)
-    until(lambda: host.state == "stopped")
+    until("a stop", lambda: host.state == "stopped", 60)
     host.start()
-    until(lambda: booted_again(host, before))
+    until("another boot", lambda: booted_again(host, before), 60)
 
 
 def test_stop_keeps_the_disk_and_leaves_no_process(hosts: list[Host]) -> None:
@@ -242,10 +236,10 @@ def test_stop_keeps_the_disk_and_leaves_no_process(hosts: list[Host]) -> None:
         host.run("true")
     host.write("/root/new", b"written while stopped", 0o600)
     host.start()
-    until(lambda: host.state == "running")
+    until("a boot", lambda: host.state == "running", 60)
     assert host.run("cat", "/root/kept", "/root/new").stdout == "keptwritten while stopped"
     assert host.run("sh", "-c", "poweroff").returncode == 0
-    until(lambda: host.state == "stopped")
+    until("a stop", lambda: host.state == "stopped", 60)
     host.start()
 
 
@@ -278,10 +272,10 @@ def test_a_killed_image_build_leaves_no_process() -> None:
     build = "from lab.hosts import image; image._run('exec sleep 4242')"
     builder = subprocess.Popen([sys.executable, "-c", build], cwd=PROJECT)
     shown = ["pgrep", "--full", "--exact", "sleep 4242"]
-    until(lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 0)
+    until("a build", lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 0, 60)
     builder.kill()
     builder.wait()
-    until(lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 1, timeout=5)
+    until("its end", lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 1, 5)
 
 
 def test_the_bridge_belongs_to_nobody_outside() -> None:

@@ -7,38 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from components.oidc_issuer import DISCOVERY, KEYS
 from components.pod_identity import AUDIENCE, eks_trust, oidc_trust
-from lab.hosts.host import Host
 from tests.lab.conftest import Cluster
 
 pytestmark = pytest.mark.lab
 
 NAMESPACE, ACCOUNT = "twinplane", "default"
-
-
-def client(cluster: Cluster, service: str, keys: dict[str, str] | None = None, **config: Any) -> Any:
-    """A client of the lab's AWS: with the lab's own keys, or with those of a role."""
-    environment = cluster.shell.environment
-    given = keys or {
-        "AccessKeyId": environment["AWS_ACCESS_KEY_ID"],
-        "SecretAccessKey": environment["AWS_SECRET_ACCESS_KEY"],
-    }
-    return boto3.session.Session().client(
-        service,  # type: ignore[call-overload]
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        aws_access_key_id=given["AccessKeyId"],
-        aws_secret_access_key=given["SecretAccessKey"],
-        aws_session_token=given.get("SessionToken"),
-        config=Config(**config),
-    )
 
 
 def issuer(cluster: Cluster) -> str:
@@ -53,10 +32,20 @@ def claims(shown: str) -> Any:
     return json.loads(base64.urlsafe_b64decode(shown.split(".")[1] + "=="))
 
 
+def caller(cluster: Cluster, *keys: str) -> str:
+    """-> the ARN that STS knows the holder of these keys by: id, secret, token."""
+    return str(cluster.shell.client("sts", keys).get_caller_identity()["Arn"])
+
+
+def session(role: str) -> str:
+    """-> how the ARNs of a role's sessions begin."""
+    return f"{role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/"
+
+
 @pytest.fixture
 def role(self_managed: Cluster) -> Iterator[str]:
     """A role for the service account, as PodIdentity makes it."""
-    iam, url = client(self_managed, "iam"), issuer(self_managed)
+    iam, url = self_managed.shell.client("iam"), issuer(self_managed)
     providers = [each["Arn"] for each in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
     [provider] = [each for each in providers if each.endswith(urlsplit(url).netloc)]
     trust = oidc_trust(url, provider, NAMESPACE, ACCOUNT)
@@ -84,15 +73,15 @@ def test_tokens_are_for_the_cluster_too(self_managed: Cluster) -> None:
 
 
 def test_a_pod_s_token_is_exchanged_for_its_role(self_managed: Cluster, role: str) -> None:
-    sts = client(self_managed, "sts", signature_version=UNSIGNED)
+    sts = self_managed.shell.client("sts", signature_version=UNSIGNED)
 
     def taken(shown: str) -> Any:
         given = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="pod", WebIdentityToken=shown)
         return given["Credentials"]
 
-    keys = taken(token(self_managed, "--audience", AUDIENCE))
-    caller = client(self_managed, "sts", keys).get_caller_identity()
-    assert caller["Arn"] == f"{role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/pod"
+    given = taken(token(self_managed, "--audience", AUDIENCE))
+    who = caller(self_managed, given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    assert who == f"{session(role)}pod"
 
     with pytest.raises(ClientError, match="AccessDenied"):
         taken(token(self_managed, "--audience", AUDIENCE, namespace="kube-system"))
@@ -103,7 +92,7 @@ def test_a_pod_s_token_is_exchanged_for_its_role(self_managed: Cluster, role: st
 @pytest.fixture
 def association(managed: Cluster) -> Iterator[str]:
     """ARN of a role, and what ties it to the service account, as PodIdentity makes them."""
-    iam, eks = client(managed, "iam"), client(managed, "eks")
+    iam, eks = managed.shell.client("iam"), managed.shell.client("eks")
     arn = str(iam.create_role(RoleName="eks-pods", AssumeRolePolicyDocument=eks_trust())["Role"]["Arn"])
     where = {"clusterName": managed.outputs["clusterName"]}
     made = eks.create_pod_identity_association(**where, namespace=NAMESPACE, serviceAccount=ACCOUNT, roleArn=arn)
@@ -113,7 +102,7 @@ def association(managed: Cluster) -> Iterator[str]:
 
 
 def test_on_eks_the_cluster_says_whose_a_token_is(managed: Cluster, association: str) -> None:
-    auth = client(managed, "eks-auth")
+    auth = managed.shell.client("eks-auth")
 
     def taken(shown: str) -> Any:
         return auth.assume_role_for_pod_identity(clusterName=managed.outputs["clusterName"], token=shown)
@@ -121,9 +110,9 @@ def test_on_eks_the_cluster_says_whose_a_token_is(managed: Cluster, association:
     audience = ("--audience", "pods.eks.amazonaws.com")
     given = taken(token(managed, *audience))
     assert given["subject"] == {"namespace": NAMESPACE, "serviceAccount": ACCOUNT}
-    keys = {f"{name[0].upper()}{name[1:]}": value for name, value in given["credentials"].items()}
-    caller = client(managed, "sts", keys).get_caller_identity()["Arn"]
-    assert caller.startswith(f"{association.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/eks-")
+    keys = given["credentials"]
+    who = caller(managed, keys["accessKeyId"], keys["secretAccessKey"], keys["sessionToken"])
+    assert who.startswith(f"{session(association)}eks-")
 
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
         taken(token(managed, *audience, namespace="kube-system"))
@@ -149,12 +138,7 @@ def test_the_ingress_controller_lives_by_its_token(cluster: Cluster) -> None:
 
 
 def test_a_node_s_agent_gives_a_pod_its_role(managed: Cluster, association: str) -> None:
-    [address, *_] = [
-        each["address"]
-        for each in managed.get("nodes")["items"][0]["status"]["addresses"]
-        if each["type"] == "InternalIP"
-    ]
-    node = next(each for each in Host.all() if each.spec.address == address)
+    node = managed.host(managed.get("nodes")["items"][0])
 
     def asked(shown: str) -> tuple[int, str]:
         url = "http://169.254.170.23/v1/credentials"
@@ -167,12 +151,7 @@ def test_a_node_s_agent_gives_a_pod_its_role(managed: Cluster, association: str)
     status, body = asked(token(managed, "--audience", "pods.eks.amazonaws.com"))
     assert status == 200
     given = json.loads(body)
-    keys = {
-        "AccessKeyId": given["AccessKeyId"],
-        "SecretAccessKey": given["SecretAccessKey"],
-        "SessionToken": given["Token"],
-    }
-    caller = client(managed, "sts", keys).get_caller_identity()["Arn"]
-    assert caller.startswith(f"{association.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/eks-")
+    who = caller(managed, given["AccessKeyId"], given["SecretAccessKey"], given["Token"])
+    assert who.startswith(f"{session(association)}eks-")
     status, body = asked(token(managed))
     assert (status, body.partition(":")[0]) == (400, "InvalidTokenException")

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from lab.hosts import names
-from lab.hosts.host import Host
 from tests.lab.conftest import Cluster, Shell, until
 from tests.lab.test_aws import kill_daemon
 
@@ -117,8 +116,7 @@ def test_nodes_have_what_the_clouds_controller_says(cluster: Cluster) -> None:
 def test_services_stay_when_kube_proxy_looks_at_everything_again(cluster: Cluster) -> None:
     nodes = cluster.get("nodes", "--selector", "!node-role.kubernetes.io/control-plane")["items"]
     name, labels = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["labels"]
-    [address] = [each["address"] for each in nodes[0]["status"]["addresses"] if each["type"] == "InternalIP"]
-    node = next(each for each in Host.all() if each.spec.address == address)
+    node = cluster.host(nodes[0])
     api = cluster.get("service", "kubernetes")["spec"]["clusterIP"]
 
     def looks() -> float:
