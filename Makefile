@@ -56,3 +56,5 @@ down: setup ## Removes every host, mount, link, route and process of the lab
 
 benchmark: setup ## Ratios, side by side in one run
 	python -m benchmarks
+	python -m benchmarks.workers
+	python -m benchmarks.ha

@@ -49,8 +49,6 @@ class EbsCsiArgs:
     values: Mapping[str, Any] = field(default_factory=dict)
     #: Name of the storage class.
     storage_class: str = "gp3"
-    #: ARN of the KMS key of volumes; None: the account's own for EBS.
-    kms_key_arn: pulumi.Input[str] | None = None
 
 
 class EbsCsi(pulumi.ComponentResource):
@@ -66,9 +64,6 @@ class EbsCsi(pulumi.ComponentResource):
         super().__init__("twinplane:storage:EbsCsi", name, None, opts)
         driver = [] if args.identity is None else [self._driver(name, args, args.identity)]
         provisioner = DRIVER if driver else AUTO_DRIVER
-        parameters: dict[str, pulumi.Input[str]] = {"type": "gp3", "encrypted": "true"}
-        if args.kms_key_arn is not None:
-            parameters["kmsKeyId"] = args.kms_key_arn
         made = kubernetes.storage.v1.StorageClass(
             name,
             metadata={
@@ -76,7 +71,7 @@ class EbsCsi(pulumi.ComponentResource):
                 "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
             },
             provisioner=provisioner,
-            parameters=parameters,
+            parameters={"type": "gp3", "encrypted": "true"},  # by the account's own key for EBS
             # A volume is of one zone: the scheduler chooses it first.
             volume_binding_mode="WaitForFirstConsumer",
             allow_volume_expansion=True,
@@ -113,6 +108,7 @@ class EbsCsi(pulumi.ComponentResource):
             "extraVolumeTags": tags.common(),
             "k8sTagClusterId": args.cluster,
             **projection(role.role_arn),
+            **args.values.get("controller", {}),
         }
         after = pulumi.ResourceOptions(parent=self, depends_on=[role])
-        return args.chart.release(name, NAME, NAMESPACE, {"controller": controller, **args.values}, after)
+        return args.chart.release(name, NAME, NAMESPACE, {**args.values, "controller": controller}, after)

@@ -110,6 +110,7 @@ def values(args: IngressControllerArgs, tls: SelfSignedCertificate, role_arn: pu
         "extraVolumeMounts": shown.get("volumeMounts", []),
         "webhookTLS": {"caCert": tls.certificate, "cert": tls.certificate, "key": tls.private_key},
         "createIngressClassResource": False,
+        "ingressClassParams": {"create": False},
         # Services stay the cloud controller's, unless they name a class of this one.
         "enableServiceMutatorWebhook": False,
         **({"image": {"repository": repository, "tag": tag}} if args.image else {}),

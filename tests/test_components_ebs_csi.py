@@ -39,7 +39,11 @@ def test_on_eks_it_is_the_add_on_which_comes_after_its_role() -> None:
 
 
 def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
-    graph = driver(identity=OIDC, chart=ChartSource("./chart", None, "2.0.0"), values={"image": {"tag": "v9"}})
+    graph = driver(
+        identity=OIDC,
+        chart=ChartSource("./chart", None, "2.0.0"),
+        values={"image": {"tag": "v9"}, "controller": {"replicaCount": 1}},
+    )
     chart = graph.one("Chart").inputs
     assert (chart["chart"], chart["version"]) == ("./chart", "2.0.0")
     assert "repositoryOpts" not in chart
@@ -47,6 +51,7 @@ def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
     assert driver(identity=OIDC).one("Chart").inputs["version"].count(".") == 2
     assert chart["values"]["controller"]["region"] == "us-east-1"
     assert chart["values"]["image"] == {"tag": "v9"}
+    assert chart["values"]["controller"]["replicaCount"] == 1
     assert {each["name"] for each in chart["values"]["controller"]["env"]} == {
         "AWS_ROLE_ARN",
         "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -89,4 +94,3 @@ def test_volumes_are_encrypted_and_claims_get_them_by_default() -> None:
     assert made["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
     assert made["parameters"] == {"type": "gp3", "encrypted": "true"}
     assert (made["provisioner"], made["volumeBindingMode"]) == ("ebs.csi.aws.com", "WaitForFirstConsumer")
-    assert driver(kms_key_arn="arn:key").one("StorageClass").inputs["parameters"]["kmsKeyId"] == "arn:key"

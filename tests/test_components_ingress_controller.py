@@ -52,6 +52,13 @@ def test_arguments_become_values(change: dict[str, Any], key: str, value: Any) -
     assert values(controller()).get(key) != value
 
 
+def test_the_chart_leaves_the_class_to_the_component() -> None:
+    """Both would be named `alb`, and the second to be made would be refused."""
+    given = values(controller())
+    assert not given["createIngressClassResource"]
+    assert not given["ingressClassParams"]["create"]
+
+
 def test_load_balancers_say_whose_they_are() -> None:
     assert values(controller())["defaultTags"] == {"Project": "twinplane", "Stack": "test", "ManagedBy": "pulumi"}
 
