@@ -97,13 +97,13 @@ class ManagedCluster(pulumi.ComponentResource):
             bootstrap_self_managed_addons=False,
             auto_mode=auto.options if auto else None,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
+            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
             use_default_vpc_cni=True,
             tags=tags.common(),
             opts=child,
         )
 
-        self.endpoint = cluster.core.endpoint
-        known = cluster.kubeconfig_json
+        self.endpoint, known = cluster.core.endpoint, cluster.kubeconfig_json
         if auto:
             self.node_group_name = self.node_release_version = pulumi.Output.from_input(None)
             self.node_role_arn = auto.role_arn

@@ -34,6 +34,10 @@ URL = "http://eks.test"
 ZONES = {"subnet-a": "us-east-1a", "subnet-b": "us-east-1b", "subnet-c": "us-east-1a"}
 
 
+#: Of a pod that the scheduler finds no node for.
+WAITS = {"status": {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]}}
+
+
 class Account:
     """What the checks of requests ask EC2 and IAM."""
 
@@ -162,6 +166,7 @@ class Api:
         self.joined: dict[str, bool] = {}  # Node name -> Ready
         self.unschedulable: set[str] = set()
         self.pods: dict[str, str] = {}  # pod name -> Node name
+        self.waiting: list[str] = []  # pods that fit on no node
         self.locked: set[str] = set()
         self.applied: list[Json] = []
         self.changes: dict[str, Json] = {}
@@ -178,6 +183,9 @@ class Api:
                     for name, condition in zip(self.joined, ready, strict=True)
                 ]
             }
+        if path == "/api/v1/pods":
+            placed = [{"metadata": {"name": pod}, "spec": {"nodeName": node}} for pod, node in self.pods.items()]
+            return {"items": placed + [{"metadata": {"name": pod}, "spec": {}, **WAITS} for pod in self.waiting]}
         found = re.fullmatch(r"/api/v1/pods\?fieldSelector=spec.nodeName=(.*)", path)
         if found:
             metadata = [{"name": pod, "namespace": "t"} for pod, node in self.pods.items() if node == found[1]]

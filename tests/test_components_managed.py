@@ -143,6 +143,8 @@ def test_nothing_else_installs_what_the_add_ons_are() -> None:
     assert inputs["bootstrapSelfManagedAddons"] is False
     assert inputs["useDefaultVpcCni"] is True
     assert inputs["kubeProxyAddonOptions"]["enabled"] is False
+    # In Auto Mode pulumi-eks adds it else.
+    assert managed(node_mode="auto").one("eks:index:Cluster").inputs["corednsAddonOptions"]["enabled"] is False
 
 
 # Node modes

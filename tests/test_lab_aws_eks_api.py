@@ -418,3 +418,57 @@ def test_times_are_times(eks: Any) -> None:
 
 def test_every_handler_is_an_operation_of_eks() -> None:
     assert set(endpoint.OPERATIONS) < {name for each in model.services() for name in each.operation_names}
+
+
+AUTO = CREATE | {
+    "bootstrapSelfManagedAddons": False,
+    "computeConfig": {"enabled": True, "nodePools": ["general-purpose", "system"], "nodeRoleArn": ROLE + "node"},
+    "kubernetesNetworkConfig": {"elasticLoadBalancing": {"enabled": True}},
+    "storageConfig": {"blockStorage": {"enabled": True}},
+}
+
+
+def test_auto_mode_is_told(eks: Any, store: Store) -> None:
+    made = eks.create_cluster(**AUTO)["cluster"]
+    assert made["computeConfig"] == AUTO["computeConfig"]
+    assert made["storageConfig"] == AUTO["storageConfig"]
+    assert made["kubernetesNetworkConfig"]["elasticLoadBalancing"] == {"enabled": True}
+    assert eks.list_nodegroups(clusterName="demo")["nodegroups"] == []
+    entry = eks.describe_access_entry(clusterName="demo", principalArn=ROLE + "node")["accessEntry"]
+    assert (entry["type"], entry["username"]) == ("EC2", "system:node:{{EC2PrivateDNSName}}")
+    told = eks.list_associated_access_policies(clusterName="demo", principalArn=ROLE + "node")
+    [policy] = told["associatedAccessPolicies"]
+    assert policy["policyArn"].endswith("/AmazonEKSAutoNodePolicy")
+    with store.change() as clusters:
+        clusters["demo"].api["status"] = "ACTIVE"
+    refuse(eks.create_addon, "InvalidParameterException", "have it", clusterName="demo", addonName="coredns")
+    change = {"computeConfig": {"enabled": False}}
+    refuse(eks.update_cluster_config, "InvalidParameterException", "creation on, or never", name="demo", **change)
+
+
+def test_auto_mode_without_pools_of_eks_lets_no_role_in(eks: Any, store: Store) -> None:
+    eks.create_cluster(**AUTO | {"computeConfig": {"enabled": True}})
+    assert store.cluster("demo").pools == {}
+    assert eks.list_access_entries(clusterName="demo")["accessEntries"] == [USER]
+    eks.create_cluster(**AUTO | {"name": "other", "computeConfig": AUTO["computeConfig"] | {"nodePools": ["system"]}})
+    assert store.cluster("other").pools == {}
+    assert len(store.cluster("other").entries) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"computeConfig": {"enabled": False}}, "either fully enabled or fully disabled"),
+        ({"storageConfig": {}}, "either fully enabled or fully disabled"),
+        ({"kubernetesNetworkConfig": {}}, "either fully enabled or fully disabled"),
+        ({"bootstrapSelfManagedAddons": True}, "bootstrapSelfManagedAddons must be set to false"),
+        ({"accessConfig": {"authenticationMode": "CONFIG_MAP"}}, "authenticationMode must be API"),
+        ({"computeConfig": {"enabled": True, "nodePools": ["system"]}}, "nodeRoleArn is null or empty"),
+        ({"computeConfig": {"enabled": True, "nodeRoleArn": ROLE + "node"}}, "nodePool value.s. must be provided"),
+        ({"computeConfig": AUTO["computeConfig"] | {"nodePools": ["gpu"]}}, "nodePools: gpu"),
+        ({"computeConfig": AUTO["computeConfig"] | {"nodeRoleArn": ROLE + "eks"}}, "could not be assumed"),
+    ],
+)
+def test_what_auto_mode_cannot_be(eks: Any, change: dict[str, Any], message: str) -> None:
+    refuse(eks.create_cluster, "InvalidParameterException", message, **AUTO | change)
+    assert eks.list_clusters()["clusters"] == []

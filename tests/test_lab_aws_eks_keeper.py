@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from lab.aws import eks as package
-from lab.aws.eks import addon, cluster, keeper
+from lab.aws.eks import addon, auto_mode, cluster, keeper
 from lab.aws.eks.keeper import Keeper
 from lab.aws.eks.kube import Kube, KubeError
 from lab.aws.eks.state import Node, Nodegroup, Store
@@ -87,6 +87,42 @@ def test_without_the_addons_of_old(store: Store, plane: ControlPlane) -> None:
     plane.ready = True
     look(store)
     assert not {each["kind"] for each in plane.api.applied} & {"DaemonSet", "Deployment"}
+
+
+def automatic(store: Store) -> None:
+    make_cluster(store, status="CREATING")
+    with store.change() as clusters:
+        made = clusters["demo"]
+        compute = {"enabled": True, "nodePools": ["general-purpose"], "nodeRoleArn": "arn:node"}
+        made.bare, made.api = True, made.api | {"computeConfig": compute}
+        auto_mode.begin(made)
+
+
+def test_in_auto_mode_every_node_has_the_addons_of_old(store: Store, plane: ControlPlane) -> None:
+    automatic(store)
+    plane.ready = True
+    look(store)
+    kinds = {(each["kind"], each["metadata"]["name"]) for each in plane.api.applied}
+    assert {("DaemonSet", "kube-proxy"), ("DaemonSet", "coredns"), ("Service", "kube-dns")} <= kinds
+    assert "Deployment" not in {kind for kind, _ in kinds}, "its pods would have a node come"
+
+
+def test_nodes_of_auto_mode_come_and_end_with_their_cluster(store: Store, plane: ControlPlane) -> None:
+    automatic(store)
+    plane.ready = True
+    plane.api.waiting = ["a"]
+    for _ in range(4):
+        look(store)
+        plane.api.cloud.settle()
+        plane.api.settle()
+    assert len(plane.api.joined) == 1
+    cluster.delete(store, {"name": "demo"})
+    assert look(store) is True
+    assert plane.hosts, "the control plane outlives them"
+    plane.api.cloud.settle()
+    assert look(store) is None
+    assert not plane.hosts
+    assert {each.state for each in plane.api.cloud.machines()} == {"terminated"}
 
 
 def test_what_cannot_be_done_is_told(store: Store, plane: ControlPlane) -> None:
@@ -190,6 +226,9 @@ def test_only_an_instance_of_a_group_becomes_a_node(
         clusters["demo"].nodegroups["ng"] = Nodegroup({}, nodes=[node])
     monkeypatch.setattr(package, "store", lambda: store)
     monkeypatch.setattr(package.node, "bootstrap", lambda _cluster, _group, node, machine: (node.token, machine.id))
+    assert package.bootstrap(MACHINE) == (MACHINE.token, MACHINE.id)
+    with store.change() as clusters:
+        clusters["demo"].pools, clusters["demo"].nodegroups = clusters["demo"].nodegroups, {}
     assert package.bootstrap(MACHINE) == (MACHINE.token, MACHINE.id)
     stranger = SimpleNamespace(token="", tags={"eks:cluster-name": "demo"})
     assert package.bootstrap(cast(Any, stranger)) is None

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,22 @@ def test_a_token_shown_at_a_node_gives_credentials(cluster: Api, store: Store, m
     status, text = pod_identity_agent.credentials(store, NODE, "bad")
     assert (400 <= status < 500, text.startswith("InvalidTokenException")) == (True, True)
     assert pod_identity_agent.credentials(store, "198.18.200.9", "good")[0] == 404, "no node of a cluster"
+
+
+def test_nodes_of_auto_mode_have_the_agent_by_themselves(
+    cluster: Api, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del cluster
+    auto = {"release": "20261101", "subnet_id": "subnet-a", "instance_type": "c6a.large", "token": "t"}
+    tags = {"eks:eks-cluster-name": "demo"}
+    pod_identity_agent.ec2.launch(**auto, tags=tags, security_group="sg-1", template={}, profile="p")
+    monkeypatch.setattr(ControlPlane, "kube", Reviewer())
+    machine = replace(pod_identity_agent.ec2.machines()[0], state="running")
+    monkeypatch.setattr(pod_identity_agent.ec2, "machines", lambda: [machine])
+    assert pod_identity_agent.credentials(store, NODE, "good")[0] == 404
+    with store.change() as clusters:
+        clusters["demo"].api["computeConfig"] = {"enabled": True}
+    assert pod_identity_agent.credentials(store, NODE, "good")[0] == 200
 
 
 def test_the_agents_address_leads_to_the_lab() -> None:

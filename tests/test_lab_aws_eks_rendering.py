@@ -68,6 +68,17 @@ def test_objects() -> None:
     golden_files.check("eks_objects.json", json.dumps(manifests, indent=1) + "\n")
 
 
+def test_auto_mode_has_dns_on_every_node() -> None:
+    *others, _, deployment = system.coredns(CLUSTER)
+    *same, made = system.node_coredns(CLUSTER)
+    assert same == others, "all but the disruption budget"
+    assert (made["kind"], made["metadata"]) == ("DaemonSet", deployment["metadata"])
+    assert set(made["spec"]) == {"selector", "template"}
+    pod, before = made["spec"]["template"]["spec"], deployment["spec"]["template"]["spec"]
+    assert pod["containers"] == before["containers"]
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+
+
 def test_a_nodes_private_keys_are_for_root_alone() -> None:
     files = node.files(CLUSTER, GROUP, NODE, MACHINE, pki.authority("kubernetes"))
     secret = {path for path, (content, _) in files.items() if b"PRIVATE KEY" in content}

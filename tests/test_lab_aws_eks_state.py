@@ -21,6 +21,18 @@ def test_what_was_changed_is_there_after_a_restart(tmp_path: Path) -> None:
         clusters["demo"] = _cluster()
     assert Store(tmp_path / "eks.json").read() == store.read()
     assert store.cluster("demo").nodegroups["ng"].nodes[0].block == "198.18.128.0/26"
+    with store.change() as clusters:
+        clusters["demo"].pools = {"general-purpose": clusters["demo"].nodegroups["ng"]}
+    assert Store(tmp_path / "eks.json").read() == store.read()
+
+
+def test_a_file_of_before_pools_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path / "eks.json")
+    with store.change() as clusters:
+        clusters["demo"] = _cluster()
+    store.path.write_text(store.path.read_text().replace('"pools": {}, ', ""))
+    assert "pools" not in store.path.read_text()
+    assert Store(tmp_path / "eks.json").read() == store.read()
 
 
 def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:

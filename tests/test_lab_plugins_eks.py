@@ -50,6 +50,7 @@ def _cluster(_: str, inputs: Any) -> dict[str, Any]:
         "certificateAuthority": {"data": "Q0E="},
         "identities": [{"oidcs": [{"issuer": "https://oidc.example/id/1"}]}],
         **inputs,
+        "vpcConfig": {**inputs["vpcConfig"], "clusterSecurityGroupId": "sg-eks"},
     }
 
 
@@ -167,6 +168,55 @@ def test_inputs_of_the_cluster(inputs: dict[str, Any], type_: str, name: str, ex
     assert {key: child.inputs.get(key) for key in expected} == expected
 
 
+AUTO = {
+    "autoMode": {"enabled": True, "createNodeRole": False, "computeConfig": {"nodeRoleArn": "arn:node"}},
+    "corednsAddonOptions": {"enabled": False},
+}
+
+
+def automatic(**more: Any) -> pulumi_mocks.Graph:
+    return pulumi_mocks.run(lambda: Cluster("demo", {**CLUSTER, **AUTO, **more}, pulumi.ResourceOptions()) and None)
+
+
+def test_auto_mode_is_all_of_it() -> None:
+    graph = automatic()
+    cluster = graph.one("aws:eks/cluster:Cluster").inputs
+    assert cluster["computeConfig"] == {
+        "enabled": True, "nodePools": ["general-purpose", "system"], "nodeRoleArn": "arn:node",
+    }  # fmt: skip
+    assert cluster["storageConfig"] == {"blockStorage": {"enabled": True}}
+    assert cluster["kubernetesNetworkConfig"] == {"elasticLoadBalancing": {"enabled": True}}
+    assert cluster["bootstrapSelfManagedAddons"] is False
+    assert "securityGroupIds" not in cluster["vpcConfig"]
+    assert not graph.all("aws:ec2/securityGroup:SecurityGroup")
+    assert not graph.all("aws:ec2/securityGroupRule:SecurityGroupRule")
+    attached = graph.all("aws:iam/rolePolicyAttachment:RolePolicyAttachment")
+    assert {each.inputs["policyArn"].rpartition("/")[2] for each in attached} == {
+        f"AmazonEKS{what}Policy" for what in ("Cluster", "Compute", "BlockStorage", "LoadBalancing", "Networking")
+    }
+    assert {each.urn for each in attached} <= graph.one("aws:eks/cluster:Cluster").dependencies
+
+
+def test_auto_mode_has_the_add_on_coredns_unless_told_otherwise() -> None:
+    assert not automatic().all("aws:eks/addon:Addon")
+    assert automatic(corednsAddonOptions={}).one("aws:eks/addon:Addon").inputs["addonName"] == "coredns"
+    told = pulumi_mocks.run(lambda: both({"useDefaultVpcCni": True, "corednsAddonOptions": {"enabled": True}}))
+    assert {each.inputs["addonName"] for each in told.all("aws:eks/addon:Addon")} == {"kube-proxy", "coredns"}
+
+
+def test_auto_mode_gives_the_group_that_eks_makes() -> None:
+    found: list[str] = []
+
+    def program() -> None:
+        state = Cluster("demo", {**CLUSTER, **AUTO}, pulumi.ResourceOptions()).state
+        for name in ("clusterSecurityGroupId", "nodeSecurityGroupId"):
+            state[name].apply(found.append)
+        assert not {"clusterSecurityGroup", "nodeSecurityGroup", "eksClusterIngressRule"} & set(state)
+
+    pulumi_mocks.run(program)
+    assert found == ["sg-eks", "sg-eks"]
+
+
 def test_policies_of_an_access_entry_belong_to_it() -> None:
     scope = {"policyArn": "arn:a", "accessScope": {"type": "cluster"}}
     entry = {"principalArn": "arn:p", "accessPolicies": {"admin": scope}}
@@ -217,7 +267,7 @@ def test_image_fits_the_processor(types: list[str], gpu: bool, expected: str) ->
     ("inputs", "path", "reason"),
     [
         ({"fargate": True}, "fargate", "not supported by the lab's eks plugin"),
-        ({"autoMode": {"enabled": True}}, "autoMode", "the lab has no EKS Auto Mode: set nodeMode to managed"),
+        ({"autoMode": {"enabled": True}}, "autoMode.createNodeRole", "must be false: name a role"),
         ({"vpcid": "x"}, "vpcid", "did you mean vpcId?"),
         ({"authenticationMode": "CONFIG_MAP"}, "authenticationMode", "must be API"),
         ({"skipDefaultNodeGroup": False}, "skipDefaultNodeGroup", "must be true"),

@@ -10,7 +10,7 @@ import threading
 from functools import cache
 
 from lab.aws import ec2
-from lab.aws.eks import access, node, pod_identity_agent, pod_identity_webhook
+from lab.aws.eks import access, auto_mode, node, pod_identity_agent, pod_identity_webhook
 from lab.aws.eks.endpoint import App
 from lab.aws.eks.keeper import Keeper
 from lab.aws.eks.model import Json
@@ -29,12 +29,11 @@ def store() -> Store:
 
 def start() -> None:
     """Goes on with every cluster; returns at once. To be called when EC2 answers."""
-    known = {
-        node.token for each in store().read().values() for group in each.nodegroups.values() for node in group.nodes
-    }
+    known = {node.token for each in store().read().values() for group in each.groups for node in group.nodes}
     for machine in ec2.machines():
         # A daemon that died between the last look at a node and its end.
-        if "eks:nodegroup-name" in machine.tags and machine.token not in known and machine.wanted != "terminated":
+        ours = {"eks:nodegroup-name", auto_mode.OF_POOL} & set(machine.tags)
+        if ours and machine.token not in known and machine.wanted != "terminated":
             ec2.terminate(machine.id)
     changed()
 
@@ -75,7 +74,7 @@ def pod_credentials(address: str, token: str) -> tuple[int, str]:
 def bootstrap(machine: ec2.Machine) -> ec2.Bootstrap | None:
     """-> what makes an instance a node, if it is one of ours."""
     for cluster in store().read().values() if machine.token else ():
-        for group in cluster.nodegroups.values():
+        for group in cluster.groups:
             for each in group.nodes:
                 if each.token == machine.token:
                     return node.bootstrap(cluster, group, each, machine)

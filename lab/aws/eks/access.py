@@ -14,7 +14,10 @@ from lab.constants import ACCOUNT, REGION
 _POLICY = "arn:aws:eks::aws:cluster-access-policy/"
 ADMIN = f"{_POLICY}AmazonEKSClusterAdminPolicy"
 #: Nodes: users of the cluster, not people.
-NODES = {"EC2_LINUX": ("system:node:{{EC2PrivateDNSName}}", ["system:nodes"])}
+NODES = {
+    "EC2": ("system:node:{{EC2PrivateDNSName}}", []),
+    "EC2_LINUX": ("system:node:{{EC2PrivateDNSName}}", ["system:nodes"]),
+}
 
 
 def entry(cluster: Cluster, principal: str, kind: str = "STANDARD", **given: object) -> Json:
@@ -42,6 +45,13 @@ def grant_creator(cluster: Cluster, caller: str) -> None:
     principal = role_of(caller)
     entry(cluster, principal)
     _associate(cluster, principal, ADMIN, {"type": "cluster", "namespaces": []})
+
+
+def grant_auto_nodes(cluster: Cluster, role: str) -> None:
+    """Lets nodes of EKS Auto Mode's own pools in
+    (https://docs.aws.amazon.com/eks/latest/userguide/auto-learn-iam.html)."""
+    entry(cluster, role, "EC2")
+    _associate(cluster, role, f"{_POLICY}AmazonEKSAutoNodePolicy", {"type": "cluster", "namespaces": []})
 
 
 def role_of(caller: str) -> str:

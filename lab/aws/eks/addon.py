@@ -40,6 +40,9 @@ def create(store: Store, given: Json) -> Json:
     with store.change() as clusters:
         cluster = find(clusters, given["clusterName"])
         active(cluster)
+        if cluster.auto and name in ("coredns", "kube-proxy"):
+            message = f"{name}: nodes of EKS Auto Mode have it, and the lab has no other ones there"
+            raise EksError("InvalidParameterException", message, clusterName=cluster.name, addonName=name)
         if name in cluster.addons:
             raise EksError("ResourceInUseException", "Addon already exists.", clusterName=cluster.name, addonName=name)
         now = time.time()

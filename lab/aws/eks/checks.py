@@ -14,8 +14,8 @@ from lab.constants import RANGE
 SERVICES = "198.19.0.0/20"
 #: Members of CreateCluster and UpdateClusterConfig that the lab does not do, unless they say "no".
 ABSENT = (
-    "outpostConfig", "remoteNetworkConfig", "computeConfig", "storageConfig", "zonalShiftConfig",
-    "controlPlaneScalingConfig", "kubeApiServerConfig", "kubeSchedulerConfig", "kubeControllerManagerConfig",
+    "outpostConfig", "remoteNetworkConfig", "zonalShiftConfig", "controlPlaneScalingConfig",
+    "kubeApiServerConfig", "kubeSchedulerConfig", "kubeControllerManagerConfig",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import time
 import uuid
 
 from lab.aws import images
-from lab.aws.eks import access, checks, update
+from lab.aws.eks import access, auto_mode, checks, update
 from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.state import Cluster, Store, find
 from lab.constants import ACCOUNT, EKS_CONTROL_PLANES, EKS_PODS, REGION
@@ -30,6 +30,7 @@ def create(store: Store, given: Json, caller: str) -> Json:
     vpc = checks.vpc(given["resourcesVpcConfig"])
     checks.check_role(given["roleArn"], "eks.amazonaws.com")
     encryption = checks.encryption(given.get("encryptionConfig", []))
+    auto = auto_mode.requested(given)
     with store.change() as clusters:
         if name in clusters:
             token = given.get("clientRequestToken")
@@ -50,7 +51,7 @@ def create(store: Store, given: Json, caller: str) -> Json:
             "kubernetesNetworkConfig": {
                 "serviceIpv4Cidr": services,
                 "ipFamily": "ipv4",
-                "elasticLoadBalancing": {"enabled": False},
+                "elasticLoadBalancing": {"enabled": bool(auto)},
             },
             "logging": logging(given.get("logging", {})),
             "identity": {"oidc": {"issuer": f"https://oidc.eks.{REGION}.amazonaws.com/id/{identity.upper()}"}},
@@ -63,6 +64,7 @@ def create(store: Store, given: Json, caller: str) -> Json:
             "deletionProtection": given.get("deletionProtection", False),
             "certificateAuthority": {},
             "encryptionConfig": encryption,
+            **auto,
         }
         if given.get("clientRequestToken"):
             described["clientRequestToken"] = given["clientRequestToken"]
@@ -70,6 +72,8 @@ def create(store: Store, given: Json, caller: str) -> Json:
         if given.get("accessConfig", {}).get("bootstrapClusterCreatorAdminPermissions", True):
             access.grant_creator(cluster, caller)
         cluster.bare = not given.get("bootstrapSelfManagedAddons", True)
+        if cluster.auto:
+            auto_mode.begin(cluster)
         clusters[name] = cluster
         return {"cluster": described}
 
@@ -111,6 +115,7 @@ def update_version(store: Store, given: Json) -> Json:
 def update_config(store: Store, given: Json) -> Json:
     """UpdateClusterConfig: one kind of change a request, as EKS has it."""
     checks.refuse_absent(given)
+    auto_mode.refuse_change(given)
     changes = {"resourcesVpcConfig", "logging", "accessConfig", "upgradePolicy", "deletionProtection"} & set(given)
     if len(changes) != 1:
         raise EksError("InvalidParameterException", f"Only one type of update can be allowed, not {len(changes)}")

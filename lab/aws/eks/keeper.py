@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from lab.aws import api
 from lab.aws.eks import access, addon, pod_identity_webhook, system, update
+from lab.aws.eks.auto_mode import AutoNodes
 from lab.aws.eks.control_plane import ControlPlane
 from lab.aws.eks.kube import KubeError
 from lab.aws.eks.nodes import Nodes
@@ -37,6 +38,7 @@ class Keeper:
         self.thread = threading.Thread(target=self.run, name=f"eks-{cluster.name}", daemon=True)
         self._control_plane: ControlPlane | None = None
         self._groups: dict[str, Nodes] = {}
+        self._pools: dict[str, AutoNodes] = {}
         self._bound: set[tuple[str, str]] = set()
         self._complaint = ""
 
@@ -62,8 +64,7 @@ class Keeper:
         if cluster is None or cluster.id != self.id:
             return None
         if cluster.status == "DELETING":
-            self._delete(cluster)
-            return None
+            return self._delete(cluster)
         if cluster.status == "FAILED":
             return False
         if self._control_plane is None:
@@ -80,6 +81,8 @@ class Keeper:
         if not kube.ready():
             return True
         components = [] if cluster.bare else [*system.kube_proxy(cluster), *system.coredns(cluster)]
+        if cluster.auto:
+            components = [*system.kube_proxy(cluster), *system.node_coredns(cluster)]
         for manifest in [*system.access(), pod_identity_webhook.configuration(cluster), *components]:
             kube.apply(manifest)
         with self.store.change() as clusters:
@@ -113,7 +116,10 @@ class Keeper:
         self._groups = {
             name: self._groups.get(name) or Nodes(self.store, self.cluster, name) for name in cluster.nodegroups
         }
-        for nodes in self._groups.values():
+        self._pools = {
+            name: self._pools.get(name) or AutoNodes(self.store, self.cluster, name) for name in cluster.pools
+        }
+        for nodes in [*self._groups.values(), *self._pools.values()]:
             try:
                 busy = nodes.step(kube) or busy
             except (KubeError, ClientError, Failed, UsageError) as error:
@@ -122,11 +128,17 @@ class Keeper:
                 self._complain(error)
         return busy
 
-    def _delete(self, cluster: Cluster) -> None:
+    def _delete(self, cluster: Cluster) -> bool | None:
+        """-> as `step`. Its own nodes go first."""
+        for name in cluster.pools:
+            AutoNodes(self.store, self.cluster, name).end(ControlPlane(cluster).kube)
+        if self.store.cluster(self.cluster).pools:
+            return True
         ControlPlane(cluster).delete()
         _delete_security_group(cluster)
         with self.store.change() as clusters:
             del clusters[self.cluster]
+        return None
 
     def _complain(self, error: Exception) -> None:
         """Says each trouble once, and gives a creation up in the end."""

@@ -116,6 +116,8 @@ def node_labels(group: Nodegroup, machine: Machine) -> dict[str, str]:
     """-> the labels that a node joins with; those of type and zone are the cloud controller's."""
     from lab.aws import images
 
+    if "nodegroupName" not in group.api:  # of a pool, which says them all
+        return dict(group.api["labels"])
     return dict(group.api["labels"]) | {
         "eks.amazonaws.com/nodegroup": group.api["nodegroupName"],
         "eks.amazonaws.com/capacityType": group.api["capacityType"],

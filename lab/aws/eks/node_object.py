@@ -43,6 +43,13 @@ def adjust(node: Json, api: Json) -> Json:
     return {"metadata": {"labels": labels, "annotations": {GIVEN: given}}, "spec": taints}
 
 
+def waits(pod: Json) -> bool:
+    """-> whether a pod waits for a node that would take it; those of DaemonSets wait for their own."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    unschedulable = any(each["type"] == "PodScheduled" and each.get("reason") == "Unschedulable" for each in conditions)
+    return unschedulable and must_move(pod) and "deletionTimestamp" not in pod["metadata"]
+
+
 def must_move(pod: Json) -> bool:
     """-> whether a drain waits for this pod: not for those of DaemonSets, of files, or at their end."""
     metadata = pod["metadata"]

@@ -35,7 +35,7 @@ class Nodes:
     def step(self, kube: Kube) -> bool:
         """Does what can be done now. -> whether there is more to come soon. Raises KubeError, ClientError, Failed."""
         cluster = self.store.cluster(self.cluster)
-        group = cluster.nodegroups[self.group]
+        group = self._of(cluster)[self.group]
         if group.api["status"] == "DELETING":
             return self._delete(kube, group)
         machines = {machine.id: machine for machine in ec2.machines()}
@@ -73,7 +73,7 @@ class Nodes:
         api = group.api
         with self.store.change() as clusters:
             cluster = clusters[self.cluster]
-            present = cluster.nodegroups[self.group]
+            present = self._of(cluster)[self.group]
             if present.api != api:
                 return True  # asked for something else meanwhile
             next_ = plan(seen, api["scalingConfig"]["desiredSize"], at_once(api))
@@ -81,7 +81,7 @@ class Nodes:
                 node = next(node for node in present.nodes if node.token == token)
                 node.phase, node.since = "draining", time.time()
             for _ in range(next_.launch):
-                _add(cluster, present)
+                add(cluster, present)
             if next_.done:
                 self._done(cluster, present)
             elif late := [n for n in present.nodes if n.phase == "joining" and time.time() - n.since > JOIN]:
@@ -101,8 +101,8 @@ class Nodes:
         instance_profile.delete(group.api)
         with self.store.change() as clusters:
             cluster = clusters[self.cluster]
-            if not cluster.nodegroups[self.group].nodes:
-                del cluster.nodegroups[self.group]
+            if not self._of(cluster)[self.group].nodes:
+                del self._of(cluster)[self.group]
         return True
 
     def _done(self, cluster: Cluster, group: Nodegroup) -> None:
@@ -115,29 +115,36 @@ class Nodes:
 
     def _launch(self, cluster: Cluster, group: Nodegroup, node: Node) -> bool:
         """-> whether there is an instance now; why not is in the group's health."""
-        tags = {
-            "eks:cluster-name": cluster.name,
-            "eks:nodegroup-name": self.group,
-            f"kubernetes.io/cluster/{cluster.name}": "owned",
-        }
         try:
             node.instance = ec2.launch(
                 release=node.release,
                 subnet_id=node.subnet,
                 instance_type=group.api["instanceTypes"][0],
-                tags=tags,
+                tags=self._tags(cluster) | {f"kubernetes.io/cluster/{cluster.name}": "owned"},
                 token=node.token,
                 security_group=cluster.api["resourcesVpcConfig"]["clusterSecurityGroupId"],
                 template=launch_template.data(node.template),
                 profile=instance_profile.ensure(group.api),
             )
         except ClientError as error:
-            with self.store.change() as clusters:
-                present = clusters[self.cluster].nodegroups[self.group]
-                _fail_creation(present, "AsgInstanceLaunchFailures", error.response["Error"]["Message"], [])
+            self._refused(error.response["Error"]["Message"])
             return False
         self._record(node.token, instance=node.instance)
         return True
+
+    def _of(self, cluster: Cluster) -> dict[str, Nodegroup]:
+        """Where the group is."""
+        return cluster.nodegroups
+
+    def _tags(self, cluster: Cluster) -> dict[str, str]:
+        """By which one knows a machine of the group."""
+        return {"eks:cluster-name": cluster.name, "eks:nodegroup-name": self.group}
+
+    def _refused(self, message: str) -> None:
+        """EC2 starts no machine."""
+        with self.store.change() as clusters:
+            present = self._of(clusters[self.cluster])[self.group]
+            _fail_creation(present, "AsgInstanceLaunchFailures", message, [])
 
     def _phase(self, node: Node, phase: str) -> None:
         node.phase = phase
@@ -145,7 +152,7 @@ class Nodes:
 
     def _record(self, token: str, **values: object) -> None:
         with self.store.change() as clusters:
-            for node in clusters[self.cluster].nodegroups[self.group].nodes:
+            for node in self._of(clusters[self.cluster])[self.group].nodes:
                 if node.token == token:
                     for name, value in values.items():
                         setattr(node, name, value)
@@ -170,7 +177,7 @@ class Nodes:
             if not unanswered:
                 raise
         with self.store.change() as clusters:
-            group = clusters[self.cluster].nodegroups[self.group]
+            group = self._of(clusters[self.cluster])[self.group]
             group.nodes = [each for each in group.nodes if each.token != node.token]
 
     def _drain(self, kube: Kube, group: Nodegroup, node: Node, name: str) -> None:
@@ -193,7 +200,7 @@ class Nodes:
         error = {"errorCode": "PodEvictionFailure", "errorMessage": message, "resourceIds": pods}
         with self.store.change() as clusters:
             cluster = clusters[self.cluster]
-            present = cluster.nodegroups[self.group]
+            present = self._of(cluster)[self.group]
             update.end(cluster, group.update, [error])
             for node in present.nodes:
                 if node.phase == "draining":
@@ -225,8 +232,9 @@ def _release(group: Nodegroup) -> str:
     return str(group.api["releaseVersion"]).rpartition("-")[2]
 
 
-def _add(cluster: Cluster, group: Nodegroup) -> None:
-    taken = {node.block for each in cluster.nodegroups.values() for node in each.nodes}
+def add(cluster: Cluster, group: Nodegroup) -> None:
+    """Adds a node that is to be launched, if there are pod addresses for it."""
+    taken = {node.block for each in cluster.groups for node in each.nodes}
     blocks = (str(net) for net in IPv4Network(cluster.pods).subnets(new_prefix=BLOCK))
     block = next((each for each in blocks if each not in taken), None)
     if block is None:

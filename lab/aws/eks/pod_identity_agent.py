@@ -41,9 +41,11 @@ ExecStart=/lib/systemd/systemd-socket-proxyd {FABRIC}:{METADATA_PORT}
 
 def credentials(store: Store, address: str, token: str) -> tuple[int, str]:
     """-> HTTP status and body, in the form of containers' credentials, for a token that came from a node's address."""
-    nodes = {each.address: each.tags.get("eks:cluster-name", "") for each in ec2.machines() if each.state == "running"}
-    cluster = store.read().get(nodes.get(address, ""))
-    if cluster is None or ADD_ON not in cluster.addons:
+    running = {each.address: each.tags for each in ec2.machines() if each.state == "running"}
+    # As node groups and Auto Mode, which has the agent by itself, name the cluster.
+    names = [running.get(address, {}).get(tag, "") for tag in ("eks:cluster-name", "eks:eks-cluster-name")]
+    cluster = store.read().get("".join(names))
+    if cluster is None or not (cluster.auto or ADD_ON in cluster.addons):
         return 404, f"there is no agent at {address}: no node of a cluster with the add-on {ADD_ON}"
     try:
         given = pod_identity.assume(store, {"clusterName": cluster.name, "token": token})["credentials"]

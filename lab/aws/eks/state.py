@@ -51,6 +51,7 @@ class Cluster:
     pods: str  # CIDR of all its pods
     bare: bool = False  # without the add-ons that EKS installs by itself
     nodegroups: dict[str, Nodegroup] = field(default_factory=dict)
+    pools: dict[str, Nodegroup] = field(default_factory=dict)  # of Auto Mode, see auto_mode.py
     addons: dict[str, Json] = field(default_factory=dict)
     entries: dict[str, Json] = field(default_factory=dict)  # by principal ARN: {"api": ..., "policies": {arn: ...}}
     associations: dict[str, Json] = field(default_factory=dict)  # of Pod Identity, by id
@@ -69,14 +70,27 @@ class Cluster:
     def status(self) -> str:
         return str(self.api["status"])
 
+    @property
+    def auto(self) -> bool:
+        """-> whether EKS starts its nodes by itself."""
+        return bool(self.api.get("computeConfig", {}).get("enabled"))
+
+    @property
+    def groups(self) -> list[Nodegroup]:
+        """-> all that has nodes: node groups and pools."""
+        return [*self.nodegroups.values(), *self.pools.values()]
+
     @classmethod
     def parse(cls, values: Json) -> Cluster:
         """-> the cluster that `asdict` had made `values` of."""
         groups = {
-            name: Nodegroup(**group | {"nodes": [Node(**node) for node in group["nodes"]]})
-            for name, group in values["nodegroups"].items()
+            kind: {
+                name: Nodegroup(**group | {"nodes": [Node(**node) for node in group["nodes"]]})
+                for name, group in values.get(kind, {}).items()
+            }
+            for kind in ("nodegroups", "pools")
         }
-        return cls(**values | {"nodegroups": groups})
+        return cls(**values | groups)
 
 
 class Store:

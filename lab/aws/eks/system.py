@@ -202,6 +202,16 @@ def coredns(cluster: Cluster, replicas: int = 2) -> list[Json]:
     ]
 
 
+def node_coredns(cluster: Cluster) -> list[Json]:
+    """-> CoreDNS of EKS Auto Mode. There it is a program of each node; here a pod of each, behind the same address."""
+    *others, _, deployment = coredns(cluster)
+    template = deployment["spec"]["template"]
+    pod = {key: value for key, value in template["spec"].items() if key != "topologySpreadConstraints"}
+    pod |= {"priorityClassName": "system-node-critical", "tolerations": [{"operator": "Exists"}]}
+    spec = {"selector": deployment["spec"]["selector"], "template": template | {"spec": pod}}
+    return [*others, deployment | {"kind": "DaemonSet", "spec": spec}]
+
+
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _RBAC = "rbac.authorization.k8s.io/v1"
 

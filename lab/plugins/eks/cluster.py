@@ -15,7 +15,8 @@ KNOWN = (
     "name version vpcId subnetIds publicSubnetIds privateSubnetIds authenticationMode accessEntries tags clusterTags "
     "clusterSecurityGroupTags nodeSecurityGroupTags enabledClusterLogTypes endpointPrivateAccess endpointPublicAccess "
     "publicAccessCidrs upgradePolicy deletionProtection encryptionConfigKeyArn kubernetesServiceIpAddressRange "
-    "ipFamily skipDefaultNodeGroup bootstrapSelfManagedAddons useDefaultVpcCni kubeProxyAddonOptions vpcCniOptions"
+    "ipFamily skipDefaultNodeGroup bootstrapSelfManagedAddons useDefaultVpcCni kubeProxyAddonOptions vpcCniOptions "
+    "corednsAddonOptions autoMode"
 )
 #: Rules in pulumi-eks' words: suffix of the name -> description, group that it belongs to, protocol, first and last
 #: port, and where from: the other group, "self", or "egress" for a rule to everywhere.
@@ -52,9 +53,9 @@ RULES = {
 
 def check(name: str, inputs: Inputs) -> None:
     """Raises for what this stand-in cannot serve."""
-    failures = [each for each in unknown(inputs, KNOWN) if each[0] != "autoMode"]
-    if inputs.get("autoMode"):
-        failures.append(("autoMode", "the lab has no EKS Auto Mode: set nodeMode to managed"))
+    failures = list(unknown(inputs, KNOWN))
+    if automatic(inputs) and inputs["autoMode"].get("createNodeRole", True):
+        failures.append(("autoMode.createNodeRole", "must be false: name a role in computeConfig.nodeRoleArn"))
     if inputs.get("authenticationMode") != "API":
         failures.append(("authenticationMode", "must be API: aws-auth is not supported by the lab's eks plugin"))
     if not inputs.get("skipDefaultNodeGroup"):
@@ -64,6 +65,11 @@ def check(name: str, inputs: Inputs) -> None:
     if not any(inputs.get(key) for key in ("subnetIds", "publicSubnetIds", "privateSubnetIds")):
         failures.append(("subnetIds", "is required, or publicSubnetIds and privateSubnetIds"))
     require(TOKEN, name, failures)
+
+
+def automatic(inputs: Inputs) -> bool:
+    """Whether EKS Auto Mode is asked for, in which the original makes neither security groups nor their rules."""
+    return bool((inputs.get("autoMode") or {}).get("enabled"))
 
 
 class Cluster(pulumi.ComponentResource):
@@ -77,13 +83,18 @@ class Cluster(pulumi.ComponentResource):
         self.child = pulumi.ResourceOptions(parent=self)
         self.subnet_ids = joined(*[inputs.get(key) for key in ("subnetIds", "publicSubnetIds", "privateSubnetIds")])
 
-        self.groups = {"plane": self._group("eksClusterSecurityGroup", "clusterSecurityGroupTags")}
-        service = ServiceRole(f"{name}-eksRole", self.tags, self.child)
-        egress = self._rule("eksClusterInternetEgressRule")
-        self.cluster = self._cluster(service.role, [*service.policies, egress])
-        owned = self.cluster.output("name").apply(lambda name: {f"kubernetes.io/cluster/{name}": "owned"})
-        self.groups["nodes"] = self._group("nodeSecurityGroup", "nodeSecurityGroupTags", owned)
-        rules = {suffix: self._rule(suffix) for suffix in RULES if suffix != "eksClusterInternetEgressRule"}
+        service = ServiceRole(f"{name}-eksRole", self.tags, self.child, automatic(inputs))
+        self.groups: dict[str, Resource] = {}
+        rules: dict[str, Resource] = {}
+        if automatic(inputs):
+            self.cluster = self._cluster(service.role, service.policies)
+        else:
+            self.groups["plane"] = self._group("eksClusterSecurityGroup", "clusterSecurityGroupTags")
+            egress = self._rule("eksClusterInternetEgressRule")
+            self.cluster = self._cluster(service.role, [*service.policies, egress])
+            owned = self.cluster.output("name").apply(lambda name: {f"kubernetes.io/cluster/{name}": "owned"})
+            self.groups["nodes"] = self._group("nodeSecurityGroup", "nodeSecurityGroupTags", owned)
+            rules = {suffix: self._rule(suffix) for suffix in RULES if suffix != "eksClusterInternetEgressRule"}
         cni = self._addons()
         entries = self._access_entries()
 
@@ -104,7 +115,7 @@ class Cluster(pulumi.ComponentResource):
         core = {
             "cluster": self.cluster,
             "clusterIamRole": service.role,
-            "clusterSecurityGroup": self.groups["plane"],
+            "clusterSecurityGroup": self.groups.get("plane"),
             "endpoint": endpoint,
             "instanceRoles": [],
             "kubeconfig": config,
@@ -118,26 +129,27 @@ class Cluster(pulumi.ComponentResource):
             "vpcId": inputs["vpcId"],
             "accessEntries": entries,
         }
-        self.state: dict[str, Any] = {
-            "core": given(**core),
-            "eksCluster": self.cluster,
-            "clusterSecurityGroup": self.groups["plane"],
-            "clusterSecurityGroupId": self.groups["plane"].id,
-            "nodeSecurityGroup": self.groups["nodes"],
-            "nodeSecurityGroupId": self.groups["nodes"].id,
-            "eksClusterIngressRule": rules["eksClusterIngressRule"],
-            "clusterIngressRuleId": rules["eksClusterIngressRule"].id,
-            "instanceRoles": [],
-            "kubeconfig": config,
-            "kubeconfigJson": config.apply(text),
-            "oidcIssuer": issuer.apply(lambda url: url.removeprefix("https://")),
-            "oidcProviderUrl": issuer,
-            "oidcProviderArn": "",
-            "autoModeNodeRoleName": "",
-            "defaultNodeGroupAsgName": "",
-            "fargateProfileId": "",
-            "fargateProfileStatus": "",
-        }
+        ingress = rules.get("eksClusterIngressRule")
+        self.state: dict[str, Any] = given(
+            core=given(**core),
+            eksCluster=self.cluster,
+            clusterSecurityGroup=self.groups.get("plane"),
+            clusterSecurityGroupId=self._group_id("plane"),
+            nodeSecurityGroup=self.groups.get("nodes"),
+            nodeSecurityGroupId=self._group_id("nodes"),
+            eksClusterIngressRule=ingress,
+            clusterIngressRuleId=ingress.id if ingress else "",
+            instanceRoles=[],
+            kubeconfig=config,
+            kubeconfigJson=config.apply(text),
+            oidcIssuer=issuer.apply(lambda url: url.removeprefix("https://")),
+            oidcProviderUrl=issuer,
+            oidcProviderArn="",
+            autoModeNodeRoleName="",
+            defaultNodeGroupAsgName="",
+            fargateProfileId="",
+            fargateProfileStatus="",
+        )
         self.register_outputs(self.state)
 
     def _group(self, suffix: str, tags: str, *more: Any) -> Resource:
@@ -153,6 +165,12 @@ class Cluster(pulumi.ComponentResource):
             },
             self.child,
         )
+
+    def _group_id(self, which: str) -> pulumi.Output[str]:
+        """Of the group `which`, or where there is none of the one that EKS makes."""
+        if which in self.groups:
+            return self.groups[which].id
+        return self.cluster.output("vpcConfig").apply(lambda found: found["clusterSecurityGroupId"])
 
     def _rule(self, suffix: str) -> Resource:
         """The security group rule `suffix` of RULES."""
@@ -174,6 +192,13 @@ class Cluster(pulumi.ComponentResource):
     def _cluster(self, role: Resource, after: list[pulumi.Resource]) -> Resource:
         get, name = self.inputs.get, f"{self.name}-eksCluster"
         network = given(ipFamily=get("ipFamily"), serviceIpv4Cidr=get("kubernetesServiceIpAddressRange"))
+        auto: dict[str, Any] = {}
+        if automatic(self.inputs):
+            pools = {"enabled": True, "nodePools": ["general-purpose", "system"]}
+            wanted = pulumi.Output.from_input(self.inputs["autoMode"].get("computeConfig") or {})
+            network["elasticLoadBalancing"] = {"enabled": True}
+            auto["computeConfig"] = wanted.apply(lambda config: {**pools, **config})
+            auto["storageConfig"] = {"blockStorage": {"enabled": True}}
         key = get("encryptionConfigKeyArn")
         inputs = given(
             name=get("name"),
@@ -181,29 +206,33 @@ class Cluster(pulumi.ComponentResource):
             roleArn=role.output("arn"),
             vpcConfig=given(
                 subnetIds=self.subnet_ids,
-                securityGroupIds=[self.groups["plane"].id],
+                securityGroupIds=[self.groups["plane"].id] if self.groups else None,
                 endpointPrivateAccess=get("endpointPrivateAccess"),
                 endpointPublicAccess=get("endpointPublicAccess"),
                 publicAccessCidrs=get("publicAccessCidrs"),
             ),
             accessConfig={"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": True},
-            bootstrapSelfManagedAddons=get("bootstrapSelfManagedAddons", True),
+            bootstrapSelfManagedAddons=not auto and get("bootstrapSelfManagedAddons", True),
             enabledClusterLogTypes=get("enabledClusterLogTypes"),
             upgradePolicy=get("upgradePolicy"),
             deletionProtection=get("deletionProtection"),
             encryptionConfig={"provider": {"keyArn": key}, "resources": ["secrets"]} if key is not None else None,
             kubernetesNetworkConfig=network or None,
+            **auto,
             tags=merged({"Name": name}, self.tags, get("clusterTags")),
         )
         return Resource("aws:eks/cluster:Cluster", name, inputs, pulumi.ResourceOptions(parent=self, depends_on=after))
 
     def _addons(self) -> pulumi.Resource | None:
-        proxy, cni = (self.inputs.get(name) or {} for name in ("kubeProxyAddonOptions", "vpcCniOptions"))
-        common = given(tags=self.tags)
-        if proxy.get("enabled", True):
-            settings = {"addonName": "kube-proxy", **common, **proxy}
-            addon(f"{self.name}-kube-proxy", self.cluster, settings, self.child)
-        if self.inputs.get("useDefaultVpcCni"):
+        names = ("kubeProxyAddonOptions", "corednsAddonOptions", "vpcCniOptions")
+        proxy, dns, cni = (self.inputs.get(name) or {} for name in names)
+        common, auto = given(tags=self.tags), automatic(self.inputs)
+        # The original: CoreDNS where there is a default node group, or Auto Mode.
+        for name, options, default in (("kube-proxy", proxy, not auto), ("coredns", dns, auto)):
+            if options.get("enabled", default) or (name == "coredns" and options.get("configurationValues")):
+                settings = {"addonName": name, **common, **options}
+                addon(f"{self.name}-{name}", self.cluster, settings, self.child)
+        if self.inputs.get("useDefaultVpcCni", auto):
             return None
         return VpcCniAddon(f"{self.name}-vpc-cni", self.cluster, {**common, **cni}, self.child)
 
