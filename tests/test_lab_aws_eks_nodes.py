@@ -333,10 +333,12 @@ def _node(**values: Any) -> dict[str, Any]:
 def test_a_running_node_gets_what_its_group_gets() -> None:
     change = node_object.adjust(_node(taints=[OTHER]), GROUP)
     assert change["metadata"]["labels"] == {"a": "1"}
-    assert change["spec"]["taints"] == [OTHER, TAINT, {"$patch": "replace"}]
+    assert change["spec"]["taints"] == [OTHER, TAINT]
     after = _node(labels={"a": "1"}, annotations=change["metadata"]["annotations"], taints=[OTHER, TAINT])
     assert node_object.adjust(after, GROUP) == {}
     gone = node_object.adjust(after, {"labels": {}, "taints": []})
     assert gone["metadata"]["labels"] == {"a": None}
-    assert gone["spec"]["taints"] == [OTHER, {"$patch": "replace"}]
+    assert gone["spec"]["taints"] == [OTHER]
     assert node_object.adjust(_node(taints=[OTHER]), {"labels": {}, "taints": []}) == {}
+    joined = node_object.adjust(_node(labels={"a": "1"}, taints=[OTHER]), {"labels": {"a": "1"}, "taints": []})
+    assert set(joined) == {"metadata"}, "taints that are right stay as others have them"

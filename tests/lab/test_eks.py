@@ -182,6 +182,26 @@ def test_nodes_join_though_the_daemon_is_killed(eks: Eks) -> None:
     eks.kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", "--timeout=120s")
 
 
+def test_running_nodes_get_what_their_group_gets(eks: Eks) -> None:
+    taint = {"key": "team", "value": "blue"}
+    eks.eks.update_nodegroup_config(
+        **GROUP,
+        labels={"addOrUpdateLabels": {"team": "blue"}},
+        taints={"addOrUpdateTaints": [taint | {"effect": "PREFER_NO_SCHEDULE"}]},
+    )
+
+    def given() -> bool:
+        nodes = eks.get("nodes")["items"]
+        return all(
+            taint | {"effect": "PreferNoSchedule"} in node["spec"].get("taints", [])
+            and node["metadata"]["labels"].get("team") == "blue"
+            for node in nodes
+        )
+
+    until("label and taint", given, 30)
+    until("node group", lambda: eks.group() == "ACTIVE", 30)
+
+
 def test_an_update_waits_for_the_disruption_budget_and_survives_the_daemon(eks: Eks) -> None:
     old = {instance["InstanceId"] for instance in eks.instances("running")}
     update = eks.eks.update_nodegroup_version(**GROUP)["update"]["id"]

@@ -35,12 +35,12 @@ def adjust(node: Json, api: Json) -> Json:
     missing = any(metadata.get("labels", {}).get(name) != value for name, value in labels.items())
     present = spec.get("taints", [])
     others = [taint for taint in present if [taint["key"], taint["effect"]] not in names + kept["taints"]]
-    missing = missing or any(taint not in present for taint in wanted) or len(present) != len(others) + len(wanted)
-    if not missing and (given == metadata.get("annotations", {}).get(GIVEN) or not (labels or wanted)):
+    tainted = all(taint in present for taint in wanted) and len(present) == len(others) + len(wanted)
+    if tainted and not missing and (given == metadata.get("annotations", {}).get(GIVEN) or not (labels or wanted)):
         return {}
-    change = {"$patch": "replace"}
-    taints = {"taints": [*others, *wanted, change]}
-    return {"metadata": {"labels": labels, "annotations": {GIVEN: given}}, "spec": taints}
+    change: Json = {"metadata": {"labels": labels, "annotations": {GIVEN: given}}}
+    # A patch replaces the list, in which others write while a node starts.
+    return change if tainted else change | {"spec": {"taints": [*others, *wanted]}}
 
 
 def waits(pod: Json) -> bool:
