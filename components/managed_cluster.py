@@ -97,7 +97,7 @@ class ManagedCluster(pulumi.ComponentResource):
             bootstrap_self_managed_addons=False,
             auto_mode=auto.options if auto else None,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
-            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
+            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),  # else in Auto Mode: pulumi-eks#1726
             use_default_vpc_cni=True,
             tags=tags.common(),
             opts=child,

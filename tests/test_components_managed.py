@@ -143,7 +143,7 @@ def test_nothing_else_installs_what_the_add_ons_are() -> None:
     assert inputs["bootstrapSelfManagedAddons"] is False
     assert inputs["useDefaultVpcCni"] is True
     assert inputs["kubeProxyAddonOptions"]["enabled"] is False
-    # In Auto Mode pulumi-eks adds it else.
+    # Else pulumi-eks adds it in Auto Mode, and fails: https://github.com/pulumi/pulumi-eks/issues/1726
     assert managed(node_mode="auto").one("eks:index:Cluster").inputs["corednsAddonOptions"]["enabled"] is False
 
 

@@ -133,6 +133,27 @@ def test_an_empty_node_goes_after_a_while(store: Store, api: Api, cloud: Cloud, 
     assert len(cloud.routes) == 1
 
 
+def test_a_node_that_never_joins_goes(store: Store, api: Api, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.waiting = ["a"]
+    look(store, api)
+    monkeypatch.setattr(api, "settle", lambda: None)
+    monkeypatch.setattr(auto_mode, "JOIN", -1)
+    look(store, api, 4)
+    assert cloud.machines()[0].state == "terminated"
+    assert cloud.launches > 1, "another one is tried"
+
+
+def test_a_node_that_ends_holds_no_new_one_up(store: Store, api: Api, cloud: Cloud) -> None:
+    api.waiting = ["a"]
+    look(store, api, 3)
+    api.waiting = []
+    look(store, api)
+    assert phases(store) == ["draining"]
+    api.waiting = ["b"]
+    look(store, api, 2)
+    assert cloud.launches == 2
+
+
 def test_a_killed_daemon_launches_once(store: Store, api: Api, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     api.waiting = ["a"]
     look(store, api)
@@ -158,6 +179,7 @@ def test_a_machine_that_ec2_refuses_is_logged(
     monkeypatch.setattr(auto_mode.ec2, "launch", refuse)
     assert look(store, api, 2) is False
     assert "demo: no node for the pods that wait: You have requested more instances" in caplog.text
+    assert phases(store) == []
 
 
 def test_the_end_needs_no_answer(store: Store, api: Api, cloud: Cloud, account: Account) -> None:

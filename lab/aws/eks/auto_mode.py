@@ -20,7 +20,7 @@ from lab.aws.eks.checks import check_role
 from lab.aws.eks.kube import Kube
 from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.node_object import must_move, waits
-from lab.aws.eks.nodes import Nodes, add
+from lab.aws.eks.nodes import JOIN, Nodes, add
 from lab.aws.eks.state import Cluster, Node, Nodegroup, Store
 from lab.constants import UPDATED_RELEASE
 
@@ -137,6 +137,9 @@ class AutoNodes(Nodes):
 
     def _refused(self, message: str) -> None:
         log.warning("%s: no node for the pods that wait: %s", self.cluster, message)
+        with self.store.change() as clusters:  # asked for again while they wait
+            pool = self._of(clusters[self.cluster])[self.group]
+            pool.nodes = [node for node in pool.nodes if node.instance]
 
     def _decide(self, group: Nodegroup, seen: object) -> bool:
         del group, seen
@@ -150,6 +153,9 @@ class AutoNodes(Nodes):
             self._empty = {node.token: self._empty.get(node.token, now) for node in empty}
             if waiting and not empty and len(pool.nodes) < LIMIT and all(_settled(node, now) for node in pool.nodes):
                 add(cluster, pool)
+            for node in pool.nodes:
+                if node.phase == "joining" and now - node.since > JOIN:
+                    node.phase = "leaving"  # as Karpenter does, after as long
             for node in empty:
                 # One that waits fits on no empty node: those stay, or they would come again and again.
                 if not waiting and now - self._empty[node.token] > EMPTY:
@@ -158,4 +164,5 @@ class AutoNodes(Nodes):
 
 
 def _settled(node: Node, now: float) -> bool:
-    return node.phase == "ready" and now - node.since > SETTLE
+    """Whether it has taken what it will take."""
+    return node.phase != "joining" and (node.phase != "ready" or now - node.since > SETTLE)
