@@ -108,11 +108,11 @@ class Daemon:
         eks.start()
 
     def _reconciler(self) -> None:
-        from lab.aws import routes
+        from lab.aws import routes, volumes
         from lab.aws.reconciler import Reconciler
         from lab.hosts.host import Host
 
-        reconciler = Reconciler(Host, routes.make)
+        reconciler = Reconciler(Host, routes.make, volumes.make)
         reconciler.start()
         self._stops.append(reconciler.stop)
 

@@ -62,6 +62,7 @@ def checks() -> Iterator[Check]:
     yield _need("root", os.geteuid() == 0, f"uid {os.geteuid()}", "the lab boots machines: run it as root")
     yield _need("Linux", sys.platform == "linux", sys.platform, "the lab needs Linux; AWS stacks do not")
     yield _cgroups()
+    yield _loops()
     yield _memory()
     yield _disk()
     yield from _commands()
@@ -83,6 +84,13 @@ def _cgroups() -> Check:
     hybrid = Path("/sys/fs/cgroup/pids").exists()
     detail = "v2" if unified else "v1 hybrid" if hybrid else "not mounted"
     return _need("cgroups", unified or hybrid, detail, "mount /sys/fs/cgroup")
+
+
+def _loops() -> Check:
+    control = Path("/dev/loop-control")
+    return _need(
+        "loop devices", control.exists(), str(control), "modprobe loop: volumes of ha-lab's machines need them"
+    )
 
 
 def _memory() -> Check:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lab import constants, stack_files, supervisor, toolchain
 from lab.aws import api
-from lab.hosts import apt_proxy, image, kernel, names, network, packages
+from lab.hosts import apt_proxy, image, kernel, names, network, packages, volume
 from lab.hosts.host import Host
 from twinplane.errors import Failed, UsageError
 
@@ -58,6 +58,7 @@ def up(progress: Progress) -> None:
     api.check_port()
     prepare(progress)
     constants.STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
+    volume.sweep()
     kernel.up()
     network.up()
     apt_proxy.up()
@@ -66,7 +67,7 @@ def up(progress: Progress) -> None:
 
 
 def down(progress: Progress) -> None:
-    """Removes every host, process, mount, link, route, cgroup and file of the lab; the cache of tools and images stays.
+    """Removes every host, process, mount, disk, link, route, cgroup and file of the lab; tools and images stay cached.
 
     Works from whatever is left, also after everything was killed. Raises UsageError when not root, Failed for what
     does not go away.
@@ -85,6 +86,8 @@ def down(progress: Progress) -> None:
         supervisor.stop(pid_file.stem)
         if pid_file.stem.startswith("host-"):  # One whose files are gone.
             Host(pid_file.stem.removeprefix("host-").partition(STRAY)[0]).delete()
+    shutil.rmtree(volume.folder(), ignore_errors=True)
+    volume.sweep()
     network.down()
     names.tell({})
     kernel.down()

@@ -7,6 +7,7 @@ from typing import Any
 
 import moto.ec2.models.instances
 import pytest
+from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.route_tables import Route
 from moto.ec2.responses.general import General
@@ -33,6 +34,7 @@ CORRECTED: dict[Any, tuple[str, ...]] = {
         "delete_instance_connect_endpoint",
         "describe_instance_connect_endpoints",
     ),
+    EBSBackend: ("attach_volume",),
     Route: ("instance_id", "network_interface_id", "state", "instance_owner_id"),
     ELBv2Backend: ("create_load_balancer",),
     FakeLoadBalancer: ("dns_name",),

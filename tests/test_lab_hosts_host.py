@@ -107,7 +107,7 @@ def test_the_command_line_binds_volumes_read_write_and_the_rest_read_only(root: 
     for argument in (
         "--hostname=h.example",
         "--bind-ro=/cache/kubelet:/bin/kubelet",
-        f"--bind={state}/hosts/i-1/volumes/var/lib/etcd:/var/lib/etcd",
+        f"--bind={state}/hosts/i-1/volumes/var/lib/containerd:/var/lib/containerd",
         "--network-namespace-path=/proc/self/ns/net",
     ):
         assert argument in command

@@ -21,6 +21,8 @@ from ansible.module_utils.testing import patch_module_args
 
 PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
 Run = Callable[..., dict[str, Any]]
+#: To the disk of the volume vol-1abc, as udev names it.
+LINK = "nvme-Amazon_Elastic_Block_Store_vol1abc"
 
 
 def load(path: str, name: str) -> ModuleType:
@@ -55,31 +57,22 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 class TestDisk:
-    """Real mkfs and blkid, on a file; only lsblk, which knows no files, is played."""
+    """Real mkfs and blkid, on a file that has the link."""
 
     @pytest.fixture
     def disk(self, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-        loaded, original = module("disk"), subprocess.run
+        loaded = module("disk")
         (tmp_path / "nvme1n1").write_bytes(bytes(16 << 20))
-        disks = [{"path": "/dev/nvme0n1", "serial": "vol0"}, {"path": str(tmp_path / "nvme1n1"), "serial": "vol1abc"}]
-
-        def played(argv: Any, **options: Any) -> Any:
-            if argv[0] == "lsblk":
-                return subprocess.CompletedProcess(argv, 0, json.dumps({"blockdevices": disks}), "")
-            return original(argv, **options)
-
-        monkeypatch.setattr(subprocess, "run", played)
+        (tmp_path / LINK).symlink_to("nvme1n1")
+        monkeypatch.setattr(loaded, "BY_ID", tmp_path)
         monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/usr/sbin:/sbin")
         return loaded
 
     def test_makes_a_file_system_once(self, disk: ModuleType, run: Run, tmp_path: Path) -> None:
         asked = {"volume": "vol-1abc", "folder": str(tmp_path / "etcd"), "timeout": 0}
-        dry = run(disk, check=True, **asked)
-        assert (dry["changed"], dry["uuid"]) == (True, "")
-        first = run(disk, **asked)
-        assert (first["changed"], first["device"]) == (True, str(tmp_path / "nvme1n1"))
-        again = run(disk, **asked)
-        assert (again["changed"], again["uuid"]) == (False, first["uuid"])
+        for check, changed in ((True, True), (False, True), (False, False)):
+            answer = run(disk, check=check, **asked)
+            assert (answer["changed"], answer["device"]) == (changed, str(tmp_path / LINK))
 
     def test_leaves_alone_what_is_not_its_own(self, disk: ModuleType, run: Run, tmp_path: Path) -> None:
         asked = {"volume": "vol-1abc", "folder": str(tmp_path / "etcd"), "timeout": 0}

@@ -117,7 +117,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, tunnels
         "pod_network_routed": False,
         "pod_network_mtu": 8951,
         "api_server_key": {"content": "c2VjcmV0Cg=="},
-        "etcd_disk_found": {"uuid": "c0ffee"},
+        "etcd_disk_found": {"device": "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol1"},
         "join_token": {"stdout_lines": ["abcdef.0123456789abcdef", "Q0E=", "CERTIFICATE-KEY"]},
         **changes,
     }

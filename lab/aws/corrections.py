@@ -20,7 +20,7 @@ from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, Fake
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
-from lab.aws import ec2, images, instance_connect, load_balancers, routes
+from lab.aws import ec2, images, instance_connect, load_balancers, routes, volumes
 from lab.aws.journal import Entry
 
 _terminate_once = Instance.terminate
@@ -44,6 +44,7 @@ def prepare() -> None:
     FakeBucket.get_permission = permission  # type: ignore[method-assign]
     instance_connect.install()
     routes.install()
+    volumes.install()
     images.register(ec2.backend())
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from lab.aws import api, images
 from lab.constants import ACCOUNT, REGION
 
-#: Endings of the operations that change what hosts, or routes through them, have to be.
-CONCERN = ("Instances", "InstanceAttribute", "Route", "RouteTable")
+#: Endings of the operations that change what hosts, routes through them or their disks have to be.
+CONCERN = ("Instances", "InstanceAttribute", "Route", "RouteTable", "Volume")
 #: AWS's codes of the states an instance can be in.
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 

@@ -1,4 +1,5 @@
-"""Makes real what EC2 says: boots, stops, reboots and removes the host of each instance, and has routes lead there."""
+"""Makes real what EC2 says: boots, stops, reboots and removes the host of each instance, and has what is made of hosts
+follow them: routes that lead there, disks."""
 
 from __future__ import annotations
 
@@ -67,8 +68,8 @@ class Hosts(Protocol):
 class Reconciler:
     """A loop in one thread; what takes long is done in a few others, never two things with one host."""
 
-    def __init__(self, hosts: Hosts, make_routes: Callable[[], None]) -> None:
-        self.hosts, self.make_routes = hosts, make_routes
+    def __init__(self, hosts: Hosts, *followers: Callable[[], None]) -> None:
+        self.hosts, self.followers = hosts, followers
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="host")
         self._busy: set[str] = set()
         self._failures: dict[str, int] = {}
@@ -117,7 +118,8 @@ class Reconciler:
         for name, host in hosts.items():
             self._set_going(name, host.delete)
             settled = False
-        self.make_routes()
+        for follow in self.followers:
+            follow()
         return settled
 
     def _observe(self, states: Mapping[str, str]) -> None:

@@ -8,12 +8,16 @@ import ctypes
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 from lab.hosts import network
 from lab.hosts.cgroup import Cgroup
 from lab.hosts.host import Host
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+#: On a file system of this boot alone: what is shown of the host's disks before its init looks for them.
+DISKS = Path("/run/systemd/disks")
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "SYSTEMD_NSPAWN_USE_CGNS": "1",
@@ -34,11 +38,11 @@ def main(name: str) -> None:
     network.attach(host.spec.address, host.link, machine)
     os.close(machine)
     _mount(host)
-    os.execvpe("systemd-nspawn", command(host), ENVIRONMENT)
+    os.execvpe("systemd-nspawn", command(host, _show(host)), ENVIRONMENT)
 
 
-def command(host: Host) -> list[str]:
-    """The command line of systemd-nspawn for a host whose root file system is mounted."""
+def command(host: Host, binds: Iterable[str] = ()) -> list[str]:
+    """The command line of systemd-nspawn for a host whose root file system is mounted. `binds` are below DISKS."""
     spec = host.spec
     return [
         "systemd-nspawn", "--quiet", "--boot", f"--directory={host.root}", f"--machine={host.name}",
@@ -46,8 +50,17 @@ def command(host: Host) -> list[str]:
         "--network-namespace-path=/proc/self/ns/net", "--resolv-conf=off", "--timezone=off", "--link-journal=no",
         "--console=read-only", "--bind=/dev/kmsg", "--system-call-filter=@keyring bpf perf_event_open",
         *(f"--bind={host.volume(path)}:{path}" for path in host.VOLUMES),
+        *(f"--bind={DISKS}{path}:{path}" for path in binds),
         *(f"--bind-ro={source}:{target}" for source, target in sorted(spec.binds.items())),
     ]  # fmt: skip
+
+
+def _show(host: Host) -> list[str]:
+    """Makes the host's disks visible below DISKS. -> what has to be bound from there."""
+    loops = {volume: loop for volume in host.disks if (loop := volume.open())}
+    for volume, loop in loops.items():
+        volume.show(DISKS, loop)
+    return [*(f"/dev/{loop}" for loop in loops.values()), "/dev/disk", "/run/udev"] if loops else []
 
 
 def _mount(host: Host) -> None:

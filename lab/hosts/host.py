@@ -19,6 +19,7 @@ from lab.hosts import image as images
 from lab.hosts import kernel, network, resolver
 from lab.hosts.cgroup import Cgroup
 from lab.hosts.disk import Disk
+from lab.hosts.volume import Volume
 from twinplane.errors import Failed, UsageError
 
 State = Literal["absent", "stopped", "booting", "running"]
@@ -39,8 +40,8 @@ class Spec:
 class Host:
     """A host by its name, whether it exists or not."""
 
-    #: Directories of a real file system: overlayfs cannot lie on overlayfs, and etcd needs a true fsync.
-    VOLUMES: ClassVar = ("/var/lib/containerd", "/var/lib/etcd")
+    #: Directories of a real file system: overlayfs cannot lie on overlayfs.
+    VOLUMES: ClassVar = ("/var/lib/containerd",)
     #: Made by the guest at the end of its boot, removed when it begins to shut down.
     READY: ClassVar = "run/lab-ready"
 
@@ -160,6 +161,27 @@ class Host:
     def volume(self, path: str) -> Path:
         """The directory of the machine that is `path` in the guest."""
         return self.directory / f"volumes{path}"
+
+    @property
+    def disks(self) -> list[Volume]:
+        """The volumes that were plugged in, by id."""
+        return [Volume(path.name) for path in sorted((self.directory / "disks").glob("*"))]
+
+    def plug(self, volume: Volume) -> None:
+        """Gives the host a disk: at once if it runs, and at each boot. One that is still in use elsewhere waits for
+        the next call. Idempotent. Raises Failed where the kernel gives no loop device."""
+        mark = self.directory / "disks" / volume.id
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+        if self.state == "running" and (loop := volume.open()):
+            volume.show(Path(f"/proc/{self._leader()}/root"), loop)
+
+    def unplug(self, volume: Volume) -> None:
+        """Takes a disk away; what is mounted of it stays until it is unmounted. Idempotent."""
+        if self.state == "running":
+            volume.hide(Path(f"/proc/{self._leader()}/root"))
+        volume.close()
+        (self.directory / "disks" / volume.id).unlink(missing_ok=True)
 
     def start(self) -> None:
         """Boots the host and returns at once; from now on it also comes back after a reboot or a crash. Idempotent."""

@@ -17,6 +17,7 @@ COMMANDS = {
     "haproxy": "haproxy",
     "ip": "iproute2",
     "nsenter": "util-linux",
+    "losetup": "mount",
     # Contents of container images: lab/images.py.
     "catatonit": "catatonit",
     "nft": "nftables",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -14,7 +13,7 @@ DOCUMENTATION = """
 module: disk
 short_description: A disk found by its EBS volume, with an ext4 file system
 description:
-  - The serial number of an NVMe disk is the volume's id, whatever order the disks were found in.
+  - udev links the disk by the volume's id, whatever order the disks were found in.
   - A disk that holds anything is left as it is; anything but ext4 is an error.
 options:
   volume: {description: Id of the volume., required: true, type: str}
@@ -23,20 +22,21 @@ options:
 """
 
 
+BY_ID = Path("/dev/disk/by-id")
+
+
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
     """-> the finished process."""
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
-def device(volume: str) -> str:
-    """-> path of the disk; nothing while it is not there."""
-    shown = json.loads(run("lsblk", "--json", "--nodeps", "--output", "PATH,SERIAL").stdout or "{}")
-    wanted = volume.replace("-", "")
-    return next((each["path"] for each in shown.get("blockdevices", []) if each["serial"] == wanted), "")
+def link(volume: str) -> Path:
+    """-> udev's link to the disk: named by the model and the serial number, which is the volume's id, of NVMe disks."""
+    return BY_ID / f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
 
 
 def contents(path: str) -> dict[str, str]:
-    """-> what blkid sees on the disk itself: TYPE and UUID of a file system, PTTYPE of partitions; empty for nothing.
+    """-> what blkid sees on the disk itself: TYPE of a file system, PTTYPE of partitions, and more; empty for nothing.
 
     Raises OSError when the disk cannot be read: that is not nothing.
     """
@@ -49,7 +49,7 @@ def contents(path: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Answers `device` and `uuid`, empty in check mode where the file system would be made."""
+    """Answers `device`, the link to the disk."""
     options = {
         "volume": {"type": "str", "required": True},
         "folder": {"type": "path", "required": True},
@@ -60,25 +60,21 @@ def main() -> None:
     if not os.path.ismount(folder) and folder.is_dir() and any(folder.iterdir()):
         module.fail_json(msg=f"{folder} has data on another disk, which {volume} would hide: move it first")
     end = time.monotonic() + module.params["timeout"]
-    while not (path := device(volume)):
+    while not (device := link(volume)).exists():
         if time.monotonic() > end:
-            module.fail_json(msg=f"no disk has the serial number of {volume}: see that the volume is attached")
+            module.fail_json(msg=f"there is no {device}: see that the volume is attached")
         time.sleep(1)
-    made = False
     try:
-        found = contents(path)
-        if not found:
-            made = True
-            if not module.check_mode:
-                done = run("mkfs.ext4", "-q", path)
-                if done.returncode:
-                    module.fail_json(msg=f"mkfs.ext4 {path}: {done.stderr.strip()}")
-                found = contents(path)
+        found = contents(str(device))
     except OSError as error:
         module.fail_json(msg=str(error))
     if found and found.get("TYPE") != "ext4":
-        module.fail_json(msg=f"{path} ({volume}) holds {found.get('TYPE') or found.get('PTTYPE')}, not ext4: empty it")
-    module.exit_json(changed=made, device=path, uuid=found.get("UUID", ""))
+        module.fail_json(msg=f"{device} holds {found.get('TYPE') or found.get('PTTYPE')}, not ext4: empty it")
+    if not found and not module.check_mode:
+        done = run("mkfs.ext4", "-q", str(device))
+        if done.returncode:
+            module.fail_json(msg=f"mkfs.ext4 {device}: {done.stderr.strip()}")
+    module.exit_json(changed=not found, device=str(device))
 
 
 if __name__ == "__main__":
