@@ -34,6 +34,7 @@ PARTS: dict[str, tuple[State, str]] = {
     "cloud-controller-manager": ("real", "AWS's own, on both clusters, against the lab's EC2 and load balancers"),
     "security updates": ("real", "Debian's own, through a proxy on the bridge"),
     "EC2, IAM, STS, SSM": ("stand-in", "moto; a reconciler boots a host for every instance"),
+    "EBS volumes": ("real", "attached ones, as loop devices; neither encrypted nor of a given speed"),
     "Network load balancers": ("real", "HAProxy with the target group's health checks; the API side is moto's"),
     "Application load balancers": ("stand-in", "moto: as the controller makes them, and no traffic"),
     "AWS Load Balancer Controller": ("stand-in", "the lab's own, of the real one's chart, flags and webhook"),

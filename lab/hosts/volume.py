@@ -40,7 +40,7 @@ class Volume:
     @property
     def loop(self) -> str | None:
         """The name of its loop device, such as `loop3`; None while it has none."""
-        return next((name for name, file in _loops() if file == str(self.file)), None)
+        return next((name for name, file in loops() if file == str(self.file)), None)
 
     def make(self, size: int) -> None:
         """Makes the file, empty, of `size` GiB; one that is smaller grows, and one that is larger stays. Idempotent."""
@@ -100,12 +100,12 @@ def folder() -> Path:
 
 def sweep() -> None:
     """Frees the loop devices whose volumes have no file any more. Those of others are not touched."""
-    for name, file in _loops():
+    for name, file in loops():
         if file.startswith(f"{folder()}/") and not Path(file).exists() and not _closing(name):
             _losetup("--detach", f"/dev/{name}")
 
 
-def _loops() -> Iterator[tuple[str, str]]:
+def loops() -> Iterator[tuple[str, str]]:
     """-> name and file of each loop device in use; the kernel writes ` (deleted)` after a file that is gone."""
     for told in BLOCK.glob("loop*/loop/backing_file"):
         with suppress(OSError):  # it ended meanwhile

@@ -1,10 +1,13 @@
 """A self-managed cluster with three control planes outlives the loss of any one machine."""
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.hosts.host import Host
 from tests.lab import ha
 from tests.lab.conftest import Cluster, Shell
 
@@ -34,6 +37,38 @@ def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
     cluster.shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", ha.STACK)
 
 
+def test_the_playbook_changes_nothing_where_all_is_done(cluster: Cluster) -> None:
+    state = cluster.shell.json("pulumi", "stack", "export", "--show-secrets", "-s", ha.STACK)
+    [site] = [each for each in state["deployment"]["resources"] if each.get("inputs", {}).get("create") == "site"]
+    request = json.loads(site["inputs"]["stdin"]["plaintext"])
+    done = cluster.shell.run(sys.executable, "-m", "twinplane.ansible", "site", stdin=request)
+    stats = json.loads(done.stdout)["stats"]
+    assert {host: counts.get("changed", 0) for host, counts in stats.items()} == {
+        each["name"]: 0 for each in cluster.outputs["machines"]
+    }
+
+
+def disk_of_etcd(cluster: Cluster, name: str) -> tuple[str, str]:
+    """-> the file system that etcd's log is written to, and the serial number of its disk."""
+    [machine] = [each for each in cluster.outputs["machines"] if each["name"] == name]
+    host = Host(machine["instanceId"])
+    kind, device = host.run("findmnt", "-no", "FSTYPE,SOURCE", "--target", "/var/lib/etcd/member/wal").stdout.split()
+    return kind, host.run("lsblk", "-dno", "SERIAL", device).stdout.strip()
+
+
+def volume_of_etcd(cluster: Cluster, name: str) -> tuple[str, str]:
+    """-> what `disk_of_etcd` is to be."""
+    [machine] = [each for each in cluster.outputs["machines"] if each["name"] == name]
+    assert machine["etcdVolume"].startswith("vol-")
+    return "ext4", machine["etcdVolume"].replace("-", "")
+
+
+def test_etcd_has_a_disk_of_its_own(cluster: Cluster) -> None:
+    found = {f"control-plane-{n}": disk_of_etcd(cluster, f"control-plane-{n}") for n in (1, 2, 3)}
+    assert found == {name: volume_of_etcd(cluster, name) for name in found}
+    assert len(set(found.values())) == 3
+
+
 def test_health_of_the_load_balancers_targets(cluster: Cluster) -> None:
     [group] = [
         each
@@ -56,6 +91,7 @@ def test_a_control_plane_is_lost(cluster: Cluster, machine: str) -> None:
     assert loss.healed, loss
     assert loss.requests > 100
     assert loss.failed <= TOLERATED * loss.requests, loss
+    assert disk_of_etcd(cluster, machine) == volume_of_etcd(cluster, machine), "mounted again"
 
 
 def test_a_worker_is_lost(cluster: Cluster) -> None:

@@ -11,9 +11,9 @@ import pytest
 from lab import supervisor
 from lab.aws import api, images
 from lab.constants import BASE_RELEASE, STATE
-from lab.hosts import names
+from lab.hosts import names, volume
 from lab.lab import mounts
-from tests.lab.conftest import Shell, processes
+from tests.lab.conftest import Shell, processes, until
 
 pytestmark = pytest.mark.lab
 
@@ -22,10 +22,11 @@ SIGNS = ("lab.daemon", "lab.supervisor", "lab.hosts", str(STATE))
 
 
 def traces() -> list[str]:
-    """-> every process, mount, link, route, name, cgroup and file of the lab that the machine still has."""
+    """-> every process, mount, disk, link, route, name, cgroup and file of the lab that the machine still has."""
     found = [f"file {path}" for path in STATE.glob("*")] if STATE.is_mount() else [f"file {STATE}"] * STATE.exists()
     found += [f"process {pid} {line}" for pid, line in processes().items() if any(sign in line for sign in SIGNS)]
     found += [f"mount {path}" for path in mounts()]
+    found += [f"disk {name} {file}" for name, file in volume.loops() if file.startswith(f"{STATE}/")]
     for command in ("link", "-4 route show table all"):
         shown = subprocess.run(["ip", "-o", *command.split()], capture_output=True, text=True, check=True).stdout
         signs = (" twinplane0", " tpc6", "198.18.", "198.19.")
@@ -36,7 +37,7 @@ def traces() -> list[str]:
 
 
 def an_instance() -> str:
-    """-> an instance with its host running, in a subnet that no stack uses."""
+    """-> an instance with its host running and a volume, in a subnet that no stack uses."""
     client = api.client("ec2")
     vpc = client.create_vpc(CidrBlock="198.19.209.0/24")["Vpc"]["VpcId"]
     subnet = client.create_subnet(VpcId=vpc, CidrBlock="198.19.209.0/24")["Subnet"]["SubnetId"]
@@ -44,12 +45,15 @@ def an_instance() -> str:
         ImageId=images.debian(BASE_RELEASE).id, InstanceType="t3.medium", SubnetId=subnet, MinCount=1, MaxCount=1
     )["Instances"][0]["InstanceId"]
     client.get_waiter("instance_running").wait(InstanceIds=[made], WaiterConfig={"Delay": 1, "MaxAttempts": 240})
+    disk = client.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
+    client.attach_volume(VolumeId=disk, InstanceId=made, Device="/dev/sdf")
+    until("the volume is a disk", lambda: volume.Volume(disk).loop, 10)
     return made
 
 
 def test_down_leaves_nothing_when_everything_was_killed(shell: Shell) -> None:
     an_instance()
-    assert {trace.split()[0] for trace in traces()} >= {"file", "process", "link", "-4", "cgroup"}
+    assert {trace.split()[0] for trace in traces()} >= {"file", "process", "disk", "link", "-4", "cgroup"}
     records = [supervisor.Record.read(path.stem) for path in (STATE / "run").glob("*.pid")]
     for record in records:
         for process in (record.supervisor, record.child):
