@@ -105,6 +105,10 @@ def test_a_host_has_its_disks_at_each_boot_and_at_once_where_it_runs(
     monkeypatch.setattr(Volume, "show", lambda _, root, loop: shown.append((loop, root)))
     monkeypatch.setattr(Volume, "hide", lambda _, root: shown.append(("", root)))
     machine.plug(made)
+    monkeypatch.setattr(Host, "state", "booting")
+    machine.unplug(made)
+    assert [each.id for each in machine.disks] == [ID], "it may have seen it"
+    monkeypatch.setattr(Host, "state", "running")
     machine.unplug(made)
     machine.unplug(made)
     assert shown == [("loop0", Path("/proc/4242/root")), *[("", Path("/proc/4242/root"))] * 2]

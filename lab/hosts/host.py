@@ -177,8 +177,11 @@ class Host:
             volume.show(Path(f"/proc/{self._leader()}/root"), loop)
 
     def unplug(self, volume: Volume) -> None:
-        """Takes a disk away; what is mounted of it stays until it is unmounted. Idempotent."""
-        if self.state == "running":
+        """Takes a disk away; what is mounted of it stays until it is unmounted. A host that boots keeps it until the
+        next call, as nobody knows whether it has seen it. Idempotent."""
+        if (state := self.state) == "booting":
+            return
+        if state == "running":
             volume.hide(Path(f"/proc/{self._leader()}/root"))
         volume.close()
         (self.directory / "disks" / volume.id).unlink(missing_ok=True)
