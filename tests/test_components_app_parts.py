@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.app_ingress import directions
+from components.app_balancer import AppBalancer, AppBalancerArgs
+from components.app_ingress import AppIngress, AppIngressArgs, directions
 from components.app_storage import AppStorage, AppStorageArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from tests.pulumi_mocks import Graph, run
@@ -17,9 +18,10 @@ def app(**changes: Any) -> Graph:
     return run(lambda: SampleApp("app", SampleAppArgs(**{"image": "sample-app:v1.0.0", **changes})) and None)
 
 
-def test_a_volume_of_another_size() -> None:
-    args = AppStorageArgs("sample-app:v1.0.0", "n", "ebs", size="5Gi")
+def test_a_volume_of_another_class_and_size() -> None:
+    args = AppStorageArgs("sample-app:v1.0.0", "n", "other", size="5Gi")
     [claim] = run(lambda: AppStorage("a", args) and None).one("StatefulSet").inputs["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["storageClassName"] == "other"
     assert claim["spec"]["resources"] == {"requests": {"storage": "5Gi"}}
 
 
@@ -61,6 +63,14 @@ def test_load_balancer() -> None:
     }
 
 
+def test_a_load_balancer_by_itself_leads_to_the_pods_and_ports_it_is_told() -> None:
+    told = {"metadata": {"name": "b"}, "selector": {"app": "other"}, "ports": [{"port": 81}]}
+    args = AppBalancerArgs(**told, cidrs=["192.0.2.0/24"], scheme="internal")
+    inputs = run(lambda: AppBalancer("b", args) and None).one("Service").inputs
+    assert inputs["metadata"]["name"] == "b"
+    assert (inputs["spec"]["selector"], inputs["spec"]["ports"]) == (told["selector"], told["ports"])
+
+
 @pytest.mark.parametrize(("scheme", "internal"), [("internet-facing", "false"), ("internal", "true")])
 def test_balancer_scheme(scheme: str, internal: str) -> None:
     told = app(balancer_cidrs=["192.0.2.0/24"], balancer_scheme=scheme).one("Service", "app-public").inputs
@@ -94,6 +104,13 @@ def test_hosts_lead_to_the_node_port_service() -> None:
     assert graph.one("Service", "app").inputs["spec"]["type"] == "NodePort"
     assert ingress["spec"]["ingressClassName"] == "other"
     assert graph.one("AppIngress").outputs == {"address": "app.elb.test"}
+
+
+def test_an_ingress_by_itself_leads_to_the_service_and_port_it_is_told() -> None:
+    args = AppIngressArgs({"name": "i"}, service="other", port="admin", hosts=HOSTS[:1], ingress_class="alb")
+    [rule] = run(lambda: AppIngress("i", args) and None).one("Ingress").inputs["spec"]["rules"]
+    [path] = rule["http"]["paths"]
+    assert path["backend"]["service"] == {"name": "other", "port": {"name": "admin"}}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.etcd_volume import EtcdVolume, EtcdVolumeArgs
 from components.machine import Machine, MachineArgs, user_data
 from components.machine_image import DEBIAN_12, MachineImage
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
@@ -97,6 +98,14 @@ def test_a_control_plane_has_a_volume_for_etcd_where_it_is_given_a_size() -> Non
     assert graph.exports["machine"]["etcdVolume"] == "m-etcd-id"
     assert machine().exports["machine"]["etcdVolume"] == ""
     assert not machine().all("aws:ebs/volume:Volume")
+
+
+@pytest.mark.parametrize(("zone", "size"), [("us-east-1a", 12), ("eu-west-1b", 8)])
+def test_a_volume_for_etcd_by_itself(zone: str, size: int) -> None:
+    graph = run(lambda: EtcdVolume("v", EtcdVolumeArgs("i-1", zone, size)) and None)
+    volume = graph.one("aws:ebs/volume:Volume").inputs
+    assert (volume["availabilityZone"], volume["size"]) == (zone, size)
+    assert graph.one("VolumeAttachment").inputs["instanceId"] == "i-1"
 
 
 def test_machine_is_guarded() -> None:

@@ -136,16 +136,21 @@ def test_interface_endpoints_are_in_the_private_subnets_and_open_to_the_vpc() ->
     assert not network().all("SecurityGroup")
 
 
-def test_endpoints_by_themselves() -> None:
+@pytest.mark.parametrize("cidr", ["10.20.0.0/16", "10.30.4.0/22"])
+def test_endpoints_by_themselves(cidr: str) -> None:
     args = VpcEndpointsArgs(
-        vpc_id="vpc-1", cidr=CIDR, route_table_ids=["rtb-1", "rtb-2"], subnet_ids=["subnet-1"], interfaces=["ec2"]
+        vpc_id="vpc-1",
+        cidr=IPv4Network(cidr),
+        route_table_ids=["rtb-1", "rtb-2"],
+        subnet_ids=["subnet-1"],
+        interfaces=["ec2"],
     )
     graph = run(lambda: VpcEndpoints("e", args))
     assert graph.one("VpcEndpoint", "e-s3").inputs["routeTableIds"] == ["rtb-1", "rtb-2"]
     interface = graph.one("VpcEndpoint", "e-ec2").inputs
     assert interface["serviceName"] == "com.amazonaws.us-east-1.ec2"
     assert (interface["vpcId"], interface["subnetIds"]) == ("vpc-1", ["subnet-1"])
-    assert graph.one("SecurityGroupIngressRule").inputs["cidrIpv4"] == str(CIDR)
+    assert graph.one("SecurityGroupIngressRule").inputs["cidrIpv4"] == cidr
 
 
 def test_flow_logs_record_everything_for_as_long_as_told() -> None:
