@@ -129,12 +129,12 @@ def services(text: str) -> tuple[str, ...]:
 
 
 def principals(text: str) -> tuple[str, ...]:
-    """A list of ARNs of IAM roles and users."""
+    """A list of ARNs of IAM roles and users, each once."""
     arns = _strings(text, '["arn:aws:iam::123456789012:role/platform"]')
     for arn in arns:
         if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+", arn):
             raise ValueError(f"{arn!r} is not the ARN of an IAM role or user")
-    return tuple(arns)
+    return tuple(dict.fromkeys(arns))
 
 
 def certificate(text: str) -> str:
@@ -227,10 +227,12 @@ def variables(text: str) -> dict[str, Any]:
 
 
 def chart_values(text: str) -> dict[str, Any]:
-    """An object of a chart's values; the chart checks each."""
+    """An object of a chart's values; the chart checks each, but for `env`, which others are added to."""
     value = _json(text, '{"hostNetwork": true}')
     if not isinstance(value, dict):
         raise ValueError("is not an object of a chart's values")
+    if not isinstance(value.get("env", {}), dict):
+        raise ValueError("env is not an object of environment variables")
     return value
 
 

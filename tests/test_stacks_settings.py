@@ -82,7 +82,7 @@ def test_defaults() -> None:
         (
             MANAGED,
             "adminArns",
-            '["arn:aws:iam::123456789012:role/a"]',
+            '["arn:aws:iam::123456789012:role/a", "arn:aws:iam::123456789012:role/a"]',
             "admin_arns",
             ("arn:aws:iam::123456789012:role/a",),
         ),
@@ -197,6 +197,7 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (SELF_MANAGED, "machineSubnets", "dmz", "'dmz' is none of public, private"),
         (SELF_MANAGED, "machineImage", '{"owner": "1"}', "must have owner and name, nothing else"),
         (SELF_MANAGED, "ingressControllerValues", "[]", "is not an object of a chart's values"),
+        (SELF_MANAGED, "ingressControllerValues", '{"env": null}', "env is not an object of environment variables"),
         (SELF_MANAGED, "playbookVars", "[]", "is not an object of Ansible variables"),
         (MANAGED, "appImage", "sample-app", "'sample-app' names no release"),
         (MANAGED, "appImage", "sample-app:latest", "'sample-app:latest' names no release"),
