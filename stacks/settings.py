@@ -131,8 +131,12 @@ class ConfigErrors(pulumi.RunError):
         self.lines = lines
 
 
-#: An IAM role's name has 64 characters; the longest here is `twinplane-<stack>-eksRole-role-0123abc`.
-MAX_STACK_NAME = 32
+#: An IAM role's name has 64 characters; the longest here is `<project>-<stack>-control-plane-0123abc`.
+MAX_NAME = 42
+#: Letters, digits and hyphens are what EKS, KMS' aliases and S3 all take. Two hyphens together, or one at the end, ECR
+#: takes in no repository's name; no security group's begins with sg-
+#: (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html).
+_NAME = re.compile(r"(?!sg-)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.IGNORECASE | re.ASCII)
 
 _REQUIRED = object()
 
@@ -241,14 +245,17 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
     errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
-    # Two hyphens together, or one at the end, ECR takes in no repository's name.
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*", stack) or len(stack) > MAX_STACK_NAME:
-        lines.append(f"stack {stack}: its name must be letters, digits and single hyphens, at most {MAX_STACK_NAME}")
+    full = f"{project}-{stack}"
+    if not _NAME.fullmatch(full) or len(full) > MAX_NAME:
+        lines.append(
+            f"project {project}, stack {stack}: {full}, which all is named after, must be letters, digits and single "
+            f"hyphens, a letter first, not sg-, at most {MAX_NAME}: choose a shorter or plainer name for one of them"
+        )
     if lines:
         raise ConfigErrors(lines)
     fields = {_snake(name): value for name, value in values.items()}
     kind_class = ManagedSettings if kind == "managed" else SelfManagedSettings
-    return kind_class(name=f"{project}-{stack}", **fields)
+    return kind_class(name=full, **fields)
 
 
 def _kind(config: Mapping[str, str]) -> Kind | None:

@@ -85,10 +85,10 @@ class Graph:
         return any(each.name == name for each in self.resources)
 
 
-def run(program: Callable[[], Any], *, preview: bool = False, stack: str = STACK) -> Graph:
+def run(program: Callable[[], Any], *, preview: bool = False, project: str = PROJECT, stack: str = STACK) -> Graph:
     """Runs the program to its end. Raises what it raises, and AssertionError for what is not mocked."""
     mocks = Mocks()
-    failure = contextvars.copy_context().run(_run, program, mocks, preview, stack)
+    failure = contextvars.copy_context().run(_run, program, mocks, preview, project, stack)
     if mocks.failures:
         raise mocks.failures[0] from failure
     if failure:
@@ -96,14 +96,14 @@ def run(program: Callable[[], Any], *, preview: bool = False, stack: str = STACK
     return mocks.graph
 
 
-def _run(program: Callable[[], Any], mocks: Mocks, preview: bool, stack: str) -> Exception | None:
+def _run(program: Callable[[], Any], mocks: Mocks, preview: bool, project: str, stack: str) -> Exception | None:
     """In a context of its own, so that no run sees the settings of another."""
     monitor = Monitor(mocks, preview)
     settings = MockSettings(
         monitor=monitor,
         monitor_features=set(monitor.GetDeploymentInfo(empty_pb2.Empty()).supportedFeatures),
         engine=MockEngine(None),
-        project=PROJECT,
+        project=project,
         stack=stack,
         dry_run=preview,
         organization=None,

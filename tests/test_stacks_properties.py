@@ -16,7 +16,7 @@ from policies.guards import RULES
 from stacks import managed, self_managed
 from stacks.checks import LOG_DAYS, SUPPORTED_MINORS
 from stacks.outputs import KINDS, Kind
-from stacks.settings import KEYS, MAX_STACK_NAME, ManagedSettings, SelfManagedSettings, read
+from stacks.settings import KEYS, MAX_NAME, ManagedSettings, SelfManagedSettings, read
 from tests.pulumi_mocks import PROJECT, Graph, leaks, run
 
 pytestmark = pytest.mark.usefixtures("tunnels")
@@ -53,7 +53,7 @@ LIMITS = {
     "aws:lb/targetGroup:TargetGroup": 32,
     "aws:s3/bucket:Bucket": 63,
     "aws:ecr/repository:Repository": 256,
-    "eks:index:Cluster": 100,
+    "eks:index:Cluster": 64 - len("-eksRole-role-0123abc"),  # 100 themselves, but for the role that pulumi-eks makes
     "aws:eks/nodeGroup:NodeGroup": 63,
     "aws:ec2/launchTemplate:LaunchTemplate": 128,
 }
@@ -171,27 +171,36 @@ def settled(config: dict[str, str]) -> dict[str, str]:
     return config
 
 
-STACK = st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,5}(-[A-Za-z0-9]{1,5}){0,4}", fullmatch=True)
+def named(first: int, parts: int) -> st.SearchStrategy[str]:
+    """A name of at most `first` characters, and so many parts of 5 after it."""
+    return st.from_regex(rf"[A-Za-z][A-Za-z0-9]{{0,{first - 1}}}(-[A-Za-z0-9]{{1,5}}){{0,{parts}}}", fullmatch=True)
 
 
 def build(settings: AnySettings) -> Callable[[], Any]:
     return lambda: managed.build(settings) if isinstance(settings, ManagedSettings) else self_managed.build(settings)
 
 
-#: Each kind as often as the other; a longest name at times, which chance alone would not give.
-ANY = st.builds(
-    lambda config, stack: read(config, project=PROJECT, stack=stack),
-    st.one_of(configs("managed"), configs("self-managed")),
-    st.one_of(STACK, st.just("L" * MAX_STACK_NAME)),
+def of(config: dict[str, str], names: tuple[str, str]) -> tuple[AnySettings, str, str]:
+    project, stack = names
+    return read(config, project=project, stack=stack), project, stack
+
+
+#: Project and stack; longest names at times, which chance alone would not give.
+NAMES = st.one_of(
+    st.tuples(named(10, 2).filter(lambda name: not name.lower().startswith("sg-")), named(6, 2)),
+    st.sampled_from([(PROJECT, "L" * (MAX_NAME - 1 - len(PROJECT))), ("L" * (MAX_NAME - 2), "s")]),
 )
+#: Each kind as often as the other.
+ANY = st.builds(of, st.one_of(configs("managed"), configs("self-managed")), NAMES)
 # A failure is shown as it was found: to look for a smaller one takes minutes.
 few = hypothesis_settings(max_examples=8, phases=[Phase.generate])
 
 
 @given(ANY)
 @few
-def test_any_valid_config_gives_a_sound_graph(settings: AnySettings) -> None:
-    graph = run(build(settings), stack=settings.name.removeprefix(f"{PROJECT}-"))
+def test_any_valid_config_gives_a_sound_graph(drawn: tuple[AnySettings, str, str]) -> None:
+    settings, project, stack = drawn
+    graph = run(build(settings), project=project, stack=stack)
     check_subnets(graph, settings)
     check_owned_and_tagged(graph)
     check_names(graph)
@@ -203,7 +212,8 @@ def test_any_valid_config_gives_a_sound_graph(settings: AnySettings) -> None:
 
 @given(ANY, ANY)
 @hypothesis_settings(few, max_examples=4)
-def test_any_two_instances_coexist(one: AnySettings, other: AnySettings) -> None:
+def test_any_two_instances_coexist(a: tuple[AnySettings, str, str], b: tuple[AnySettings, str, str]) -> None:
+    one, other = a[0], b[0]
     if one.name.lower() == other.name.lower():
         return
 
@@ -244,6 +254,12 @@ def check_names(graph: Graph) -> None:
         name = each.inputs["namePrefix"] + "0" * 26 if "namePrefix" in each.inputs else None
         name = name or each.inputs.get("name") or f"{each.name}-0123abc"
         assert limit is None or len(name) <= limit, f"{each.type} {name}"
+        if each.type in {"eks:index:Cluster", "aws:s3/bucket:Bucket"}:  # of which the provider makes lower case
+            assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", name), name
+        if each.type == "aws:kms/alias:Alias":
+            assert re.fullmatch(r"alias/[A-Za-z0-9/_-]+", name), name
+        if each.type == "aws:ec2/securityGroup:SecurityGroup":
+            assert not name.lower().startswith("sg-"), name
         if each.type == "aws:ecr/repository:Repository":
             assert re.fullmatch(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*", name), name
 

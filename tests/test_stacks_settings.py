@@ -26,9 +26,9 @@ def settings(config: dict[str, str], **changes: str) -> Any:
     return read({**config, **changes}, project="twinplane", stack="test")
 
 
-def errors(config: dict[str, str], stack: str = "test", **changes: str) -> list[str]:
+def errors(config: dict[str, str], *, project: str = "twinplane", stack: str = "test", **changes: str) -> list[str]:
     with pytest.raises(ConfigErrors) as caught:
-        read({**config, **changes}, project="twinplane", stack=stack)
+        read({**config, **changes}, project=project, stack=stack)
     assert str(caught.value) == "\n".join(caught.value.lines)
     return caught.value.lines
 
@@ -250,11 +250,33 @@ def test_missing_says_how_to_set_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("stack", ["a" * 33, "with.dot", "9lives", "a--b", "a-"])
-def test_a_stack_name_that_aws_would_refuse(stack: str) -> None:
-    assert errors(MANAGED, stack=stack) == [
-        f"stack {stack}: its name must be letters, digits and single hyphens, at most 32"
-    ]
+@pytest.mark.parametrize(
+    ("project", "stack"),
+    [
+        ("twinplane", "a" * 33),
+        ("p" * 41, "a"),
+        ("twinplane", "with.dot"),
+        ("with.dot", "test"),
+        ("under_score", "test"),
+        ("2planes", "test"),
+        ("twinplane", "a--b"),
+        ("twinplane", "a-"),
+        ("a-", "b"),
+        ("SG", "test"),
+    ],
+)
+def test_names_that_aws_would_refuse(project: str, stack: str) -> None:
+    wrong, other = errors(MANAGED, project=project, stack=stack, workers="0")
+    assert "workers: '0' is not a whole number" in wrong
+    assert other.startswith(f"project {project}, stack {stack}: {project}-{stack}, which all is named after, must be ")
+    assert "at most 42" in other
+
+
+@pytest.mark.parametrize(
+    ("project", "stack"), [("twinplane", "a" * 32), ("p" * 40, "a"), ("p", "9lives"), ("sgx", "a-b")]
+)
+def test_names_that_aws_takes(project: str, stack: str) -> None:
+    assert read(MANAGED, project=project, stack=stack).name == f"{project}-{stack}"
 
 
 def test_load_reads_the_running_stacks_config(monkeypatch: pytest.MonkeyPatch) -> None:
