@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.control_plane_logs import group_name
 from components.policy_document import policy
 
 
@@ -15,8 +16,8 @@ from components.policy_document import policy
 class ClusterKeyArgs:
     """What a ClusterKey is made from."""
 
-    #: CloudWatch log group that the key encrypts, too; no other may use it.
-    log_group_name: str
+    #: As EKS knows it. The key encrypts its log group, too; no other may use it.
+    cluster_name: str
 
 
 class ClusterKey(pulumi.ComponentResource):
@@ -38,7 +39,7 @@ class ClusterKey(pulumi.ComponentResource):
                 dns_suffix=known["partition"].dns_suffix,
                 region=known["region"].region,
                 account=known["caller"].account_id,
-                log_group_name=args.log_group_name,
+                log_group_name=group_name(args.cluster_name),
             )
         )
         key = aws.kms.Key(
@@ -50,7 +51,7 @@ class ClusterKey(pulumi.ComponentResource):
             tags=tags.named(name),
             opts=child,
         )
-        aws.kms.Alias(name, name=f"alias/{name}", target_key_id=key.key_id, opts=child)
+        aws.kms.Alias(name, name=f"alias/{args.cluster_name}-cluster", target_key_id=key.key_id, opts=child)
         self.arn = key.arn
         self.register_outputs({"arn": self.arn})
 

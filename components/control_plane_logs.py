@@ -14,8 +14,8 @@ from components import tags
 class ControlPlaneLogsArgs:
     """What ControlPlaneLogs are made from."""
 
-    #: As `group_name` tells it: EKS gives no choice.
-    log_group_name: str
+    #: As EKS knows it.
+    cluster_name: str
     #: Days that entries are kept: one of those that CloudWatch knows
     #: (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
     days: int
@@ -32,7 +32,7 @@ class ControlPlaneLogs(pulumi.ComponentResource):
         super().__init__("twinplane:cluster:ControlPlaneLogs", name, None, opts)
         self.group = aws.cloudwatch.LogGroup(
             name,
-            name=args.log_group_name,
+            name=group_name(args.cluster_name),
             retention_in_days=args.days,
             kms_key_id=args.key_arn,
             tags=tags.named(name),

@@ -17,7 +17,7 @@ from components.access_entries import administrator
 from components.add_on import AddOn, AddOnArgs, version_of
 from components.auto_nodes import AutoNodes
 from components.cluster_key import ClusterKey, ClusterKeyArgs
-from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs, group_name
+from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs
 from components.node_group import NodeGroup, NodeGroupArgs
 from components.ready import ready
 
@@ -50,6 +50,9 @@ class ManagedClusterArgs:
     instance_type: str = "t3.medium"
     #: Release of the node image, "1.36.3-20260901". None: the newest at creation.
     node_release_version: str | None = None
+    #: EKS' name for it: another one is another cluster. A component that is renamed, with an alias, says its old name
+    #: here; its nodes alone are then replaced, one by one, for the name in their tags. None: the component's name.
+    cluster_name: str | None = None
 
 
 class ManagedCluster(pulumi.ComponentResource):
@@ -71,13 +74,13 @@ class ManagedCluster(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self))
 
-        log_group = group_name(name)
-        key = ClusterKey(f"{name}-cluster", ClusterKeyArgs(log_group), child)
-        logs = ControlPlaneLogs(f"{name}-control-plane", ControlPlaneLogsArgs(log_group, args.log_days, key.arn), child)
+        known_as = args.cluster_name or name
+        key = ClusterKey(f"{name}-cluster", ClusterKeyArgs(known_as), child)
+        logs = ControlPlaneLogs(f"{name}-control-plane", ControlPlaneLogsArgs(known_as, args.log_days, key.arn), child)
         auto = AutoNodes(f"{name}-auto-nodes", child) if args.node_mode == "auto" else None
         cluster = eks.Cluster(
             name,
-            name=name,
+            name=known_as,
             version=args.kubernetes_version,
             vpc_id=args.vpc_id,
             private_subnet_ids=args.private_subnet_ids,
@@ -114,15 +117,8 @@ class ManagedCluster(pulumi.ComponentResource):
             known = ready(known, dns)
         self.kubeconfig = pulumi.Output.secret(known)
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
-        self.register_outputs(
-            {
-                "endpoint": self.endpoint,
-                "kubeconfig": self.kubeconfig,
-                "node_group_name": self.node_group_name,
-                "node_release_version": self.node_release_version,
-                "node_role_arn": self.node_role_arn,
-            }
-        )
+        told = ("endpoint", "kubeconfig", "node_group_name", "node_release_version", "node_role_arn")
+        self.register_outputs({each: getattr(self, each) for each in told})
 
     def _nodes(self, name: str, args: ManagedClusterArgs, cluster: eks.Cluster) -> tuple[NodeGroup, aws.eks.Addon]:
         """The node group after the add-ons that it needs, and DNS, which needs nodes."""

@@ -58,6 +58,8 @@ class SelfManagedClusterArgs:
     control_plane_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     #: Ansible variables, over all others.
     variables: Mapping[str, Any] = field(default_factory=dict)
+    #: In Kubernetes and in tags; a component that is renamed says its old name here. None: the component's name.
+    cluster_name: str | None = None
 
 
 class SelfManagedCluster(pulumi.ComponentResource):
@@ -82,7 +84,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         login = SshKey(f"{name}-login", SshKeyArgs(name), child)
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
-        owned = cluster_tag(name)
+        owned = cluster_tag(args.cluster_name or name)
         routed = args.pod_cidr if args.pods_routed else None
         openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, owned)
         groups = SecurityGroups(name, openings, child)
@@ -118,8 +120,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
         control_planes = [machine("control-plane", number + 1) for number in range(args.control_planes)]
         workers = [machine("worker", number + 1) for number in range(args.workers)]
         self.machines = [each.exported for each in control_planes + workers]
-        self.ssh_user = DEBIAN_USER
-        self.ssh_private_key = login.private
+        self.ssh_user, self.ssh_private_key = DEBIAN_USER, login.private
         own = {each.hostname: each.public_ip for each in control_planes + workers}
         api = ApiBalancerArgs(
             vpc_id=args.vpc_id,
@@ -132,7 +133,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
         address = pulumi.Output.concat(ApiBalancer(f"{name}-api", api, child).host, f":{API.first}")
         variables = {
             "kubernetes_version": args.kubernetes_version,
-            "kubernetes_cluster_name": name,
+            "kubernetes_cluster_name": args.cluster_name or name,
             "kubernetes_pod_cidr": str(args.pod_cidr),
             "kubernetes_service_cidr": str(args.service_cidr),
             "pod_network_routed": args.pods_routed,
@@ -142,8 +143,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
         }
         run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables)
         site = AnsibleRun(f"{name}-site", run, child)
-        done = pulumi.Output.all(address, site.result)
-        self.endpoint = pulumi.Output.unsecret(done.apply(lambda known: f"https://{known[0]}"))
+        self.endpoint = pulumi.Output.unsecret(site.result.apply(lambda _: pulumi.Output.concat("https://", address)))
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
         told = ("endpoint", "kubeconfig", "machines", "role_arns", "ssh_user", "ssh_private_key")

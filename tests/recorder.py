@@ -7,8 +7,12 @@ import hashlib
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from lab.plugins.aws.planning import Defaults
+from lab.plugins.aws.planning import changed as changed_inputs
+from lab.plugins.aws.provider import TYPES
 from lab.plugins.kubernetes.__main__ import KubernetesServicer
 from lab.plugins.protocol import provider_pb2_grpc
 from lab.plugins.provider import Change, Diff, Invalid, Provider, Resource
@@ -39,7 +43,11 @@ class Recorder(Provider):
         return new
 
     def diff(self, change: Change) -> Diff:
+        """What needs a new resource on AWS needs one here."""
         old, new = reveal(change.old_inputs), reveal(change.inputs)
+        if kind := TYPES.get(change.resource.type):
+            changed = changed_inputs(kind, replace(change, old_inputs=old, inputs=new, state={}), Defaults())
+            return Diff(changed, kind.replacing(changed, new))
         return Diff([name for name in {*old, *new} if old.get(name) != new.get(name)])
 
     def create(self, change: Change) -> tuple[str, Values]:

@@ -67,6 +67,14 @@ def request(graph: Graph) -> dict[str, Any]:
     return told
 
 
+def test_a_self_managed_clusters_name_is_its_own() -> None:
+    for name, graph in {"c": self_managed(), "old": self_managed(cluster_name="old")}.items():
+        assert request(graph)["variables"]["kubernetes_cluster_name"] == name
+        machines = [graph.one("Instance", f"c-{each}") for each in ("control-plane-1", "worker-1")]
+        tagged = [key for each in machines for key in each.inputs["tags"] if key.startswith("kubernetes.io/cluster/")]
+        assert tagged == [f"kubernetes.io/cluster/{name}"] * 2
+
+
 # AnsibleRun
 
 

@@ -22,19 +22,19 @@ from tests.test_components_clusters import managed
 
 def test_the_key_rotates_and_has_a_name() -> None:
     def program() -> None:
-        pulumi.export("arn", ClusterKey("k", ClusterKeyArgs("/logs")).arn)
+        pulumi.export("arn", ClusterKey("k", ClusterKeyArgs("demo")).arn)
 
     graph = run(program)
     assert graph.one("Key").inputs["enableKeyRotation"] is True
-    assert graph.one("Alias").inputs == {"name": "alias/k", "targetKeyId": "k-key"}
+    assert graph.one("Alias").inputs == {"name": "alias/demo-cluster", "targetKeyId": "k-key"}
     assert graph.exports["arn"] == "arn:aws-test:kms:us-east-1:1:key/k"
 
 
 def test_the_key_is_for_the_account_and_one_log_group() -> None:
     told = {"partition": "aws-test", "dns_suffix": "test.example", "region": "us-east-1", "account": "123456789012"}
-    for group in ("/logs", "/others"):
-        made = run(lambda group=group: ClusterKey("k", ClusterKeyArgs(group)))  # type: ignore[misc]
-        assert made.one("Key").inputs["policy"] == key_policy(**told, log_group_name=group)
+    for cluster in ("demo", "other"):
+        made = run(lambda cluster=cluster: ClusterKey("k", ClusterKeyArgs(cluster)))  # type: ignore[misc]
+        assert made.one("Key").inputs["policy"] == key_policy(**told, log_group_name=f"/aws/eks/{cluster}/cluster")
     aws = {**told, "partition": "aws", "dns_suffix": "amazonaws.com"}
     golden_files.check(
         "cluster_key.json", json.dumps(json.loads(key_policy(**aws, log_group_name="/g")), indent=1) + "\n"
@@ -49,17 +49,31 @@ def test_secrets_are_encrypted_with_the_clusters_key() -> None:
     assert allowed["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"].endswith(":/aws/eks/c/cluster")
 
 
+def test_what_is_named_as_the_cluster_is_goes_with_its_name_not_the_components() -> None:
+    def named(graph: Graph) -> list[str]:
+        logs = [s for s in json.loads(graph.one("Key").inputs["policy"])["Statement"] if s["Sid"] == "Logs"]
+        return [
+            graph.one("eks:index:Cluster", "c").inputs["name"],
+            graph.one("LogGroup", "c-control-plane").inputs["name"],
+            graph.one("Alias", "c-cluster").inputs["name"],
+            logs[0]["Condition"]["ArnEquals"]["kms:EncryptionContext:aws:logs:arn"].split(":log-group:")[1],
+        ]
+
+    for name, graph in {"c": managed(), "old": managed(cluster_name="old")}.items():
+        assert named(graph) == [name, f"/aws/eks/{name}/cluster", f"alias/{name}-cluster", f"/aws/eks/{name}/cluster"]
+
+
 # ControlPlaneLogs
 
 
 def logs(**changes: Any) -> Graph:
-    args = {"log_group_name": "/g", "days": 7, "key_arn": "arn:k", **changes}
+    args = {"cluster_name": "demo", "days": 7, "key_arn": "arn:k", **changes}
     return run(lambda: ControlPlaneLogs("l", ControlPlaneLogsArgs(**args)))
 
 
 def test_the_log_group_follows_its_arguments() -> None:
-    inputs = logs(log_group_name="/other", days=30, key_arn="arn:other").one("LogGroup").inputs
-    assert (inputs["name"], inputs["retentionInDays"], inputs["kmsKeyId"]) == ("/other", 30, "arn:other")
+    inputs = logs(cluster_name="other", days=30, key_arn="arn:other").one("LogGroup").inputs
+    assert (inputs["name"], inputs["retentionInDays"], inputs["kmsKeyId"]) == (group_name("other"), 30, "arn:other")
     assert group_name("demo") == "/aws/eks/demo/cluster"
 
 

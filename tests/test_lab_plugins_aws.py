@@ -468,6 +468,20 @@ def test_an_alias_moves_to_another_key_in_place(aws: Aws) -> None:
     assert it.state["targetKeyArn"] == other.state["arn"]
 
 
+def test_a_disks_tags_change_in_place_and_its_size_does_not(aws: Aws) -> None:
+    disk = {"volumeSize": 20, "volumeType": "gp3"}
+    inputs = World(aws).inputs("aws:ec2/instance:Instance")
+    it = Made(aws, "aws:ec2/instance:Instance", {**inputs, "rootBlockDevice": {**disk, "tags": {"a": "1", "b": "2"}}})
+    new = {"rootBlockDevice": {**disk, "tags": {"b": "3"}}}
+    diff = aws.diff(it.change(**new))
+    assert (diff.changed, diff.replaces) == (["rootBlockDevice.tags"], [])
+    it.update(**new)
+    assert it.state["rootBlockDevice"]["tags"] == {"b": "3"}
+    assert it.read() == (it.inputs, it.state)
+    larger = {"rootBlockDevice": {**new["rootBlockDevice"], "volumeSize": 21, "tags": {}}}
+    assert aws.diff(it.change(**larger)).replaces == ["rootBlockDevice"]
+
+
 @pytest.mark.parametrize(
     ("token", "new"),
     [

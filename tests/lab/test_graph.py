@@ -45,12 +45,16 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path, healthy: str) -> Proje
 def recorded(folder: Path, healthy: str, name: str) -> Project:
     """A stack of this project whose providers make nothing and write down everything."""
     made = engine.stack(folder, "http://127.0.0.1:1", name)
-    recorder.install(folder / "plugins")
+    recording(made, healthy)
     if name == "self-managed":
         made("config", "set", "storage", "none")  # the driver's chart would be fetched
-    made.environment["RECORDER_LOG"] = str(folder / "log")
-    made.environment["RECORDER_HEALTH"] = healthy
     return made
+
+
+def recording(project: Project, healthy: str) -> None:
+    recorder.install(project.folder / "plugins")
+    project.environment["RECORDER_LOG"] = str(project.folder / "log")
+    project.environment["RECORDER_HEALTH"] = healthy
 
 
 def moments(project: Project, verb: str) -> list[tuple[str, str, str]]:
@@ -135,30 +139,64 @@ from ipaddress import IPv4Network
 
 sys.path.insert(0, {str(PROJECT)!r})
 import pulumi
+from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
+from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 
-name = pulumi.Config().require("name")
-Network(
-    name,
-    NetworkArgs(IPv4Network("198.18.0.0/18"), nat="single"),
-    pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")]),
-)
+config = pulumi.Config()
+MADE = {{
+    "network": (Network, lambda: NetworkArgs(IPv4Network("198.18.0.0/18"), nat="single")),
+    "managed": (
+        ManagedCluster,
+        lambda: ManagedClusterArgs(
+            vpc_id="vpc-1",
+            private_subnet_ids=["subnet-1", "subnet-2"],
+            kubernetes_version="1.36",
+            service_cidr=IPv4Network("198.19.0.0/20"),
+            api_cidrs=["192.0.2.0/24"],
+            cluster_name=config.get("clusterName"),
+        ),
+    ),
+    "self-managed": (
+        SelfManagedCluster,
+        lambda: SelfManagedClusterArgs(
+            vpc_id="vpc-1",
+            subnet_ids=["subnet-1", "subnet-2"],
+            public=False,
+            kubernetes_version="1.36.3",
+            pod_cidr=IPv4Network("198.19.16.0/20"),
+            service_cidr=IPv4Network("198.19.32.0/20"),
+            api_subnet_ids=["subnet-3", "subnet-4"],
+            api_public=False,
+            api_cidrs=["192.0.2.0/24"],
+            cluster_name=config.get("clusterName"),
+            etcd_volume_size=10,
+        ),
+    ),
+}}
+component, args = MADE[config.require("component")]
+component(config.require("name"), args(), pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")]))
 """
 
 
-def test_a_rename_with_an_alias_keeps_every_resource(tmp_path: Path) -> None:
-    with engine.moto() as url:
-        project = engine.project(tmp_path, url, RENAMED, "renamed")
-        project("config", "set", "name", "old")
-        project("up", "--yes", "--skip-preview")
-        before = {each["id"] for each in project.resources() if "id" in each}
-        project("config", "set", "name", "new")
-        assert set(project.changes()) <= {"same", "update"}
-        project("up", "--yes", "--skip-preview")
-        after = project.resources()
-        assert {each["id"] for each in after if "id" in each} == before
-        assert not [each["urn"] for each in after if each["urn"].split("::")[3].startswith("old")]
-        project("up", "--yes", "--skip-preview", "--expect-no-changes")
+@pytest.mark.parametrize("component", ["network", "managed", "self-managed"])
+def test_a_rename_with_an_alias_keeps_every_resource(tmp_path: Path, healthy: str, component: str) -> None:
+    project = engine.project(tmp_path, "http://127.0.0.1:1", RENAMED, "renamed")
+    recording(project, healthy)
+    project("config", "set", "component", component)
+    project("config", "set", "name", "old")
+    project("up", "--yes", "--skip-preview")
+    before = {each["id"] for each in project.resources() if "id" in each}
+    project("config", "set", "name", "new")
+    if component == "managed":
+        assert "replace" in project.changes(), "under the new name it would be another cluster"
+    project("config", "set", "clusterName", "old")
+    assert set(project.changes()) <= {"same", "update"}
+    project("up", "--yes", "--skip-preview")
+    after = project.resources()
+    assert {each["id"] for each in after if "id" in each} == before
+    assert not [each["urn"] for each in after if each["urn"].split("::")[3].startswith("old")]
+    project("up", "--yes", "--skip-preview", "--expect-no-changes")
 
 
 CLUSTER = """

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.plugins.aws.shapes import parameters, plain
-from lab.plugins.aws.tags import EC2, specification
+from lab.plugins.aws.tags import EC2, pairs, specification
 from lab.plugins.aws.types import Call, Inputs, Type, Update, describe
 from lab.plugins.provider import ProviderError
 from lab.plugins.values import Values
@@ -152,6 +152,14 @@ def root_device(call: Call, answer: Mapping[str, Any]) -> Values | None:
     return None
 
 
+def tag_root_device(call: Call) -> None:
+    root, wanted = call.state["rootBlockDevice"], call.inputs["rootBlockDevice"].get("tags", {})
+    if stale := [{"Key": key} for key in root.get("tags", {}) if key not in wanted]:
+        call.api.delete_tags(Resources=[root["volumeId"]], Tags=stale)
+    if wanted:
+        call.api.create_tags(Resources=[root["volumeId"]], Tags=pairs(wanted))
+
+
 def profile(_: Call, answer: Mapping[str, Any]) -> str | None:
     arn = (answer.get("IamInstanceProfile") or {}).get("Arn")
     return arn.rsplit("/", 1)[-1] if arn else None
@@ -208,6 +216,7 @@ TYPES = {
                 ),
             ),
             Update("metadataOptions", set_metadata),
+            Update("rootBlockDevice.tags", tag_root_device),
             Update(
                 "instanceType", lambda call: while_stopped(call, InstanceType={"Value": call.inputs["instanceType"]})
             ),

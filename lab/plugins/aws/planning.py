@@ -32,7 +32,8 @@ def expected(kind: Type, inputs: Values, unknown: set[str], defaults: Defaults) 
 
 
 def changed(kind: Type, change: Change, defaults: Defaults) -> list[str]:
-    """The inputs that `change` makes other than they were, or than AWS has them where they were not given."""
+    """The inputs that `change` makes other than they were, or than AWS has them where they were not given. Of a block
+    that changes in its tags alone, "<block>.tags"."""
     found = []
     for name in sorted(kind.inputs.names | {"region"}):
         before, after = change.old_inputs.get(name), change.inputs.get(name)
@@ -43,11 +44,17 @@ def changed(kind: Type, change: Change, defaults: Defaults) -> list[str]:
         if name == "region" and after is None:
             after = defaults.region
         if not same(before, after):
-            found.append(name)
+            found.append(f"{name}.tags" if name in kind.inputs.blocks and _in_tags(before, after) else name)
     if kind.tagging and "tags" not in found and "tagsAll" in change.state:
         wanted = {**defaults.tags, **change.inputs.get("tags", {})}
         found += [] if same(wanted, change.state["tagsAll"]) else ["tagsAll"]
     return found
+
+
+def _in_tags(before: Any, after: Any) -> bool:
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return False
+    return same({**before, "tags": None}, {**after, "tags": None})
 
 
 def automatic_name(resource: Resource, kind: Type, old: Values, new: Values, seed: bytes) -> str:

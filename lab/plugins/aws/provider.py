@@ -114,10 +114,7 @@ class Aws(Provider):
     def diff(self, change: Change) -> Diff:
         kind = self._type(change.resource)
         changed = changed_inputs(kind, change, self.defaults)
-        covered = {name for update in kind.update for name in update.names.split()}
-        covered |= {"tags", "tagsAll", *kind.local.split()}
-        covered -= kind.replace_also(change.inputs)
-        replaces = [name for name in changed if name not in covered]
+        replaces = kind.replacing(changed, change.inputs)
         own_name = bool(kind.inputs.auto) and kind.inputs.auto not in change.inputs.get("__defaults", [])
         return Diff(changed, replaces, delete_first=bool(replaces) and own_name)
 

@@ -161,8 +161,8 @@ Function = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Update:
-    """`apply` follows changes of the inputs `names`; with `on_create` also when they are given at first, because the
-    create operation does not take them."""
+    """`apply` follows changes of the inputs `names`, of which "<block>.tags" are a block's tags alone; with `on_create`
+    also when they are given at first, because the create operation does not take them."""
 
     names: str
     apply: Function
@@ -218,6 +218,13 @@ class Type:
     busy: tuple[str, ...] = ("DependencyViolation",)
     adopt: Function | None = None
     timeout: float = 1200
+
+    def replacing(self, changed: Iterable[str], inputs: Mapping[str, Any]) -> list[str]:
+        """Those of the changed inputs that need a new resource."""
+        covered = {name for update in self.update for name in update.names.split()}
+        covered |= {"tags", "tagsAll", *self.local.split()}
+        covered -= self.replace_also(inputs)
+        return [name for name in changed if name not in covered]
 
     @cached_property
     def names(self) -> list[str]:
