@@ -1,0 +1,109 @@
+"""Self-managed clusters are hardened, seen where it takes effect: etcd, audit log, logind, the kubelets' TLS."""
+
+import base64
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.hosts.host import Host
+from tests.lab.conftest import Cluster
+
+WORD = "open-sesame"
+ENCODED = base64.b64encode(WORD.encode()).decode()
+#: Of systemd-logind, on the bus.
+LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
+#: What playbooks/roles/control_plane gives pods to end in at a reboot, in microseconds.
+GRACE = 30_000_000
+#: What kubelets serve on.
+PORT = 10250
+
+
+@pytest.fixture(scope="module")
+def secret(self_managed: Cluster) -> Iterator[str]:
+    """A Secret of WORD, made and read by the API."""
+    name = "hidden-by-hardening"
+    self_managed.kubectl("create", "secret", "generic", name, f"--from-literal=word={WORD}")
+    assert self_managed.get("secret", name)["data"] == {"word": ENCODED}
+    yield name
+    self_managed.kubectl("delete", "secret", name)
+
+
+@pytest.fixture(scope="module")
+def control_plane(self_managed: Cluster) -> Host:
+    [node] = self_managed.get("nodes", "-l", "node-role.kubernetes.io/control-plane")["items"]
+    return self_managed.host(node)
+
+
+def test_secrets_are_ciphertext_in_etcd_and_nothing_else_is(
+    self_managed: Cluster, control_plane: Host, secret: str
+) -> None:
+    pki = "/etc/kubernetes/pki/etcd"
+    client = ("--cacert", f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key", f"{pki}/server.key")
+
+    def stored(kind: str, namespace: str, name: str) -> bytes:
+        """From etcd itself, by its gateway."""
+        request = json.dumps({"key": base64.b64encode(f"/registry/{kind}/{namespace}/{name}".encode()).decode()})
+        told = control_plane.run("curl", "-sS", *client, "https://127.0.0.1:2379/v3/kv/range", "-d", request)
+        assert told.returncode == 0, told.stderr
+        return base64.b64decode(json.loads(told.stdout)["kvs"][0]["value"])
+
+    assert stored("secrets", "default", secret).startswith(b"k8s:enc:secretbox:v1:first:")
+    assert WORD.encode() not in stored("secrets", "default", secret)
+    plain = self_managed.get("configmap", "-n", "kube-public", "cluster-info")["data"]["kubeconfig"].encode()
+    assert plain in stored("configmaps", "kube-public", "cluster-info")
+    for file in ("encryption.key", "encryption.yaml"):
+        assert control_plane.run("stat", "-c", "%a %U", f"/etc/kubernetes/api-server/{file}").stdout == "600 root\n"
+
+
+def test_the_audit_log_tells_of_secrets_and_not_what_they_are(control_plane: Host, secret: str) -> None:
+    log = "/var/log/kubernetes/audit.log"
+    lines = control_plane.run("grep", "--fixed-strings", f'"name":"{secret}"', log).stdout.splitlines()
+    about = [json.loads(line) for line in lines]
+    assert {"create", "get"} <= {each["verb"] for each in about if each["objectRef"]["resource"] == "secrets"}
+    assert {each["user"]["username"] for each in about} == {"kubernetes-admin"}
+    for word in (WORD, ENCODED):
+        assert control_plane.run("grep", "--fixed-strings", "--count", word, log).stdout == "0\n"
+
+
+def asked(host: Host, *question: str) -> Any:
+    """-> what systemd-logind answers on a host."""
+    told = host.run("busctl", "--json=short", *question)
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout)["data"]
+
+
+def test_a_shutdown_waits_for_the_kubelet(self_managed: Cluster) -> None:
+    for host in map(self_managed.host, self_managed.ready_nodes()):
+        [locks] = asked(host, "call", *LOGIND, "ListInhibitors")
+        assert [(what, mode) for what, who, _, mode, *_ in locks if who == "kubelet"] == [("shutdown", "delay")]
+        assert asked(host, "get-property", *LOGIND, "InhibitDelayMaxUSec") >= GRACE
+
+
+def test_no_kubelet_waits_for_its_certificate(self_managed: Cluster) -> None:
+    requests = self_managed.get("csr", "--field-selector=spec.signerName=kubernetes.io/kubelet-serving")["items"]
+    assert [each["spec"]["username"] for each in requests if "certificate" not in each["status"]] == []
+
+
+def test_kubelets_serve_with_certificates_of_the_cluster(self_managed: Cluster) -> None:
+    [entry] = yaml.safe_load(self_managed.kubeconfig.read_text())["clusters"]
+    authority = base64.b64decode(entry["cluster"]["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)  # which trusts this one alone
+    nodes = self_managed.ready_nodes()
+    assert len(nodes) == 3
+    for node in nodes:
+        address = self_managed.host(node).spec.address
+        with (
+            socket.create_connection((address, PORT), timeout=5) as connection,
+            context.wrap_socket(connection, server_hostname=address) as tls,
+        ):
+            shown = tls.getpeercert()
+        assert shown
+        assert shown["subject"] == (
+            (("organizationName", "system:nodes"),),
+            (("commonName", f"system:node:{node['metadata']['name']}"),),
+        )
