@@ -26,18 +26,25 @@ LIMIT = 300
 
 @dataclass(frozen=True)
 class Loss:
-    """What was seen from the loss of a machine until all was well again. Times in seconds."""
+    """What was seen from the loss of a machine until all was well again. Times in seconds.
+
+    `share` is of the sample app's pods, those that the machine had; `asked` and `unanswered` are questions to the API.
+    """
 
     machine: str
+    share: float
     healed: bool
     without_api: float
+    asked: int
+    unanswered: int
     requests: int
     failed: int
     heal: float
 
     def __str__(self) -> str:
         return (
-            f"{self.machine}: {self.without_api:.1f} s without API, {self.failed} of {self.requests} requests failed, "
+            f"{self.machine}: {self.without_api:.1f} s without API ({self.unanswered} of {self.asked} questions), "
+            f"{self.failed} of {self.requests} requests failed where it had {self.share:.0%} of the pods, "
             + (f"{self.heal:.0f} s to heal" if self.healed else f"not healed after {self.heal:.0f} s")
         )
 
@@ -49,8 +56,8 @@ def lose(cluster: Cluster, machine: str) -> Loss:
     """
     exported = {each["name"]: each for each in cluster.outputs["machines"]}
     others = tuple(each["privateIp"] for name, each in exported.items() if "worker" in name and name != machine)
-    boot = _boot_id(cluster, machine)
-    without = 0.0
+    boot, share = _boot_id(cluster, machine), _share(cluster, machine)
+    without, asked, unanswered = 0.0, 0, 0
     with Load(lambda: others, http_get(cluster.outputs["workload"]["nodePort"]), rate=RATE, limit=LIMIT) as load:
         time.sleep(1)
         begun = last = time.monotonic()
@@ -61,10 +68,12 @@ def lose(cluster: Cluster, machine: str) -> Loss:
             good = answers(cluster, "get", "namespace", "default")
             now = time.monotonic()
             without += 0 if good else now - last
+            asked, unanswered = asked + 1, unanswered + (not good)
             last = now
             healed = good and _boot_id(cluster, machine) != boot and well(cluster)
     seen = load.measured()
-    return Loss(machine, healed, without, seen.requests, seen.failed, time.monotonic() - begun)
+    heal = time.monotonic() - begun
+    return Loss(machine, share, healed, without, asked, unanswered, seen.requests, seen.failed, heal)
 
 
 def well(cluster: Cluster) -> bool:
@@ -102,6 +111,11 @@ def kill(instance_id: str) -> None:
 
 def _boot_id(cluster: Cluster, machine: str) -> str:
     return cluster.kubectl("get", "node", machine, "-o", "jsonpath={.status.nodeInfo.bootID}", check=False)
+
+
+def _share(cluster: Cluster, machine: str) -> float:
+    pods = cluster.get("pods", "-n", "twinplane", "-l", "app.kubernetes.io/name=sample-app")["items"]
+    return [pod["spec"]["nodeName"] for pod in pods].count(machine) / len(pods)
 
 
 def up(shell: Shell, folder: Path) -> Cluster:
