@@ -1,24 +1,39 @@
-"""The last test of the lab: `lab down` leaves nothing, also when everything was killed before."""
+"""The last tests of the lab: `twinplane destroy` leaves nothing, nor does `lab down` after everything was killed."""
 
+import json
 import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lab import supervisor
-from lab.aws import api, images
+from lab.aws import api, images, load_balancers
 from lab.constants import BASE_RELEASE, STATE
 from lab.hosts import names, volume
+from lab.hosts.host import Host
 from lab.lab import mounts
-from tests.lab.conftest import Shell, processes, until
+from tests.lab.conftest import MANAGED, SELF_MANAGED, Shell, processes, until
 
 pytestmark = pytest.mark.lab
 
 #: What the lab's processes have in their command lines.
 SIGNS = ("lab.daemon", "lab.supervisor", "lab.hosts", str(STATE))
+#: What a stack makes in AWS: kind -> service, operation, and where the answer has them.
+KINDS = {
+    "network": ("ec2", "describe_vpcs", "Vpcs[]"),
+    "instance": ("ec2", "describe_instances", "Reservations[].Instances[] | [?State.Name != 'terminated']"),
+    "volume": ("ec2", "describe_volumes", "Volumes[]"),
+    "security group": ("ec2", "describe_security_groups", "SecurityGroups[]"),
+    "load balancer": ("elbv2", "describe_load_balancers", "LoadBalancers[]"),
+    "target group": ("elbv2", "describe_target_groups", "TargetGroups[]"),
+    "cluster": ("eks", "list_clusters", "clusters[]"),
+    "role": ("iam", "list_roles", "Roles[]"),
+    "log group": ("logs", "describe_log_groups", "logGroups[]"),
+}
 
 
 def traces() -> list[str]:
@@ -34,6 +49,45 @@ def traces() -> list[str]:
     found += [f"name {name}" for name in names.known()]
     found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob("**/twinplane-*")]
     return found
+
+
+def those_with(shell: Shell, kind: str, marks: set[str]) -> list[str]:
+    """-> all of a kind that AWS has and that has one of the marks anywhere: in its name, its tags, where it is."""
+    service, operation, path = KINDS[kind]
+    found = shell.client(service).get_paginator(operation).paginate().search(path)
+    told = [json.dumps(each, default=str) for each in found]
+    return [each for each in told if any(mark in each for mark in marks)]
+
+
+def test_a_destroy_of_both_stacks_leaves_nothing(shell: Shell, demo: object) -> None:  # noqa: ARG001
+    stacks = {MANAGED, SELF_MANAGED}
+    networks = {json.loads(each)["VpcId"] for each in those_with(shell, "network", stacks)}
+    instances = {json.loads(each)["InstanceId"] for each in those_with(shell, "instance", networks)}
+    assert (len(networks), len(instances)) == (2, 5)
+    marks = stacks | networks | instances
+    assert [kind for kind in KINDS if not those_with(shell, kind, marks)] == []
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda stack: shell.run("twinplane", "destroy", stack, "--yes"), stacks))
+    assert [each for kind in KINDS for each in those_with(shell, kind, marks)] == []
+    assert not instances & {host.name for host in Host.all()}
+    for stack in stacks:
+        assert shell.json("pulumi", "stack", "export", "-s", stack)["deployment"].get("resources", []) == []
+
+
+def a_load_balancer(shell: Shell) -> None:
+    """Its process runs, and its name is known."""
+    ec2, elb = shell.client("ec2"), shell.client("elbv2")
+    vpc = ec2.create_vpc(CidrBlock="198.19.208.0/24")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="198.19.208.0/24")["Subnet"]["SubnetId"]
+    made = elb.create_load_balancer(Name="last", Type="network", Scheme="internal", Subnets=[subnet])
+    group = elb.create_target_group(Name="last", Protocol="TCP", Port=80, VpcId=vpc)["TargetGroups"][0]
+    elb.create_listener(
+        LoadBalancerArn=made["LoadBalancers"][0]["LoadBalancerArn"],
+        Protocol="TCP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}],
+    )
+    until("its process", lambda: any((STATE / "run").glob(f"{load_balancers.PREFIX}*.pid")), 30)
 
 
 def an_instance() -> str:
@@ -53,7 +107,8 @@ def an_instance() -> str:
 
 def test_down_leaves_nothing_when_everything_was_killed(shell: Shell) -> None:
     an_instance()
-    assert {trace.split()[0] for trace in traces()} >= {"file", "process", "disk", "link", "-4", "cgroup"}
+    a_load_balancer(shell)
+    assert {trace.split()[0] for trace in traces()} >= {"file", "process", "disk", "link", "-4", "name", "cgroup"}
     records = [supervisor.Record.read(path.stem) for path in (STATE / "run").glob("*.pid")]
     for record in records:
         for process in (record.supervisor, record.child):
