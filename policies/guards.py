@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from pulumi_policy import EnforcementLevel, ReportViolation, ResourceValidationArgs, ResourceValidationPolicy
@@ -11,7 +12,8 @@ from pulumi_policy import EnforcementLevel, ReportViolation, ResourceValidationA
 Inputs = Mapping[str, Any]
 Rule = Callable[[str, Inputs], Iterable[str]]
 
-WORLD = {"0.0.0.0/0", "::/0"}
+#: A range with a shorter prefix is the world, or as good: who needs more than 10.0.0.0/8 names several.
+SHORTEST = 8
 #: SSH, and the API server as kubeadm and as EKS serve it.
 GUARDED_PORTS = {22: "SSH", 443: "the Kubernetes API", 6443: "the Kubernetes API"}
 #: Resource types that take tags and cost money or outlive a stack: a scan by tag must find them.
@@ -27,6 +29,7 @@ TAGGED = {
     "aws:ec2/launchTemplate:LaunchTemplate",
     "aws:cloudwatch/logGroup:LogGroup",
     "aws:ecr/repository:Repository",
+    "aws:eks/cluster:Cluster",
     "aws:eks/nodeGroup:NodeGroup",
     "aws:kms/key:Key",
     "aws:lb/loadBalancer:LoadBalancer",
@@ -43,7 +46,7 @@ REQUIRED_TAGS = ("Project", "Stack", "ManagedBy")
 def no_world_open_access(kind: str, inputs: Inputs) -> Iterator[str]:
     """SSH and the API are open to named ranges only, and load balancers of Services to the world only where asked."""
     for rule in _ingress(kind, inputs):
-        if not WORLD & set(rule["cidrs"]):
+        if not _world(rule["cidrs"]):
             continue
         for port, service in GUARDED_PORTS.items():
             # 443 is also what a load balancer serves; there it may face the world.
@@ -53,13 +56,18 @@ def no_world_open_access(kind: str, inputs: Inputs) -> Iterator[str]:
                 yield f"{service} (port {port}) is open to the world: name the ranges in sshCidrs or apiCidrs"
     if kind == "aws:eks/cluster:Cluster":
         vpc = inputs.get("vpcConfig") or {}
-        public = vpc.get("endpointPublicAccess", True)
-        if public and WORLD & set(vpc.get("publicAccessCidrs") or WORLD):
+        ranges = vpc.get("publicAccessCidrs")
+        if vpc.get("endpointPublicAccess", True) and (not ranges or _world(ranges)):
             yield "the public endpoint answers the world: set publicAccessCidrs (apiCidrs in the stack's config)"
     if kind == "kubernetes:core/v1:Service":
         spec = inputs.get("spec") or {}
         if spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerSourceRanges"):
             yield "the load balancer answers the world: set loadBalancerSourceRanges (appCidrs in the stack's config)"
+
+
+def _world(ranges: Iterable[str]) -> bool:
+    """Halves of the world are no less open than the whole, nor is 2000::/3, all of IPv6 that is in use."""
+    return any(ip_network(each, strict=False).prefixlen < SHORTEST for each in ranges)
 
 
 def _ingress(kind: str, inputs: Inputs) -> Iterator[dict[str, Any]]:
@@ -92,7 +100,11 @@ def imdsv2_only(kind: str, inputs: Inputs) -> Iterator[str]:
 
 
 def encrypted_at_rest(kind: str, inputs: Inputs) -> Iterator[str]:
-    """Disks, buckets, repositories and the cluster's Secrets are encrypted."""
+    """Disks, repositories and the cluster's Secrets are encrypted. Buckets are anyway.
+
+    S3 encrypts all that is written, and it cannot be turned off:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/default-bucket-encryption.html
+    """
     if kind == "aws:ec2/instance:Instance":
         disks = [inputs.get("rootBlockDevice") or {}, *(inputs.get("ebsBlockDevices") or [])]
         if not all(disk.get("encrypted") for disk in disks):
@@ -127,7 +139,11 @@ def standard_support_only(kind: str, inputs: Inputs) -> Iterator[str]:
 
 
 def no_public_nodes(kind: str, inputs: Inputs) -> Iterator[str]:
-    """No subnet and no node group hands out public addresses."""
+    """No subnet and no node group hands out public addresses.
+
+    A node in a public subnet has one only where the subnet or the launch template says so; which subnets a group is in
+    says nothing, and a guard sees their ids alone.
+    """
     if kind == "aws:ec2/subnet:Subnet" and inputs.get("mapPublicIpOnLaunch"):
         yield "machines of this subnet would get public addresses unasked: leave mapPublicIpOnLaunch false"
     if kind == "aws:ec2/launchTemplate:LaunchTemplate" and any(

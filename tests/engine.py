@@ -19,6 +19,8 @@ from lab import plugins
 from lab.toolchain import tool
 
 PROJECT = Path(__file__).resolve().parents[1]
+#: Has the engine ask the guards, at a preview or an update.
+PACK = ("--policy-pack", str(PROJECT / "policies"))
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,26 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
     ),
     (
         "no_world_open_access",
+        RULE,
+        {
+            "type": "ingress",
+            "protocol": "tcp",
+            "fromPort": 22,
+            "toPort": 22,
+            "cidrBlocks": ["0.0.0.0/1", "128.0.0.0/1"],
+        },
+        {"cidrBlocks": ["10.0.0.0/8"]},
+        "open to the world",
+    ),
+    (
+        "no_world_open_access",
+        INGRESS,
+        {"ipProtocol": "tcp", "fromPort": 22, "toPort": 22, "cidrIpv6": "2000::/3"},
+        {"cidrIpv6": "2001:db8::/32"},
+        "open to the world",
+    ),
+    (
+        "no_world_open_access",
         GROUP,
         {"ingress": [{"protocol": "tcp", "fromPort": 6443, "toPort": 6443, "cidrBlocks": ["0.0.0.0/0"]}]},
         {"ingress": [{"protocol": "tcp", "fromPort": 443, "toPort": 443, "cidrBlocks": ["0.0.0.0/0"]}]},
@@ -65,6 +85,13 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         CLUSTER,
         {"vpcConfig": {"endpointPublicAccess": True}},
         {"vpcConfig": {"endpointPublicAccess": True, "publicAccessCidrs": ["192.0.2.1/32"]}},
+        "publicAccessCidrs",
+    ),
+    (
+        "no_world_open_access",
+        CLUSTER,
+        {"vpcConfig": {"publicAccessCidrs": ["192.0.2.1/32", "128.0.0.0/1"]}},
+        {"vpcConfig": {"endpointPublicAccess": False}},
         "publicAccessCidrs",
     ),
     (
@@ -108,6 +135,7 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
     ),
     ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS}, "components/tags.py"),
     ("tagged", "aws:ec2/vpc:Vpc", {"tags": {**OURS, "Stack": ""}}, {"tags": OURS}, "missing: Stack"),
+    ("tagged", CLUSTER, {}, {"tags": OURS}, "missing: Project, Stack, ManagedBy"),
     ("standard_support_only", CLUSTER, {}, {"upgradePolicy": {"supportType": "STANDARD"}}, "STANDARD"),
     (
         "no_public_buckets",

@@ -75,8 +75,8 @@ def check_order(deletes: list[tuple[str, str, str]], first: str, then: str) -> N
 
 
 def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project) -> None:
-    foreseen = stack.changes()  # with everything unknown
-    stack("up", "--yes", "--skip-preview")
+    foreseen = stack.changes(*engine.PACK)  # with everything unknown
+    assert "twinplane" in stack("up", "--yes", "--skip-preview", *engine.PACK).split("Policies:")[1]
     # Less what nobody registers: the providers that the engine makes by itself.
     made_here = [each for each in stack.resources() if "::default" not in each["urn"]]
     # And less what a chart is rendered to, where its values are not known before.
@@ -103,6 +103,34 @@ def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project)
         check_order(deletes, "-site", "aws:ec2/instance:Instance")
         check_order(deletes, "aws:ec2/instance:Instance", "aws:ec2/subnet")
     check_order(deletes, "aws:ec2/subnet", "aws:ec2/vpc:Vpc")
+
+
+BROKEN = f"""
+import runpy
+
+import pulumi
+
+
+def broken(args):
+    if args.type_ == "aws:eks/cluster:Cluster":
+        props = {{each: args.props[each] for each in args.props if each not in ("tags", "encryptionConfig")}}
+        vpc = {{**props["vpcConfig"], "publicAccessCidrs": ["0.0.0.0/1", "128.0.0.0/1"]}}
+        changed = {{"vpcConfig": vpc, "upgradePolicy": {{"supportType": "EXTENDED"}}}}
+        return pulumi.ResourceTransformResult({{**props, **changed}}, args.opts)
+
+
+pulumi.runtime.register_resource_transform(broken)
+runpy.run_path({str(PROJECT / "__main__.py")!r})
+"""
+
+
+def test_the_guards_see_the_cluster_that_the_stack_makes(tmp_path: Path, healthy: str) -> None:
+    stack = recorded(tmp_path, healthy, "managed")
+    (stack.folder / "__main__.py").unlink()  # a link
+    (stack.folder / "__main__.py").write_text(BROKEN)
+    told = stack("preview", *engine.PACK, code=1)
+    for sentence in ("answers the world", "Secrets are not encrypted", "tags missing", "go into extended support"):
+        assert sentence in told
 
 
 CONTROLLER = """

@@ -9,13 +9,20 @@ from tests import engine
 pytestmark = pytest.mark.lab
 
 PROGRAM = """
+import json
 import pulumi
 import pulumi_aws as aws
 
 config = pulumi.Config()
 tags = {"Project": "guards", "Stack": "dev", "ManagedBy": "pulumi"}
 vpc = aws.ec2.Vpc("net", cidr_block="198.18.0.0/18", tags=tags)
-subnet = aws.ec2.Subnet("a", vpc_id=vpc.id, cidr_block="198.18.1.0/24", tags=tags if not config.get("untagged") else {})
+subnet = aws.ec2.Subnet(
+    "a",
+    vpc_id=vpc.id,
+    cidr_block="198.18.1.0/24",
+    map_public_ip_on_launch=config.get_bool("mapped") or False,
+    tags=tags if not config.get("untagged") else {},
+)
 group = aws.ec2.SecurityGroup("ssh", vpc_id=vpc.id)
 aws.vpc.SecurityGroupIngressRule(
     "ssh",
@@ -33,12 +40,24 @@ aws.ec2.Instance(
     associate_public_ip_address=config.get_bool("public") or False,
     vpc_security_group_ids=[group.id],
     metadata_options={"http_tokens": config.get("tokens") or "required"},
-    root_block_device={"encrypted": True, "volume_size": 8},
+    root_block_device={"encrypted": not config.get_bool("plain"), "volume_size": 8},
     user_data=pulumi.Output.secret("hush-hush"),
     tags=tags,
 )
+# Nobody makes these two: they are refused.
+if support := config.get("support"):
+    aws.eks.Cluster(
+        "cluster",
+        role_arn="arn:aws:iam::123456789012:role/cluster",
+        vpc_config={"subnet_ids": ["subnet-1", "subnet-2"], "endpoint_public_access": False},
+        encryption_config={"resources": ["secrets"], "provider": {"key_arn": "arn:aws:kms:us-east-1:1:key/1"}},
+        upgrade_policy={"support_type": support},
+        tags=tags,
+    )
+if readers := config.get("readers"):
+    allowed = {"Effect": "Allow", "Principal": readers, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shown/*"}
+    aws.s3.BucketPolicy("shown", bucket="shown", policy=json.dumps({"Version": "2012-10-17", "Statement": allowed}))
 """
-PACK = ("--policy-pack", str(engine.PROJECT / "policies"))
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +67,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[engine.Project
 
 
 def test_what_holds_passes(project: engine.Project) -> None:
-    text = project("up", "--yes", *PACK)
+    text = project("up", "--yes", *engine.PACK)
     assert "twinplane" in text.split("Policies:")[1]
     assert "hush-hush" not in text
-    project("up", "--yes", "--skip-preview", "--expect-no-changes", *PACK)
+    project("up", "--yes", "--skip-preview", "--expect-no-changes", *engine.PACK)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +80,10 @@ def test_what_holds_passes(project: engine.Project) -> None:
         ("tokens", "optional", "machine: instance metadata answers without a token (IMDSv1): set metadataOptions"),
         ("public", "true", "machine: the machine would get a public address: put it in a private subnet"),
         ("untagged", "1", "a: tags missing: Project, Stack, ManagedBy; take them from components/tags.py"),
+        ("plain", "true", "machine: a volume is not encrypted: set encrypted on rootBlockDevice and on every"),
+        ("mapped", "true", "a: machines of this subnet would get public addresses unasked: leave mapPublicIpOnLaunch"),
+        ("support", "EXTENDED", "cluster: the cluster would go into extended support by itself: set upgradePolicy"),
+        ("readers", "*", "shown: its policy lets anyone in: name who may, or let them get an issuer's two documents"),
     ],
 )
 @pytest.mark.parametrize("verb", [("preview",), ("up", "--yes", "--skip-preview")])
@@ -69,12 +92,15 @@ def test_what_breaks_a_guard_is_refused(
 ) -> None:
     project("config", "set", key, value)
     try:
-        text = project(*verb, *PACK, code=1)
+        text = project(*verb, *engine.PACK, code=1)
     finally:
         project("config", "rm", key)
     assert told in text
     assert "[mandatory]" in text
-    project("preview", "--expect-no-changes", *PACK)
+
+
+def test_what_was_refused_was_not_made(project: engine.Project) -> None:
+    project("preview", "--expect-no-changes", *engine.PACK)
 
 
 def test_public_machines_are_let_through_where_that_guard_is_lowered(project: engine.Project) -> None:
@@ -82,7 +108,7 @@ def test_public_machines_are_let_through_where_that_guard_is_lowered(project: en
     lowered.write_text('{"private-machines": "advisory"}')
     project("config", "set", "public", "true")
     try:
-        text = project("preview", *PACK, "--policy-pack-config", str(lowered))
+        text = project("preview", *engine.PACK, "--policy-pack-config", str(lowered))
     finally:
         project("config", "rm", "public")
     assert "the machine would get a public address" in text
