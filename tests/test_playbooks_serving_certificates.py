@@ -2,11 +2,11 @@
 
 import base64
 import json
+import os
 import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +19,11 @@ from tests.test_playbooks_modules import Run, load
 run = test_playbooks_modules.run
 NODES = {"worker-1": ["10.0.0.2", "203.0.113.2"], "worker-2": ["10.0.0.3", "203.0.113.3"]}
 GOOD = {"node": "worker-1", "names": "DNS:worker-1,IP:10.0.0.2"}
+
+
+@pytest.fixture(scope="module")
+def approver() -> ModuleType:
+    return load("roles/serving_certificates/files/approve_serving_certificates.py", "approve_serving_certificates")
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +66,8 @@ def csr(key: Path, *, node: str, names: str, subject: str = "", **spec: Any) -> 
         "DNS:ip-10-0-0-2.eu-west-1.compute.internal,DNS:ec2-203-0-113-2.compute-1.amazonaws.com,IP:203.0.113.2",
     ],
 )
-def test_a_node_gets_its_own_names(certificates: ModuleType, key: Path, names: str) -> None:
-    assert certificates.refusal(csr(key, node="worker-1", names=names), NODES) == ""
+def test_a_node_gets_its_own_names(approver: ModuleType, key: Path, names: str) -> None:
+    assert approver.refusal(csr(key, node="worker-1", names=names), NODES) == ""
 
 
 @pytest.mark.parametrize(
@@ -87,14 +92,14 @@ def test_a_node_gets_its_own_names(certificates: ModuleType, key: Path, names: s
         ({"request": base64.b64encode(b"nonsense").decode()}, "unreadable"),
     ],
 )
-def test_a_node_gets_nothing_else(certificates: ModuleType, key: Path, changes: dict[str, Any], reason: str) -> None:
-    assert reason in certificates.refusal(csr(key, **{**GOOD, **changes}), NODES)
+def test_a_node_gets_nothing_else(approver: ModuleType, key: Path, changes: dict[str, Any], reason: str) -> None:
+    assert reason in approver.refusal(csr(key, **{**GOOD, **changes}), NODES)
 
 
-class Kubelets:
-    """An API server's answers, and which nodes serve with a certificate."""
+class Kubectl:
+    """An API server's answers; all else is run."""
 
-    def __init__(self, requests: list[dict[str, Any]]) -> None:
+    def __init__(self, *requests: dict[str, Any]) -> None:
         self.requests = {each["metadata"]["name"]: each for each in requests}
         self.approved: list[str] = []
 
@@ -108,48 +113,54 @@ class Kubelets:
             return ""
         return subprocess.run(argv, check=True, capture_output=True, text=True, input=stdin).stdout
 
-    def serves(self, address: str) -> bool:
-        names = {addresses[0]: node for node, addresses in NODES.items()}
-        return f"csr-{names[address]}" in self.approved
 
-
-@pytest.fixture
-def kubelets(certificates: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kubelets]:
-    def made(*requests: dict[str, Any]) -> Kubelets:
-        them = Kubelets(list(requests))
-        monkeypatch.setattr(certificates, "run", them.run)
-        monkeypatch.setattr(certificates, "serves", them.serves)
-        return them
-
-    return made
-
-
-def test_approves_once_and_ends_when_all_serve(
-    certificates: ModuleType,
-    key: Path,
-    run: Run,
-    kubelets: Callable[..., Kubelets],
+def test_each_is_approved_or_refused_once(
+    approver: ModuleType, key: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    them = kubelets(csr(key, **GOOD), csr(key, node="worker-2", names="IP:10.0.0.3"))
-    dry = run(certificates, check=True, nodes=NODES, timeout=0)
-    assert (dry["changed"], them.approved) == (True, [])
-    answer = run(certificates, nodes=NODES, timeout=0)
-    assert (answer["approved"], sorted(them.approved)) == (["worker-1", "worker-2"], ["csr-worker-1", "csr-worker-2"])
-    again = run(certificates, nodes=NODES, timeout=0)
-    assert (again["changed"], again["approved"], again["refused"]) == (False, [], {})
+    kubectl = Kubectl(csr(key, **GOOD), csr(key, node="worker-2", names="IP:10.0.0.2"))
+    monkeypatch.setattr(approver, "run", kubectl.run)
+    told: set[str] = set()
+    approver.review(NODES, told)
+    approver.review(NODES, told)
+    assert kubectl.approved == ["csr-worker-1"]
+    assert capsys.readouterr().out.splitlines() == [
+        "approved csr-worker-1 of system:node:worker-1",
+        "left csr-worker-2 pending: it asks for 10.0.0.2",
+    ]
 
 
-def test_tells_who_does_not_serve_and_what_was_refused(
-    certificates: ModuleType,
-    key: Path,
-    run: Run,
-    kubelets: Callable[..., Kubelets],
+def test_it_looks_whenever_the_api_server_tells_of_one(
+    approver: ModuleType, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    them = kubelets(csr(key, **GOOD), csr(key, node="worker-2", names="IP:10.0.0.2"))
-    answer = run(certificates, nodes=NODES, timeout=0)
+    nodes = tmp_path / "nodes.json"
+    nodes.write_text(json.dumps(NODES))
+    monkeypatch.setattr(approver, "NODES", nodes)
+    kubectl = Kubectl(csr(key, **GOOD))
+    monkeypatch.setattr(approver, "run", kubectl.run)
+    program = tmp_path / "kubectl"
+    program.write_text('#!/bin/sh\ntest "$*" = "get csr --field-selector=spec.signerName=kubernetes.io/kubelet-serving')
+    with program.open("a") as file:
+        file.write(' --watch --output=name" && echo certificatesigningrequest.certificates.k8s.io/csr-worker-1\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    approver.main()
+    assert kubectl.approved == ["csr-worker-1"]
+
+
+def test_waits_until_all_serve(certificates: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([True, False, True, True])
+    monkeypatch.setattr(certificates, "serves", lambda _: next(answers))
+    monkeypatch.setattr(certificates.time, "sleep", lambda _: None)
+    answer = run(certificates, nodes={"worker-1": "10.0.0.2", "worker-2": "10.0.0.3"}, timeout=60)
+    assert not answer["changed"]
+    assert next(answers, None) is None
+
+
+def test_tells_who_does_not_serve(certificates: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "serves", lambda address: address == "10.0.0.2")
+    answer = run(certificates, nodes={"worker-1": "10.0.0.2", "worker-2": "10.0.0.3"}, timeout=0)
     assert answer["failed"]
-    assert "on worker-2; csr-worker-2: it asks for 10.0.0.2" in answer["msg"]
-    assert them.approved == ["csr-worker-1"]
+    assert "yet on worker-2: `journalctl" in answer["msg"]
 
 
 def test_sees_who_serves_with_a_certificate_of_the_authority(

@@ -10,9 +10,11 @@ fi
 # The whole cluster ends. Members that leave etcd at once would wait for a majority that is gone.
 test ! -x /usr/local/bin/kubeadm || kubeadm reset --force --skip-phases remove-etcd-member < /dev/null
 test ! -d /var/lib/etcd || find /var/lib/etcd -mindepth 1 -delete
-systemctl disable --now pods-network.service 2> /dev/null || true
-rm -rf /etc/kubernetes /etc/cni/net.d /run/cni-leases /root/.kube \
-  /etc/systemd/system/pods-network.service /usr/local/sbin/pods-network
+for unit in pods-network approve-serving-certificates; do
+  systemctl disable --now $unit.service 2> /dev/null || true
+  rm -f /etc/systemd/system/$unit.service /usr/local/sbin/$unit
+done
+rm -rf /etc/kubernetes /etc/cni/net.d /run/cni-leases /root/.kube
 systemctl daemon-reload
 ip link delete pods 2> /dev/null || true
 for table in 'ip pods' 'ip kube-proxy' 'ip6 kube-proxy'; do
