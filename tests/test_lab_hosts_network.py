@@ -46,6 +46,9 @@ def test_routes_are_known_by_their_mark(monkeypatch: pytest.MonkeyPatch) -> None
     shown = json.dumps([*routes, {"dst": "198.18.1.1", "gateway": "198.18.40.6"}])
     monkeypatch.setattr(subprocess, "run", finished(stdout=shown))
     assert network.marked(network.TABLES) == {"198.18.129.0/24": "198.18.40.5", "198.18.1.1/32": "198.18.40.6"}
+    own = [{"dst": "198.19.240.1", "scope": "link"}]  # an address of a load balancer, on this machine itself
+    monkeypatch.setattr(subprocess, "run", finished(stdout=json.dumps([*routes, *own])))
+    assert network.marked(network.UNMARKED) == {"198.18.129.0/24": "198.18.40.5"}
     monkeypatch.setattr(subprocess, "run", finished(1, stderr='Cannot find device "twinplane0"'))
     assert network.marked(network.TABLES) == {}
 

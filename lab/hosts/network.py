@@ -48,9 +48,9 @@ def route(cidr: IPv4Network | str, via: IPv4Address | str, *, mark: str = UNMARK
 
 
 def marked(mark: str) -> dict[str, str]:
-    """-> network -> the host that it goes through, of the routes made with that mark."""
+    """-> network -> the host that it goes through, of the routes through hosts with that mark."""
     shown = ip("-json", "-4", "route", "show", "dev", BRIDGE, "protocol", mark, accept="Cannot find device")
-    return {str(IPv4Network(each["dst"])): each["gateway"] for each in json.loads(shown or "[]")}
+    return {str(IPv4Network(each["dst"])): each["gateway"] for each in json.loads(shown or "[]") if "gateway" in each}
 
 
 def unroute(cidr: IPv4Network | str) -> None:
