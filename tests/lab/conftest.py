@@ -5,14 +5,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import yaml
 from botocore.config import Config
 
 from lab.hosts.host import Host
@@ -133,12 +134,38 @@ def demo(shell: Shell) -> subprocess.CompletedProcess[str]:
     return shell.run("twinplane", "lab", "demo", timeout=1800)
 
 
-def _cluster(shell: Shell, stack: str, folder: Path) -> Cluster:
+def cluster_of(shell: Shell, stack: str, folder: Path) -> Cluster:
+    """-> the cluster of a stack that is up. `folder` is in memory: the kubeconfig goes there."""
     outputs = shell.outputs(stack)
     kubeconfig = folder / f"{stack}.kubeconfig"
     kubeconfig.touch(0o600)
     kubeconfig.write_text(outputs["kubeconfig"])
     return Cluster(shell, outputs, kubeconfig)
+
+
+def derived(folder: Path, stack: str, base: str, changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Writes the config of a stack, that of another but for the changes; None takes a value away.
+
+    -> arguments of pulumi that name the stack and its config.
+    """
+    values = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{base}.yaml").read_text())
+    values["config"] = {name: each for name, each in (values["config"] | changes).items() if each is not None}
+    file = folder / f"Pulumi.{stack}.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return "-s", stack, "--config-file", str(file)
+
+
+@contextmanager
+def brought_up(shell: Shell, stack: str, config: tuple[str, ...], folder: Path) -> Iterator[Cluster]:
+    """The cluster of a stack as of `derived`, from `pulumi up` to the end of the stack."""
+    shell.run("pulumi", "stack", "init", stack, "--no-select", check=False)
+    (PROJECT / "stacks" / f"Pulumi.{stack}.yaml").unlink(missing_ok=True)  # a salt alone; our file gets one of its own
+    try:
+        shell.run("pulumi", "up", "--yes", "--skip-preview", *config)
+        yield cluster_of(shell, stack, folder)
+    finally:
+        shell.run("pulumi", "destroy", "--yes", "--skip-preview", *config)
+        shell.run("pulumi", "stack", "rm", stack, "--yes", "--preserve-config")
 
 
 @pytest.fixture(scope="session")
@@ -153,13 +180,13 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def managed(demo: Any, shell: Shell, secrets_folder: Path) -> Cluster:  # noqa: ARG001
     """The managed cluster, up."""
-    return _cluster(shell, MANAGED, secrets_folder)
+    return cluster_of(shell, MANAGED, secrets_folder)
 
 
 @pytest.fixture(scope="session")
 def self_managed(demo: Any, shell: Shell, secrets_folder: Path) -> Cluster:  # noqa: ARG001
     """The self-managed cluster, up."""
-    return _cluster(shell, SELF_MANAGED, secrets_folder)
+    return cluster_of(shell, SELF_MANAGED, secrets_folder)
 
 
 @pytest.fixture(params=["managed", "self_managed"])

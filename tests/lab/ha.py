@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.hosts.cgroup import Cgroup
-from tests.lab.conftest import Cluster, Shell
+from tests.lab.conftest import Cluster, Shell, cluster_of
 from twinplane.operate.load import Load, http_get
 
 STACK = "ha-lab"
@@ -122,8 +122,4 @@ def up(shell: Shell, folder: Path) -> Cluster:
     """`pulumi up` of the stack, as a user does it. `folder` is in memory: the kubeconfig goes there."""
     shell.run("pulumi", "stack", "init", STACK, "--no-select", check=False)
     shell.run("pulumi", "up", "--yes", "--skip-preview", "-s", STACK, timeout=600)
-    outputs = shell.outputs(STACK)
-    kubeconfig = folder / f"{STACK}.kubeconfig"
-    kubeconfig.touch(0o600)
-    kubeconfig.write_text(outputs["kubeconfig"])
-    return Cluster(shell, outputs, kubeconfig)
+    return cluster_of(shell, STACK, folder)

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from lab.hosts import network
 from lab.hosts.cgroup import Cgroup
 from lab.hosts.host import Host
-from tests.lab.conftest import PROJECT, Cluster, Shell, until
+from tests.lab.conftest import Cluster, Shell, brought_up, derived, until
 from tests.lab.test_aws import kill_daemon
 from tests.lab.test_services import pod
 
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.lab
 STACK, BASE = "auto-lab", "managed-lab"
 NAME = f"twinplane-{STACK}"
 OTHER = {
+    "twinplane:nodeReleaseVersion": None,
     "twinplane:nodeMode": "auto",
     "twinplane:vpcCidr": "198.19.128.0/20",
     "twinplane:serviceCidr": "198.19.144.0/20",
@@ -42,29 +43,13 @@ COME, GO = 120, 150
 
 @pytest.fixture(scope="module")
 def config(secrets_folder: Path) -> tuple[str, ...]:
-    """Arguments of pulumi that name the stack and its config."""
-    values = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{BASE}.yaml").read_text())
-    values["config"] |= OTHER
-    del values["config"]["twinplane:nodeReleaseVersion"]
-    file = secrets_folder / f"Pulumi.{STACK}.yaml"
-    file.write_text(yaml.safe_dump(values))
-    return "-s", STACK, "--config-file", str(file)
+    return derived(secrets_folder, STACK, BASE, OTHER)
 
 
 @pytest.fixture(scope="module")
 def cluster(shell: Shell, config: tuple[str, ...], secrets_folder: Path) -> Iterator[Cluster]:
-    shell.run("pulumi", "stack", "init", STACK, "--no-select", check=False)
-    (PROJECT / "stacks" / f"Pulumi.{STACK}.yaml").unlink(missing_ok=True)  # a salt alone; our file gets one of its own
-    try:
-        shell.run("pulumi", "up", "--yes", "--skip-preview", *config)
-        outputs = shell.outputs(STACK)
-        kubeconfig = secrets_folder / f"{STACK}.kubeconfig"
-        kubeconfig.touch(0o600)
-        kubeconfig.write_text(outputs["kubeconfig"])
-        yield Cluster(shell, outputs, kubeconfig)
-    finally:
-        shell.run("pulumi", "destroy", "--yes", "--skip-preview", *config)
-        shell.run("pulumi", "stack", "rm", STACK, "--yes", "--preserve-config")
+    with brought_up(shell, STACK, config, secrets_folder) as found:
+        yield found
 
 
 def instances(shell: Shell) -> dict[str, dict[str, Any]]:

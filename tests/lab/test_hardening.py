@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lab.hosts.host import Host
-from tests.lab.conftest import Cluster
+from tests.lab.conftest import Cluster, until
 
 WORD = "open-sesame"
 ENCODED = base64.b64encode(WORD.encode()).decode()
@@ -89,21 +89,37 @@ def test_no_kubelet_waits_for_its_certificate(self_managed: Cluster) -> None:
     assert [each["spec"]["username"] for each in requests if "certificate" not in each["status"]] == []
 
 
-def test_kubelets_serve_with_certificates_of_the_cluster(self_managed: Cluster) -> None:
-    [entry] = yaml.safe_load(self_managed.kubeconfig.read_text())["clusters"]
+def certificate(cluster: Cluster, node: dict[str, Any]) -> Any:
+    """-> what a node's kubelet serves with, checked by the cluster's authority alone."""
+    [entry] = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"]
     authority = base64.b64decode(entry["cluster"]["certificate-authority-data"]).decode()
-    context = ssl.create_default_context(cadata=authority)  # which trusts this one alone
+    context = ssl.create_default_context(cadata=authority)
+    address = cluster.host(node).spec.address
+    with (
+        socket.create_connection((address, PORT), timeout=5) as connection,
+        context.wrap_socket(connection, server_hostname=address) as tls,
+    ):
+        return tls.getpeercert()
+
+
+def test_kubelets_serve_with_certificates_of_the_cluster(self_managed: Cluster) -> None:
     nodes = self_managed.ready_nodes()
     assert len(nodes) == 3
     for node in nodes:
-        address = self_managed.host(node).spec.address
-        with (
-            socket.create_connection((address, PORT), timeout=5) as connection,
-            context.wrap_socket(connection, server_hostname=address) as tls,
-        ):
-            shown = tls.getpeercert()
-        assert shown
-        assert shown["subject"] == (
+        assert certificate(self_managed, node)["subject"] == (
             (("organizationName", "system:nodes"),),
             (("commonName", f"system:node:{node['metadata']['name']}"),),
         )
+
+
+def test_kubelets_serve_with_the_names_that_the_cloud_gave(self_managed: Cluster) -> None:
+    """They ask anew for a certificate when the cloud controller has named their nodes, long after the playbook."""
+
+    def served(node: dict[str, Any]) -> set[str]:
+        return {name for _, name in certificate(self_managed, node)["subjectAltName"]}
+
+    for node in self_managed.get("nodes")["items"]:
+        names = {each["address"] for each in node["status"]["addresses"]}
+        until(f"{names}", lambda names=names, node=node: names <= served(node), 60)
+    pending = [each for each in self_managed.get("csr")["items"] if not each["status"].get("conditions")]
+    assert not pending

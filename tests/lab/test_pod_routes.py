@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lab.constants import FABRIC
 from lab.hosts import network
 from lab.hosts.cgroup import Cgroup
-from tests.lab.conftest import PROJECT, Cluster, Shell, until
+from tests.lab.conftest import Cluster, Shell, brought_up, derived, until
 
 #: Its values are ha-lab's but for these: one control plane is enough.
 STACK, BASE = "routed-lab", "ha-lab"
@@ -28,28 +27,13 @@ LOOK = 40
 
 @pytest.fixture(scope="module")
 def config(secrets_folder: Path) -> tuple[str, ...]:
-    """Arguments of pulumi that name the stack and its config."""
-    values = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{BASE}.yaml").read_text())
-    values["config"] |= OTHER
-    file = secrets_folder / f"Pulumi.{STACK}.yaml"
-    file.write_text(yaml.safe_dump(values))
-    return "-s", STACK, "--config-file", str(file)
+    return derived(secrets_folder, STACK, BASE, OTHER)
 
 
 @pytest.fixture(scope="module")
 def cluster(shell: Shell, config: tuple[str, ...], secrets_folder: Path) -> Iterator[Cluster]:
-    shell.run("pulumi", "stack", "init", STACK, "--no-select", check=False)
-    (PROJECT / "stacks" / f"Pulumi.{STACK}.yaml").unlink(missing_ok=True)  # a salt alone; our file gets one of its own
-    try:
-        shell.run("pulumi", "up", "--yes", "--skip-preview", *config)
-        outputs = shell.outputs(STACK)
-        kubeconfig = secrets_folder / f"{STACK}.kubeconfig"
-        kubeconfig.touch(0o600)
-        kubeconfig.write_text(outputs["kubeconfig"])
-        yield Cluster(shell, outputs, kubeconfig)
-    finally:
-        shell.run("pulumi", "destroy", "--yes", "--skip-preview", *config)
-        shell.run("pulumi", "stack", "rm", STACK, "--yes", "--preserve-config")
+    with brought_up(shell, STACK, config, secrets_folder) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

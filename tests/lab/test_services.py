@@ -2,7 +2,6 @@
 
 import json
 import socket
-import ssl
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -54,17 +53,6 @@ def pod(url: str) -> str:
 def line(address: str) -> str:
     with socket.create_connection((address, 9000), timeout=5) as connection:
         return connection.makefile().readline().strip()
-
-
-def served(address: str, authority: str) -> set[str]:
-    """-> the names that a kubelet's certificate is of."""
-    context = ssl.create_default_context(cadata=authority)
-    with (
-        socket.create_connection((address, 10250), timeout=5) as connection,
-        context.wrap_socket(connection, server_hostname=address) as kubelet,
-    ):
-        shown: Any = kubelet.getpeercert()
-    return {name for _, name in shown["subjectAltName"]}
 
 
 def made_for(shell: Shell, cluster: Cluster, name: str) -> list[str]:
@@ -123,17 +111,6 @@ def test_nodes_have_what_the_clouds_controller_says(cluster: Cluster) -> None:
         assert labels["topology.kubernetes.io/region"] == "us-east-1"
         assert labels["node.kubernetes.io/instance-type"] == "t3.medium"
         assert not any("uninitialized" in taint["key"] for taint in node["spec"].get("taints", []))
-
-
-def test_kubelets_serve_with_the_names_that_the_cloud_gave(self_managed: Cluster) -> None:
-    """They ask anew for a certificate when the cloud controller has named their nodes, long after the playbook."""
-    authority = self_managed.get("configmap", "-n", "kube-system", "kube-root-ca.crt")["data"]["ca.crt"]
-    for node in self_managed.get("nodes")["items"]:
-        names = {each["address"] for each in node["status"]["addresses"]}
-        address = str(self_managed.host(node).spec.address)
-        until(f"{names}", lambda names=names, address=address: names <= served(address, authority), 60)
-    pending = [each for each in self_managed.get("csr")["items"] if not each["status"].get("conditions")]
-    assert not pending
 
 
 def test_services_stay_when_kube_proxy_looks_at_everything_again(cluster: Cluster) -> None:
