@@ -294,6 +294,11 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
         errors["nodeReleaseVersion"] = (
             "nodeMode is auto: EKS chooses the release, and replaces nodes when there is another"
         )
+    # The bounds that `serviceCidr` has above: EKS refuses all else, but only once network and roles are made.
+    if values.get("kind") == "managed" and "serviceCidr" in values and not values["serviceCidr"].is_private:
+        errors["serviceCidr"] = (
+            f"{values['serviceCidr']} is not private: EKS takes 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
+        )
     if values.get("kind") == "self-managed":
         errors |= _ways(values) | _pod_routes(values)
         if values.get("cloudController") == "none" and values.get("storage") == "ebs":

@@ -102,13 +102,13 @@ ROLES = [f"arn:aws-us-gov:iam::123456789012:{each}" for each in ("role/a", "role
 #: Key -> texts that the reader takes by themselves; None: config does not have it.
 STRATEGIES: dict[str, st.SearchStrategy[str | None]] = {
     "kubernetesVersion": options(*KUBERNETES),
-    "vpcCidr": blocks(10, 16, 22),
+    "vpcCidr": blocks(11, 16, 22),
     "availabilityZones": whole(2, 3),
     "machineSubnets": options("public", "private"),
     "nat": options("none", "single", "per_zone"),
     "interfaceEndpoints": some("ecr.api", "ecr.dkr", "sts", "kms-fips"),
     "flowLogDays": options("0", *DAYS),
-    "serviceCidr": blocks(11, 12, 24),
+    "serviceCidr": blocks(10, 12, 24),
     "workers": options("1", "2", "5"),
     "instanceType": options("t3.medium", "m7i-flex.large", "u-6tb1.112xlarge"),
     "apiCidrs": texts(st.lists(blocks(198, 8, 32), min_size=1, max_size=3)),

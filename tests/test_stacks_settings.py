@@ -152,6 +152,12 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (MANAGED, "vpcCidr", "10.0.0.1/16", "'10.0.0.1/16' is not an IPv4 block: 10.0.0.1/16 has host bits set"),
         (MANAGED, "vpcCidr", "fd00::/64", "'fd00::/64' is not an IPv4 block: "),
         (MANAGED, "serviceCidr", "10.20.128.0/20", "10.20.128.0/20 overlaps vpcCidr 10.20.0.0/16"),
+        (
+            MANAGED,
+            "serviceCidr",
+            "100.64.0.0/16",
+            "100.64.0.0/16 is not private: EKS takes 10.0.0.0/8, 172.16.0.0/12 or",
+        ),
         (SELF_MANAGED, "podCidr", "10.20.0.0/16", "10.20.0.0/16 overlaps vpcCidr 10.20.0.0/16"),
         (SELF_MANAGED, "podCidr", "172.16.0.0/12", "172.20.0.0/16 overlaps podCidr 172.16.0.0/12"),
         (SELF_MANAGED, "podCidr", "10.9.0.0/23", "10.9.0.0/23 is too small: each of 3 machines takes a /24 of it"),
