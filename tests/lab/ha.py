@@ -110,7 +110,8 @@ def kill(instance_id: str) -> None:
 
 
 def _boot_id(cluster: Cluster, machine: str) -> str:
-    return cluster.kubectl("get", "node", machine, "-o", "jsonpath={.status.nodeInfo.bootID}", check=False)
+    limit, path = f"--request-timeout={PATIENCE}s", "jsonpath={.status.nodeInfo.bootID}"
+    return cluster.kubectl("get", "node", machine, limit, "-o", path, check=False)
 
 
 def _share(cluster: Cluster, machine: str) -> float:

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jmespath
 import pytest
 
 from lab import supervisor
@@ -32,6 +33,14 @@ KINDS = {
     "target group": ("elbv2", "describe_target_groups", "TargetGroups[]"),
     "cluster": ("eks", "list_clusters", "clusters[]"),
     "role": ("iam", "list_roles", "Roles[]"),
+    "instance profile": ("iam", "list_instance_profiles", "InstanceProfiles[]"),
+    "identity provider": ("iam", "list_open_id_connect_providers", "OpenIDConnectProviderList[]"),
+    "key": ("kms", "list_aliases", "Aliases[]"),
+    "bucket": ("s3", "list_buckets", "Buckets[]"),
+    "repository": ("ecr", "describe_repositories", "repositories[]"),
+    "certificate": ("acm", "list_certificates", "CertificateSummaryList[]"),
+    "launch template": ("ec2", "describe_launch_templates", "LaunchTemplates[]"),
+    "key pair": ("ec2", "describe_key_pairs", "KeyPairs[]"),
     "log group": ("logs", "describe_log_groups", "logGroups[]"),
 }
 
@@ -54,8 +63,11 @@ def traces() -> list[str]:
 def those_with(shell: Shell, kind: str, marks: set[str]) -> list[str]:
     """-> all of a kind that AWS has and that has one of the marks anywhere: in its name, its tags, where it is."""
     service, operation, path = KINDS[kind]
-    found = shell.client(service).get_paginator(operation).paginate().search(path)
-    told = [json.dumps(each, default=str) for each in found]
+    client = shell.client(service)
+    pages = (
+        client.get_paginator(operation).paginate() if client.can_paginate(operation) else [getattr(client, operation)()]
+    )
+    told = [json.dumps(each, default=str) for page in pages for each in jmespath.search(path, page) or []]
     return [each for each in told if any(mark in each for mark in marks)]
 
 
