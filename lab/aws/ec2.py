@@ -181,8 +181,8 @@ def fail(instance_id: str, reason: str) -> None:
     """Ends an instance that cannot be made, as AWS does: terminated, with the reason in its StateReason."""
     from moto.ec2.models.instances import StateReason
 
-    terminate(instance_id)
     with api.lock:
+        terminate(instance_id)
         backend().get_instance(instance_id).state_reason = StateReason(
             f"Server.InternalError: {reason}", "Server.InternalError"
         )

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 #: First words of the operations that change nothing, in the Query and JSON protocols.
 READS = ("Describe", "Get", "List", "Head", "Search", "BatchGet", "BatchCheck", "Lookup", "Decode", "Simulate")
 
+#: Answers that are kept for another attempt of the same call.
+KEPT = 64
+
 _utcnow = moto.core.utils.utcnow
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ class Front:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
+        self._answers: dict[str, wsgi.Answer] = {}
         self.moto = DomainDispatcherApplication(create_backend_app)
         _set_clock()
         # What an account has from the start is made anew each time, from the same seed.
@@ -122,9 +126,10 @@ class Front:
                 headers=headers,
                 body=body,
             )
-            status, answered, chunks = self._answer(entry)
-            if mutates(entry):
+            status, answered, chunks = self._answers.get(_call(entry)) or self._answer(entry)
+            if mutates(entry) and _call(entry) not in self._answers:
                 self.journal.append(dataclasses.replace(corrections.lasting(entry), status=status))
+                self._keep(entry, (status, answered, chunks))
         if service == "ec2":
             ec2.noticed(_action(entry), parse_qs(body.decode()), status)
         if service == "elasticloadbalancing" and mutates(entry):
@@ -137,11 +142,20 @@ class Front:
         if entry.status < HTTPStatus.BAD_REQUEST:
             ec2.replaying.set()
         try:
-            return self._answer(entry)[0]
+            answer = self._answer(entry)
         finally:
             ec2.replaying.clear()
+        self._keep(entry, answer)
+        return answer[0]
 
-    def _answer(self, entry: Entry) -> tuple[int, dict[str, str], list[bytes]]:
+    def _keep(self, entry: Entry, answer: wsgi.Answer) -> None:
+        """For who was cut off before the answer came, by an end of this process too, and asks again."""
+        if _call(entry) and answer[0] < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._answers[_call(entry)] = answer
+            for oldest in list(self._answers)[:-KEPT]:
+                del self._answers[oldest]
+
+    def _answer(self, entry: Entry) -> wsgi.Answer:
         target = f"{entry.path}?{entry.query}" if entry.query else entry.path
         environ = wsgi.environ(entry.method, target, entry.headers, entry.body)
         mock_random.seed(entry.seed)
@@ -150,6 +164,12 @@ class Front:
         Front._time = None
         corrections.correct(_action(entry), entry.body)
         return answer
+
+
+def _call(entry: Entry) -> str:
+    """-> what all attempts of one call have in common (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html);
+    empty where the caller's SDK does not say."""
+    return entry.headers.get("Amz-Sdk-Invocation-Id", "")
 
 
 def mutates(entry: Entry) -> bool:

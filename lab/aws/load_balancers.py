@@ -121,7 +121,7 @@ def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
             if (line["# pxname"], line["svname"]) == (haproxy.tail(target_group.arn), target_id) and line[
                 "check_status"
             ]:
-                if line["status"].startswith("UP") and line["check_status"].startswith("L"):
+                if line["status"].startswith("UP") and line["check_status"].removeprefix("* ").startswith("L"):
                     return "healthy", "", ""
                 if line["status"].startswith("DOWN"):
                     return "unhealthy", "Target.FailedHealthChecks", f"Health checks failed: {line['last_chk']}"

@@ -15,6 +15,9 @@ from lab.aws.signature import Refused
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+#: Status, headers, body.
+Answer = tuple[int, dict[str, str], list[bytes]]
+
 
 def environ(method: str, target: str, headers: dict[str, str], body: bytes) -> WSGIEnvironment:
     """-> what an application is called with. `target` is path and query as sent, still encoded."""
@@ -49,8 +52,8 @@ def environ(method: str, target: str, headers: dict[str, str], body: bytes) -> W
     return made
 
 
-def respond(app: WSGIApplication, environ: WSGIEnvironment) -> tuple[int, dict[str, str], list[bytes]]:
-    """Calls a WSGI application. -> status, headers, body."""
+def respond(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
+    """Calls a WSGI application."""
     got: list[Any] = []
 
     def start(status: str, headers: list[tuple[str, str]], _: object = None) -> Any:

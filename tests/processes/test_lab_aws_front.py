@@ -227,6 +227,27 @@ def test_survives_kill_9_with_the_same_ids(server: Server) -> None:
     }
 
 
+def test_another_attempt_of_a_call_has_the_first_one_s_answer_after_kill_9_too(server: Server) -> None:
+    def ec2(call: str) -> Any:
+        """-> a client whose next call is an attempt of that one."""
+        made = server.client("ec2")
+
+        def named(request: Any, **_: Any) -> None:
+            request.context["retries"]["invocation-id"] = call
+
+        made.meta.events.register("before-sign.ec2", named)
+        return made
+
+    vpc = ec2("one").create_vpc(CidrBlock="198.18.9.0/24")["Vpc"]["VpcId"]
+    assert ec2("one").create_vpc(CidrBlock="198.18.9.0/24")["Vpc"]["VpcId"] == vpc
+    ec2("two").delete_vpc(VpcId=vpc)
+    server.kill()
+    server.start()
+    ec2("two").delete_vpc(VpcId=vpc)
+    with pytest.raises(ClientError, match="NotFound"):
+        ec2("three").delete_vpc(VpcId=vpc)
+
+
 def test_a_generated_key_pair_survives_without_its_private_half(server: Server) -> None:
     ec2 = server.client("ec2")
     made = ec2.create_key_pair(KeyName="generated", KeyType="ed25519")
