@@ -8,13 +8,17 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"net/http"
 	"os"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	networking "k8s.io/api/networking/v1"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 )
@@ -76,12 +80,26 @@ func run(ctx context.Context, cluster, region, vpc string, tags Tags) error {
 	balancers := &Balancers{
 		elb: elb.NewFromConfig(at), ec2: ec2.NewFromConfig(at), cluster: cluster, vpc: vpc, defaults: tags,
 	}
+	// The real one is ready without it. Its webhook asks the API, so before it can, it would refuse Ingresses for good.
+	reader := manager.GetAPIReader()
+	var reached atomic.Bool
+	classes := func(r *http.Request) error {
+		if reached.Load() {
+			return nil
+		}
+		err := reader.List(r.Context(), &networking.IngressClassList{}, client.Limit(1))
+		reached.Store(err == nil)
+		return err
+	}
+	if err := manager.AddReadyzCheck("api", classes); err != nil {
+		return err
+	}
 	controller := &Controller{
 		Client: manager.GetClient(), events: manager.GetEventRecorder("ingress"), balancers: balancers,
 	}
 	if err := controller.watch(manager); err != nil {
 		return err
 	}
-	register(server, controller.Client)
+	register(server, reader)
 	return manager.Start(ctx)
 }

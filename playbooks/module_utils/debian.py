@@ -14,14 +14,14 @@ class Unavailable(Exception):
 
 
 def refresh() -> None:
-    """Fetches the package lists. Tries again while another process holds them."""
+    """Fetches the package lists. Tries again: another process may hold them, an archive may be away for a moment."""
     for attempt in range(1, ATTEMPTS + 1):
         # Errors, not warnings, where an archive does not answer: old lists would show no updates.
         argv = ["apt-get", "update", "-qq", "-o", "APT::Update::Error-Mode=any"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return
-        if attempt == ATTEMPTS or "lock" not in done.stderr:
+        if attempt == ATTEMPTS:
             raise Unavailable(f"apt-get update: {done.stderr.strip()}")
         time.sleep(5)
 
