@@ -75,6 +75,8 @@ def down(progress: Progress) -> None:
     _root()
     _take_in_strays()
     api.down()
+    for stray in (constants.STATE / "run").glob(f"daemon{STRAY}*.pid"):  # It would make the hosts anew.
+        supervisor.stop(stray.stem)
     hosts = list(Host.all())
     for number, host in enumerate(hosts, 1):
         progress(f"host {number}/{len(hosts)} {host.name}: removing")
