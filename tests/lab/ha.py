@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.hosts.cgroup import Cgroup
-from tests.lab.conftest import Cluster, Shell, cluster_of
+from tests.lab.conftest import Cluster, Shell, cluster_of, until
 from twinplane.operate.load import Load, http_get
 
 STACK = "ha-lab"
@@ -56,7 +56,7 @@ def lose(cluster: Cluster, machine: str) -> Loss:
     """
     exported = {each["name"]: each for each in cluster.outputs["machines"]}
     others = tuple(each["privateIp"] for name, each in exported.items() if "worker" in name and name != machine)
-    boot, share = _boot_id(cluster, machine), _share(cluster, machine)
+    boot, share = until("its boot", lambda: _boot_id(cluster, machine), 60), _share(cluster, machine)
     without, asked, unanswered = 0.0, 0, 0
     with Load(lambda: others, http_get(cluster.outputs["workload"]["nodePort"]), rate=RATE, limit=LIMIT) as load:
         time.sleep(1)
@@ -70,7 +70,7 @@ def lose(cluster: Cluster, machine: str) -> Loss:
             without += 0 if good else now - last
             asked, unanswered = asked + 1, unanswered + (not good)
             last = now
-            healed = good and _boot_id(cluster, machine) != boot and well(cluster)
+            healed = good and _boot_id(cluster, machine) not in {"", boot} and well(cluster)
     seen = load.measured()
     heal = time.monotonic() - begun
     return Loss(machine, share, healed, without, asked, unanswered, seen.requests, seen.failed, heal)
@@ -81,7 +81,7 @@ def well(cluster: Cluster) -> bool:
     machines = cluster.outputs["machines"]
     servers = [each["privateIp"] for each in machines if each["role"] == "control-plane"]
     return (
-        len(cluster.ready_nodes()) == len(machines)
+        _ready(cluster) == len(machines)
         and all(answers(cluster, "get", "--raw", "/readyz", "--server", f"https://{each}:6443") for each in servers)
         and all(serves(cluster, each["privateIp"]) for each in machines)
     )
@@ -107,6 +107,12 @@ def kill(instance_id: str) -> None:
     for pid in Cgroup(instance_id).processes():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _ready(cluster: Cluster) -> int:
+    """-> nodes that are Ready; none where the API does not say."""
+    path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
+    return cluster.kubectl("get", "nodes", f"--request-timeout={PATIENCE}s", "-o", path, check=False).count("True")
 
 
 def _boot_id(cluster: Cluster, machine: str) -> str:

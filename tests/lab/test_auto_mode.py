@@ -11,7 +11,6 @@ import yaml
 from botocore.exceptions import ClientError
 
 from lab.hosts import network
-from lab.hosts.cgroup import Cgroup
 from lab.hosts.host import Host
 from tests.lab.conftest import Cluster, Shell, brought_up, derived, until
 from tests.lab.test_aws import kill_daemon
@@ -93,13 +92,16 @@ def _role(cluster: Cluster) -> str:
 def test_names_resolve_and_the_app_is_reached(cluster: Cluster) -> None:
     services = {each["metadata"]["name"]: each["spec"]["clusterIP"] for each in cluster.get("services", "-A")["items"]}
     for machine in instances(cluster.shell).values():
-        pid = next(iter(Cgroup(machine["InstanceId"]).processes()))
+        pid = Host(machine["InstanceId"]).leader
         ask = ["nsenter", "--target", str(pid), "--net", sys.executable, "-c", ASK, services["kube-dns"]]
-        answer = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
-        assert answer == services["kubernetes"]
+
+        def answer(ask: list[str] = ask) -> str:
+            return subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
+
+        assert until("an answer", answer, 60) == services["kubernetes"]
     workload = cluster.outputs["workload"]
     pods = {each["metadata"]["name"] for each in cluster.get("pods", "-n", "twinplane")["items"]}
-    assert pod(f"http://{workload['balancerAddress']}/") in pods
+    until("the app, by its balancer", lambda: pod(f"http://{workload['balancerAddress']}/") in pods, 60)
     # Its controller has its role from Pod Identity's agent, which the nodes have without an add-on.
     assert cluster.shell.client("eks").list_addons(clusterName=NAME)["addons"] == []
     assert workload["ingressAddress"].endswith(".elb.amazonaws.com")

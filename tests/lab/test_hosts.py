@@ -59,8 +59,9 @@ class Keys:
     def ssh(self, address: str, *command: str) -> subprocess.CompletedProcess[str]:
         options = ["-i", f"{self.directory}/login", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         options += ["-o", f"UserKnownHostsFile={self.directory}/known_hosts", "-o", "IdentitiesOnly=yes"]
+        options += ["-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=5"]
         return subprocess.run(
-            ["ssh", *options, f"admin@{address}", *command], capture_output=True, text=True, check=False
+            ["ssh", *options, f"admin@{address}", *command], capture_output=True, text=True, timeout=60, check=False
         )
 
 
@@ -140,7 +141,7 @@ def test_hosts_reach_each_other_and_nothing_else(hosts: list[Host]) -> None:
     begun = time.monotonic()
     assert hosts[0].run("getent", "hosts", "deb.example").returncode == 2
     assert hosts[0].run("getent", "hosts", "ip-198-19-200-2.ec2.internal").stdout.startswith("198.19.200.2 ")
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 4.5, "a resolver that does not answer is waited for 5 s"
 
 
 def test_a_pod_network_is_routed_to_its_node(hosts: list[Host]) -> None:
@@ -155,7 +156,8 @@ def test_a_pod_network_is_routed_to_its_node(hosts: list[Host]) -> None:
 def test_the_newer_release_has_security_updates_that_the_base_lacks(hosts: list[Host]) -> None:
     pending = []
     for host in (hosts[0], hosts[2]):
-        assert host.run("apt-get", "update", timeout=300).returncode == 0
+        update = ("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
+        until("package lists", lambda host=host, update=update: host.run(*update, timeout=300).returncode == 0, 300)
         lines = host.run("apt-get", "-s", "upgrade").stdout.splitlines()
         pending.append(sum(line.startswith("Inst") and "Debian-Security" in line for line in lines))
     # What Debian published since the image was made, it lacks as well.
@@ -180,9 +182,7 @@ def test_a_guest_reboots_and_comes_back(hosts: list[Host], keys: Keys) -> None:
     host, before = hosts[0], settled(hosts[0])
     host.write("/root/kept", b"kept")
     keys.ssh(host.spec.address, "sudo systemctl reboot")
-    until("its way down", lambda: host.state == "booting", 60)
-    until("a boot", lambda: host.state == "running", 60)
-    assert boot_id(host) != before
+    until("another boot", lambda: booted_again(host, before), 60)
     assert keys.ssh(host.spec.address, "sudo cat /root/kept").stdout == "kept"
     host.reboot()
     assert host.state == "booting"

@@ -25,7 +25,7 @@ def _elb(shell: Shell) -> Any:
 @pytest.fixture
 def other(cluster: Cluster) -> Iterator[dict[str, Any]]:
     """A namespace with a Service, and an Ingress for it that is yet to be applied."""
-    port = {"name": "web", "port": 80, "targetPort": 8080, "nodePort": 30999}
+    port = {"name": "web", "port": 80, "targetPort": 8080, "nodePort": 30081}
     apply(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
     where = {"namespace": "other", "name": "web"}
     spec = {"type": "NodePort", "selector": {"app": "none"}, "ports": [port]}
@@ -121,14 +121,14 @@ def test_a_load_balancer_follows_its_ingress_and_goes_with_it(
     wanted = [(["two.test"], paths, group), (["three.test"], paths, group)]
     until("its rules", lambda: rules(elb, listener) == wanted, 60)
     groups = len(elb.describe_target_groups()["TargetGroups"])
-    port = '[{"op": "replace", "path": "/spec/ports/0/nodePort", "value": 30998}]'
+    port = '[{"op": "replace", "path": "/spec/ports/0/nodePort", "value": 30082}]'
     cluster.kubectl("patch", "service", "-n", "other", "web", "--type", "json", "-p", port)
 
     def ports() -> set[int]:
         found = elb.describe_target_health(TargetGroupArn=rules(elb, listener)[0][2])["TargetHealthDescriptions"]
         return {each["Target"]["Port"] for each in found}
 
-    until("its targets", lambda: ports() == {30998}, 60)
+    until("its targets", lambda: ports() == {30082}, 60)
     changed = ingress("alb", "two.test", name="web", namespace="other")
     changed["metadata"]["annotations"] = {"alb.ingress.kubernetes.io/listen-ports": '[{"HTTP": 8080}]'}
     apply(cluster, changed)

@@ -71,8 +71,8 @@ def test_the_next_demo_finishes_what_kill_9_stopped(shell: Shell, self_managed: 
         daemon.signal(signal.SIGKILL)
     demo.wait()
 
-    shell.run("twinplane", "lab", "demo", timeout=1200, check=False)
-    shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", SELF_MANAGED)
+    shell.run("twinplane", "lab", "demo", timeout=1200)
     self_managed.outputs.update(shell.outputs(SELF_MANAGED))  # new machines, for the tests that follow
     self_managed.kubeconfig.write_text(self_managed.outputs["kubeconfig"])
+    shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", SELF_MANAGED)
     assert len(self_managed.ready_nodes()) == 3

@@ -54,7 +54,7 @@ class Cloud:
     def attach(self, instance: str) -> None:
         """Attaches the volume, and waits until the machine sees it."""
         self.client.attach_volume(VolumeId=self.volume, InstanceId=instance, Device="/dev/sdf")
-        until("the disk", lambda: Host(instance).run("test", "-b", self.device).returncode == 0, 10)
+        until("the disk", lambda: Host(instance).run("test", "-b", self.device).returncode == 0, 30)
 
     def remove(self) -> None:
         for each in (self.one, self.two):
@@ -117,9 +117,9 @@ def test_it_ends_with_its_deletion(cloud: Cloud) -> None:
     volume, host = Volume(cloud.volume), Host(cloud.two)
     assert host.run("umount", "/data").returncode == 0
     cloud.client.detach_volume(VolumeId=cloud.volume, InstanceId=cloud.two)
-    until("its loop device is free", lambda: volume.loop is None, 10)
+    until("its loop device is free", lambda: volume.loop is None, 30)
     assert host.run("test", "-e", cloud.device).returncode == 1
     assert host.run("find", "/run/udev", "/dev", "-name", "*7:*", "-o", "-name", "loop*").stdout == ""
     assert volume.file.exists()
     cloud.client.delete_volume(VolumeId=cloud.volume)
-    until("its file is gone", lambda: not volume.file.exists(), 10)
+    until("its file is gone", lambda: not volume.file.exists(), 30)

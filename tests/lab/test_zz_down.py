@@ -113,7 +113,7 @@ def an_instance() -> str:
     client.get_waiter("instance_running").wait(InstanceIds=[made], WaiterConfig={"Delay": 1, "MaxAttempts": 240})
     disk = client.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     client.attach_volume(VolumeId=disk, InstanceId=made, Device="/dev/sdf")
-    until("the volume is a disk", lambda: volume.Volume(disk).loop, 10)
+    until("the volume is a disk", lambda: volume.Volume(disk).loop, 30)
     return made
 
 
@@ -150,7 +150,7 @@ def test_a_lab_whose_files_were_deleted_is_removed(shell: Shell) -> None:
     shell.run("twinplane", "lab", "up")
     an_instance()
     for path in STATE.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
     shell.run("twinplane", "lab", "down")
     assert traces() == []
 
