@@ -38,7 +38,6 @@ KINDS = {
     "key": ("kms", "list_aliases", "Aliases[]"),
     "bucket": ("s3", "list_buckets", "Buckets[]"),
     "repository": ("ecr", "describe_repositories", "repositories[]"),
-    "certificate": ("acm", "list_certificates", "CertificateSummaryList[]"),
     "launch template": ("ec2", "describe_launch_templates", "LaunchTemplates[]"),
     "key pair": ("ec2", "describe_key_pairs", "KeyPairs[]"),
     "log group": ("logs", "describe_log_groups", "logGroups[]"),
