@@ -104,6 +104,7 @@ class Machine(pulumi.ComponentResource):
             instanceId=self.instance_id,
             zone=instance.availability_zone,
             privateIp=self.private_ip,
+            publicIp=self.public_ip if args.public else "",
             sshAddress=self.ssh_address,
             hostKey=self.host_key,
             etcdVolume=etcd_volume,

@@ -33,6 +33,8 @@ class Machine:
     etcd_volume: str = ""
     #: Region of the EC2 Instance Connect Endpoint that SSH goes through; empty: it goes to the address.
     ssh_tunnel: str = ""
+    #: Empty where it has none.
+    public_ip: str = ""
 
     @classmethod
     def from_export(cls, machine: Mapping[str, Any]) -> Machine:
@@ -50,6 +52,7 @@ class Machine:
             host_key=_text(machine, "hostKey"),
             etcd_volume=machine.get("etcdVolume") or "",
             ssh_tunnel=machine.get("sshTunnel") or "",
+            public_ip=machine.get("publicIp") or "",
         )
 
     def export(self) -> dict[str, str]:
@@ -64,6 +67,7 @@ class Machine:
             "hostKey": self.host_key,
             "etcdVolume": self.etcd_volume,
             "sshTunnel": self.ssh_tunnel,
+            "publicIp": self.public_ip,
         }
 
 

@@ -128,6 +128,7 @@ def test_ssh_goes_to_the_public_address_where_there_is_one() -> None:
     private, public = machine().exports["machine"], machine(public=True).exports["machine"]
     assert private["sshAddress"] == private["privateIp"]
     assert public["sshAddress"].startswith("203.0.113.")
+    assert (private["publicIp"], public["publicIp"]) == ("", public["sshAddress"])
 
 
 def test_ssh_goes_to_the_instance_through_a_tunnel() -> None:

@@ -32,7 +32,7 @@ def role(name: str, part: str) -> Any:
 def test_every_role_says_what_it_takes(name: str) -> None:
     options = role(name, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     defaults = role(name, "defaults/main.yml")
-    shared = set(VARIABLES) | {"node_ip", "node_provider_id", "node_zone"}
+    shared = set(VARIABLES) | {"node_ip", "node_addresses", "node_provider_id", "node_zone"}
     for option, spec in options.items():
         assert spec["description"].endswith("."), option
         assert option.startswith(f"{name}_") or option in shared, option

@@ -29,6 +29,7 @@ MACHINE = {
     "hostKey": "ssh-ed25519 AAAA",
     "etcdVolume": "vol-1",
     "sshTunnel": "eu-west-1",
+    "publicIp": "203.0.113.1",
 }
 MANAGED = {**COMMON, "kind": "managed", "nodeGroupName": "g", "nodeReleaseVersion": "1.36.3-20260901"}
 SELF_MANAGED = {**COMMON, "kind": "self-managed", "machines": [MACHINE], "sshUser": "admin", "sshPrivateKey": "k"}
@@ -53,11 +54,21 @@ def test_self_managed() -> None:
     outputs = StackOutputs.from_exports(SELF_MANAGED)
     assert outputs.machines == (
         Machine(
-            "worker-1", "worker", "i-1", "us-east-1a", "10.0.0.1", "192.0.2.1", "ssh-ed25519 AAAA", "vol-1", "eu-west-1"
+            name="worker-1",
+            role="worker",
+            instance_id="i-1",
+            zone="us-east-1a",
+            private_ip="10.0.0.1",
+            ssh_address="192.0.2.1",
+            host_key="ssh-ed25519 AAAA",
+            etcd_volume="vol-1",
+            ssh_tunnel="eu-west-1",
+            public_ip="203.0.113.1",
         ),
     )
     # As stacks from before exported it.
-    assert Machine.from_export({key: text for key, text in MACHINE.items() if key != "sshTunnel"}).ssh_tunnel == ""
+    before = Machine.from_export({key: text for key, text in MACHINE.items() if key not in {"sshTunnel", "publicIp"}})
+    assert (before.ssh_tunnel, before.public_ip) == ("", "")
     assert outputs.machines[0].export() == MACHINE
     assert (outputs.ssh_user, outputs.ssh_private_key, outputs.node_group_name) == ("admin", "k", None)
     assert outputs.backups_bucket == "b"

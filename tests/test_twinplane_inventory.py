@@ -18,6 +18,7 @@ def machine(name: str, role: str, number: int) -> dict[str, str]:
         "zone": "us-east-1a",
         "privateIp": f"10.0.0.{number}",
         "sshAddress": f"203.0.113.{number}",
+        "publicIp": f"203.0.113.{number}" if role == "worker" else "",
         "hostKey": f"ssh-ed25519 AAAA{number}",
         "etcdVolume": f"vol-{number}" if role == "control-plane" else "",
     }
@@ -56,6 +57,7 @@ def test_known_hosts_pins_each_address() -> None:
         ("hostKey", "", "hostKey is missing"),
         ("privateIp", None, "privateIp is missing"),
         ("privateIp", "10.0.0", "not an IPv4 address"),
+        ("publicIp", "203.0.113", "publicIp '203.0.113' is not an IPv4 address"),
         ("role", "etcd", "none of control-plane, worker"),
         ("name", "a b", "is not one"),
         ("name", "-oProxyCommand", "is not one"),

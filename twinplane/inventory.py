@@ -12,6 +12,8 @@ from twinplane.errors import UsageError
 #: Role of a machine -> its group.
 GROUPS = {"control-plane": "control_plane", "worker": "workers"}
 FIELDS = ("name", "role", "instanceId", "zone", "privateIp", "sshAddress", "hostKey")
+#: What an instance has of addresses; the first always.
+ADDRESSES = ("privateIp", "publicIp")
 #: A node's name is a DNS label, and stands in a known_hosts file and on command lines.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _INSTANCE = re.compile(r"i-[0-9a-z]+")
@@ -26,9 +28,9 @@ OPTIONAL_FORMS = {"sshTunnel": _ZONE}
 def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any]:
     """-> an inventory in Ansible's YAML form: groups control_plane and workers, and kubernetes, which is both.
 
-    `machines` as exported; each host has `node_ip`, its private address, and what ties its node to the EC2 instance:
-    `node_provider_id`, as the AWS cloud provider writes it, and `node_zone`; control planes have `etcd_disk_volume`
-    where etcd has a volume of its own. The order of machines is kept.
+    `machines` as exported; each host has `node_ip`, its private address, `node_addresses`, that and its public one, and
+    what ties its node to the EC2 instance: `node_provider_id`, as the AWS cloud provider writes it, and `node_zone`;
+    control planes have `etcd_disk_volume` where etcd has a volume of its own. The order of machines is kept.
     Raises UsageError that names the machine and the field.
     """
     _check(machines)
@@ -38,6 +40,7 @@ def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any
             "ansible_host": machine["sshAddress"],
             "ansible_user": user,
             "node_ip": machine["privateIp"],
+            "node_addresses": [machine[each] for each in ADDRESSES if machine.get(each)],
             "node_provider_id": f"aws:///{machine['zone']}/{machine['instanceId']}",
             "node_zone": machine["zone"],
             **({"etcd_disk_volume": machine["etcdVolume"]} if machine.get("etcdVolume") else {}),
@@ -66,10 +69,11 @@ def _check(machines: Sequence[Mapping[str, Any]]) -> None:
         for field, form in OPTIONAL_FORMS.items():
             if machine.get(field) and not form.fullmatch(machine[field]):
                 raise UsageError(f"{where}: {field} {machine[field]!r} is not one")
-        try:
-            IPv4Address(machine["privateIp"])
-        except ValueError:
-            raise UsageError(f"{where}: privateIp {machine['privateIp']!r} is not an IPv4 address") from None
+        for field in filter(machine.get, ADDRESSES):
+            try:
+                IPv4Address(machine[field])
+            except ValueError:
+                raise UsageError(f"{where}: {field} {machine[field]!r} is not an IPv4 address") from None
         if machine["name"] in names:
             raise UsageError(f"{where}: the name is there twice")
         names.add(machine["name"])
