@@ -52,7 +52,9 @@ class Cloud:
     def __init__(self) -> None:
         self.client = api.client("ec2")
         vpc = self.client.create_vpc(CidrBlock="198.18.0.0/18")["Vpc"]["VpcId"]
-        self.subnet = self.client.create_subnet(VpcId=vpc, CidrBlock="198.18.0.0/20")["Subnet"]["SubnetId"]
+        self.subnet = self.client.create_subnet(VpcId=vpc, CidrBlock="198.18.0.0/20", AvailabilityZone="us-east-1a")[
+            "Subnet"
+        ]["SubnetId"]
         self.one, self.two = self.instance(), self.instance()
         FakeHost.plugged[self.one] = []
 
@@ -66,8 +68,8 @@ class Cloud:
             BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 20}}],
         )["Instances"][0]["InstanceId"]
 
-    def volume(self, size: int = 1) -> str:
-        return self.client.create_volume(AvailabilityZone="us-east-1a", Size=size)["VolumeId"]
+    def volume(self, size: int = 1, zone: str = "us-east-1a") -> str:
+        return self.client.create_volume(AvailabilityZone=zone, Size=size)["VolumeId"]
 
     def attach(self, volume: str, instance: str) -> None:
         self.client.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
@@ -132,6 +134,11 @@ def test_one_instance_at_a_time(cloud: Cloud) -> None:
     cloud.attach(volume, cloud.one)
     with pytest.raises(ClientError, match=f"VolumeInUse.*{cloud.one}"):
         cloud.attach(volume, cloud.two)
+
+
+def test_a_volume_is_attached_in_its_own_zone_alone(cloud: Cloud) -> None:
+    with pytest.raises(ClientError, match=f"InvalidVolume.ZoneMismatch.*{cloud.one}"):
+        cloud.attach(cloud.volume(zone="us-east-1b"), cloud.one)
 
 
 def test_a_daemon_that_was_killed_goes_on_from_what_it_finds(

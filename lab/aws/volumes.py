@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.ec2.exceptions import VolumeInUseError
+from moto.ec2.exceptions import EC2ClientError, VolumeInUseError
 from moto.ec2.models.elastic_block_store import EBSBackend
 
 from lab.aws import api, ec2
@@ -22,7 +22,7 @@ _attach_once = EBSBackend.attach_volume
 
 
 def install() -> None:
-    """Readies moto: a volume is attached to one instance at most."""
+    """Readies moto: a volume is attached to one instance at most, of its own zone."""
     EBSBackend.attach_volume = _attach  # type: ignore[method-assign]
 
 
@@ -59,6 +59,10 @@ def wanted() -> tuple[dict[str, int], dict[str, str]]:
 
 
 def _attach(self: Any, volume_id: str, instance_id: str, device_path: str, delete_on_termination: bool = False) -> Any:
-    if held := self.get_volume(volume_id).attachment:
+    volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)
+    if held := volume.attachment:
         raise VolumeInUseError(volume_id, held.instance.id)
+    if volume.zone.name != instance.placement.zone:
+        where = f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'"
+        raise EC2ClientError("InvalidVolume.ZoneMismatch", where)
     return _attach_once(self, volume_id, instance_id, device_path, delete_on_termination)
