@@ -310,6 +310,24 @@ def test_access_entries(eks: Any, store: Store) -> None:
 POD = {"clusterName": "demo", "namespace": "kube-system", "serviceAccount": "driver"}
 
 
+@pytest.mark.parametrize(
+    ("operation", "given"),
+    [
+        ("create_addon", {"clusterName": "demo", "addonName": "kube-proxy"}),
+        ("create_access_entry", {"clusterName": "demo", "principalArn": ROLE + "reader"}),
+        ("create_pod_identity_association", {**POD, "roleArn": ROLE + "pods"}),
+    ],
+)
+def test_the_same_request_again_has_the_first_one_s_answer(
+    eks: Any, store: Store, operation: str, given: dict[str, str]
+) -> None:
+    make_cluster(store)
+    create = getattr(eks, operation)
+    first, again = (create(**given, clientRequestToken="t") for _ in range(2))
+    assert {**first, "ResponseMetadata": None} == {**again, "ResponseMetadata": None}
+    refuse(create, "ResourceInUseException", "already", **given, clientRequestToken="u")
+
+
 def test_pod_identity_associations(eks: Any, store: Store) -> None:
     make_cluster(store)
     made = eks.create_pod_identity_association(**POD, roleArn=ROLE + "pods", tags={"a": "1"})["association"]

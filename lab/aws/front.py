@@ -41,6 +41,10 @@ READS = ("Describe", "Get", "List", "Head", "Search", "BatchGet", "BatchCheck", 
 
 #: Answers that are kept for another attempt of the same call.
 KEPT = 64
+#: By which AWS's SDKs name a call (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
+INVOCATION = "Amz-Sdk-Invocation-Id"
+
+Attempted = tuple[str | None, str, str, str, bytes]
 
 _utcnow = moto.core.utils.utcnow
 
@@ -55,7 +59,7 @@ class Front:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self._answers: dict[str, wsgi.Answer] = {}
+        self._answers: dict[Attempted, wsgi.Answer] = {}
         self.moto = DomainDispatcherApplication(create_backend_app)
         _set_clock()
         # What an account has from the start is made anew each time, from the same seed.
@@ -126,10 +130,11 @@ class Front:
                 headers=headers,
                 body=body,
             )
-            status, answered, chunks = self._answers.get(_call(entry)) or self._answer(entry)
-            if mutates(entry) and _call(entry) not in self._answers:
+            kept = self._answers.get(_attempted(entry))
+            status, answered, chunks = answer = kept or self._answer(entry)
+            if not kept and mutates(entry):
                 self.journal.append(dataclasses.replace(corrections.lasting(entry), status=status))
-                self._keep(entry, (status, answered, chunks))
+                self._keep(entry, answer)
         if service == "ec2":
             ec2.noticed(_action(entry), parse_qs(body.decode()), status)
         if service == "elasticloadbalancing" and mutates(entry):
@@ -150,8 +155,8 @@ class Front:
 
     def _keep(self, entry: Entry, answer: wsgi.Answer) -> None:
         """For who was cut off before the answer came, by an end of this process too, and asks again."""
-        if _call(entry) and answer[0] < HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._answers[_call(entry)] = answer
+        if INVOCATION in entry.headers and answer[0] < HTTPStatus.BAD_REQUEST:
+            self._answers[_attempted(entry)] = answer
             for oldest in list(self._answers)[:-KEPT]:
                 del self._answers[oldest]
 
@@ -166,10 +171,9 @@ class Front:
         return answer
 
 
-def _call(entry: Entry) -> str:
-    """-> what all attempts of one call have in common (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html);
-    empty where the caller's SDK does not say."""
-    return entry.headers.get("Amz-Sdk-Invocation-Id", "")
+def _attempted(entry: Entry) -> Attempted:
+    """-> what all attempts of one call have in common, and no other request."""
+    return entry.headers.get(INVOCATION), entry.method, entry.path, entry.query, entry.body
 
 
 def mutates(entry: Entry) -> bool:

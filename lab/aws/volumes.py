@@ -62,7 +62,7 @@ def _attach(self: Any, volume_id: str, instance_id: str, device_path: str, delet
     volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)
     if held := volume.attachment:
         raise VolumeInUseError(volume_id, held.instance.id)
-    if volume.zone.name != instance.placement.zone:
+    if volume.zone.name != instance.placement.zone and not ec2.replaying.is_set():
         where = f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'"
         raise EC2ClientError("InvalidVolume.ZoneMismatch", where)
     return _attach_once(self, volume_id, instance_id, device_path, delete_on_termination)

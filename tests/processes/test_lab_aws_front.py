@@ -245,6 +245,8 @@ def test_another_attempt_of_a_call_has_the_first_one_s_answer_after_kill_9_too(s
     server.start()
     ec2("two").delete_vpc(VpcId=vpc)
     with pytest.raises(ClientError, match="NotFound"):
+        ec2("two").delete_vpc(VpcId="vpc-another")
+    with pytest.raises(ClientError, match="NotFound"):
         ec2("three").delete_vpc(VpcId=vpc)
 
 

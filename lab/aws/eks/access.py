@@ -106,10 +106,15 @@ def create(store: Store, given: Json) -> Json:
             message = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP]"
             raise EksError("InvalidRequestException", message, clusterName=cluster.name)
         if principal in cluster.entries:
+            there = cluster.entries[principal]["api"]
+            if cluster.made_by(there["accessEntryArn"], given):
+                return {"accessEntry": there}
             message = "The specified access entry resource is already in use on this cluster."
             raise EksError("ResourceInUseException", message, clusterName=cluster.name)
         more = {key: given.get(key) for key in ("kubernetesGroups", "tags", "username")}
-        return {"accessEntry": entry(cluster, principal, kind, **more)}
+        described = entry(cluster, principal, kind, **more)
+        cluster.made(described["accessEntryArn"], given)
+        return {"accessEntry": described}
 
 
 def describe(store: Store, given: Json) -> Json:

@@ -44,6 +44,8 @@ def create(store: Store, given: Json) -> Json:
             message = f"{name}: nodes of EKS Auto Mode have it, and the lab has no other ones there"
             raise EksError("InvalidParameterException", message, clusterName=cluster.name, addonName=name)
         if name in cluster.addons:
+            if cluster.made_by(cluster.addons[name]["addonArn"], given):
+                return {"addon": cluster.addons[name]}
             raise EksError("ResourceInUseException", "Addon already exists.", clusterName=cluster.name, addonName=name)
         now = time.time()
         described: Json = {
@@ -61,6 +63,7 @@ def create(store: Store, given: Json) -> Json:
             **{key: given[key] for key in ("configurationValues", "serviceAccountRoleArn") if key in given},
         }
         cluster.addons[name] = described
+        cluster.made(described["addonArn"], given)
         return {"addon": described}
 
 

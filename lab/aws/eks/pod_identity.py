@@ -36,7 +36,9 @@ def create(store: Store, given: Json) -> Json:
     with store.change() as clusters:
         cluster = find(clusters, given["clusterName"])
         active(cluster)
-        if association(cluster, given["namespace"], given["serviceAccount"]):
+        if there := association(cluster, given["namespace"], given["serviceAccount"]):
+            if cluster.made_by(there["associationArn"], given):
+                return {"association": there}
             message = f"Association already exists: {given['namespace']}/{given['serviceAccount']}"
             raise EksError("ResourceInUseException", message, clusterName=cluster.name)
         now, letters = time.time(), string.ascii_lowercase + string.digits
@@ -51,6 +53,7 @@ def create(store: Store, given: Json) -> Json:
             "disableSessionTags": False,
         }
         cluster.associations[made] = described
+        cluster.made(described["associationArn"], given)
         return {"association": described}
 
 

@@ -55,6 +55,7 @@ class Cluster:
     addons: dict[str, Json] = field(default_factory=dict)
     entries: dict[str, Json] = field(default_factory=dict)  # by principal ARN: {"api": ..., "policies": {arn: ...}}
     associations: dict[str, Json] = field(default_factory=dict)  # of Pod Identity, by id
+    tokens: dict[str, str] = field(default_factory=dict)  # by ARN, of the request that made it
     updates: dict[str, Json] = field(default_factory=dict)  # by id: {"api": ..., "of": {nodegroupName?, addonName?}}
 
     @property
@@ -79,6 +80,15 @@ class Cluster:
     def groups(self) -> list[Nodegroup]:
         """-> all that has nodes: node groups and pools."""
         return [*self.nodegroups.values(), *self.pools.values()]
+
+    def made(self, arn: str, given: Json) -> None:
+        """Notes which request made what has the ARN."""
+        self.tokens[arn] = given.get("clientRequestToken", "")
+
+    def made_by(self, arn: str, given: Json) -> bool:
+        """-> whether it is that request again, whose first answer did not arrive."""
+        token = self.tokens.get(arn)
+        return bool(token) and given.get("clientRequestToken") == token
 
     @classmethod
     def parse(cls, values: Json) -> Cluster:
