@@ -294,7 +294,8 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
         errors["nodeReleaseVersion"] = (
             "nodeMode is auto: EKS chooses the release, and replaces nodes when there is another"
         )
-    # The bounds that `serviceCidr` has above: EKS refuses all else, but only once network and roles are made.
+    # EKS refuses all but the three blocks, but only once network and roles are made. This is a little wider, by rare
+    # ranges such as 198.18.0.0/15, which is for test networks.
     if values.get("kind") == "managed" and "serviceCidr" in values and not values["serviceCidr"].is_private:
         errors["serviceCidr"] = (
             f"{values['serviceCidr']} is not private: EKS takes 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
