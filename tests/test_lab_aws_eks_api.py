@@ -313,13 +313,14 @@ POD = {"clusterName": "demo", "namespace": "kube-system", "serviceAccount": "dri
 @pytest.mark.parametrize(
     ("operation", "given"),
     [
+        ("create_nodegroup", GROUP),
         ("create_addon", {"clusterName": "demo", "addonName": "kube-proxy"}),
         ("create_access_entry", {"clusterName": "demo", "principalArn": ROLE + "reader"}),
         ("create_pod_identity_association", {**POD, "roleArn": ROLE + "pods"}),
     ],
 )
 def test_the_same_request_again_has_the_first_one_s_answer(
-    eks: Any, store: Store, operation: str, given: dict[str, str]
+    eks: Any, store: Store, operation: str, given: dict[str, Any]
 ) -> None:
     make_cluster(store)
     create = getattr(eks, operation)

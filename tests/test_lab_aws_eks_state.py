@@ -35,6 +35,17 @@ def test_a_file_of_before_pools_is_read(tmp_path: Path) -> None:
     assert Store(tmp_path / "eks.json").read() == store.read()
 
 
+def test_a_file_of_before_tokens_is_read(tmp_path: Path) -> None:
+    store = Store(tmp_path / "eks.json")
+    with store.change() as clusters:
+        clusters["demo"] = _cluster()
+    text = store.path.read_text().replace('"tokens": {}, ', "")
+    store.path.write_text(text.replace('"launched": 0, ', '"launched": 0, "token": "t", '))
+    assert "tokens" not in store.path.read_text()
+    assert '"token": "t"' in store.path.read_text()
+    assert Store(tmp_path / "eks.json").read() == store.read()
+
+
 def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "eks.json")
     with store.change() as clusters:

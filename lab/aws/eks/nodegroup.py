@@ -43,9 +43,9 @@ def create(store: Store, given: Json) -> Json:
     with store.change() as clusters:
         cluster = find(clusters, given["clusterName"])
         if name in cluster.nodegroups:
-            token = given.get("clientRequestToken")
-            if token and cluster.nodegroups[name].token == token:
-                return {"nodegroup": cluster.nodegroups[name].api}
+            there = cluster.nodegroups[name].api
+            if cluster.made_by(there["nodegroupArn"], given):
+                return {"nodegroup": there}
             message = f"NodeGroup already exists with name {name} and cluster name {cluster.name}"
             raise EksError("ResourceInUseException", message, clusterName=cluster.name, nodegroupName=name)
         active(cluster)
@@ -77,7 +77,8 @@ def create(store: Store, given: Json) -> Json:
         if template:
             described["launchTemplate"] = template["launchTemplate"]
             del described["diskSize"]
-        cluster.nodegroups[name] = Nodegroup(described, token=given.get("clientRequestToken", ""))
+        cluster.nodegroups[name] = Nodegroup(described)
+        cluster.made(described["nodegroupArn"], given)
         if (
             given["nodeRole"] not in cluster.entries
             and cluster.api["accessConfig"]["authenticationMode"] != "CONFIG_MAP"

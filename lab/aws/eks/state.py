@@ -38,7 +38,6 @@ class Nodegroup:
     launched: int = 0  # counts launches, for tokens that never repeat
     update: str = ""  # id of the version update under way
     force: bool = False  # of that update
-    token: str = ""  # the client token of its creation
 
 
 @dataclass
@@ -93,6 +92,8 @@ class Cluster:
     @classmethod
     def parse(cls, values: Json) -> Cluster:
         """-> the cluster that `asdict` had made `values` of."""
+        for group in values["nodegroups"].values():
+            group.pop("token", None)  # a file of before `tokens`
         groups = {
             kind: {
                 name: Nodegroup(**group | {"nodes": [Node(**node) for node in group["nodes"]]})
