@@ -52,9 +52,8 @@ class Cloud:
     def __init__(self) -> None:
         self.client = api.client("ec2")
         vpc = self.client.create_vpc(CidrBlock="198.18.0.0/18")["Vpc"]["VpcId"]
-        self.subnet = self.client.create_subnet(VpcId=vpc, CidrBlock="198.18.0.0/20", AvailabilityZone="us-east-1a")[
-            "Subnet"
-        ]["SubnetId"]
+        subnet = self.client.create_subnet(VpcId=vpc, CidrBlock="198.18.0.0/20", AvailabilityZone="us-east-1a")
+        self.subnet = subnet["Subnet"]["SubnetId"]
         self.one, self.two = self.instance(), self.instance()
         FakeHost.plugged[self.one] = []
 

@@ -14,6 +14,7 @@ from lab.hosts import network
 from lab.hosts.host import Host
 from tests.lab.conftest import Cluster, Shell, brought_up, derived, until
 from tests.lab.test_aws import kill_daemon
+from tests.lab.test_pod_routes import inside
 from tests.lab.test_services import pod
 
 pytestmark = pytest.mark.lab
@@ -92,8 +93,7 @@ def _role(cluster: Cluster) -> str:
 def test_names_resolve_and_the_app_is_reached(cluster: Cluster) -> None:
     services = {each["metadata"]["name"]: each["spec"]["clusterIP"] for each in cluster.get("services", "-A")["items"]}
     for machine in instances(cluster.shell).values():
-        pid = Host(machine["InstanceId"]).leader
-        ask = ["nsenter", "--target", str(pid), "--net", sys.executable, "-c", ASK, services["kube-dns"]]
+        ask = inside(Host(machine["InstanceId"]).leader, sys.executable, "-c", ASK, services["kube-dns"])
 
         def answer(ask: list[str] = ask) -> str:
             return subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()

@@ -154,10 +154,9 @@ def test_a_pod_network_is_routed_to_its_node(hosts: list[Host]) -> None:
 
 
 def test_the_newer_release_has_security_updates_that_the_base_lacks(hosts: list[Host]) -> None:
-    pending = []
+    pending, update = [], ("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
     for host in (hosts[0], hosts[2]):
-        update = ("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
-        until("package lists", lambda host=host, update=update: host.run(*update, timeout=300).returncode == 0, 300)
+        until("package lists", lambda host=host: host.run(*update, timeout=300).returncode == 0, 300)
         lines = host.run("apt-get", "-s", "upgrade").stdout.splitlines()
         pending.append(sum(line.startswith("Inst") and "Debian-Security" in line for line in lines))
     # What Debian published since the image was made, it lacks as well.

@@ -11,7 +11,7 @@ import pytest
 
 from lab.constants import FABRIC
 from lab.hosts import network
-from lab.hosts.cgroup import Cgroup
+from lab.hosts.host import Host
 from tests.lab.conftest import Cluster, Shell, brought_up, derived, until
 
 #: Its values are ha-lab's but for these: one control plane is enough.
@@ -58,19 +58,18 @@ def process(pod: str) -> int:
     pytest.fail(f"no process of {pod}")
 
 
-def node_process(cluster: Cluster, node: str) -> int:
-    """-> the kubelet of a machine."""
+def init(cluster: Cluster, node: str) -> int | None:
+    """-> the first process of a machine, which no other's end takes away."""
     [machine] = [each for each in cluster.outputs["machines"] if each["name"] == node]
-    pids = Cgroup(machine["instanceId"]).processes()
-    return next(pid for pid in pids if Path(f"/proc/{pid}/comm").read_text() == "kubelet\n")
+    return Host(machine["instanceId"]).leader
 
 
-def inside(pid: int, *argv: str) -> list[str]:
+def inside(pid: int | None, *argv: str) -> list[str]:
     """-> the command, in the network of a process."""
     return ["nsenter", "--target", str(pid), "--net", *argv]
 
 
-def seen(client: int, server: int, address: str) -> str:
+def seen(client: int | None, server: int | None, address: str) -> str:
     """-> with which address a connection from one network arrives in another."""
     with subprocess.Popen(inside(server, sys.executable, "-c", SERVE), stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout
@@ -112,7 +111,7 @@ def test_the_controller_makes_one_route_a_node(cluster: Cluster) -> None:
 
 def test_no_machine_has_a_tunnel(cluster: Cluster) -> None:
     for machine in cluster.outputs["machines"]:
-        pid = node_process(cluster, machine["name"])
+        pid = init(cluster, machine["name"])
         shown = subprocess.run(
             inside(pid, "ip", "-json", "link", "show", "type", "vxlan"), capture_output=True, check=True
         )
@@ -126,7 +125,7 @@ def test_pods_and_nodes_see_a_pod_s_own_address_and_nobody_else_does(
     addresses = {each["name"]: each["privateIp"] for each in cluster.outputs["machines"]}
     assert seen(one, other, other_address) == address
     assert seen(other, one, address) == other_address
-    assert seen(one, node_process(cluster, other_node), addresses[other_node]) == address
+    assert seen(one, init(cluster, other_node), addresses[other_node]) == address
     assert seen(one, os.getpid(), str(FABRIC)) == addresses[node]
 
 

@@ -33,9 +33,8 @@ class Cloud:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.vpc = client.create_vpc(CidrBlock=NETWORK)["Vpc"]["VpcId"]
-        self.subnet = client.create_subnet(VpcId=self.vpc, CidrBlock=NETWORK, AvailabilityZone="us-east-1a")["Subnet"][
-            "SubnetId"
-        ]
+        subnet = client.create_subnet(VpcId=self.vpc, CidrBlock=NETWORK, AvailabilityZone="us-east-1a")
+        self.subnet = subnet["Subnet"]["SubnetId"]
         answer = client.run_instances(
             ImageId=images.debian(BASE_RELEASE).id,
             InstanceType="t3.medium",

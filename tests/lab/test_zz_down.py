@@ -105,9 +105,8 @@ def an_instance() -> str:
     """-> an instance with its host running and a volume, in a subnet that no stack uses."""
     client = api.client("ec2")
     vpc = client.create_vpc(CidrBlock="198.19.209.0/24")["Vpc"]["VpcId"]
-    subnet = client.create_subnet(VpcId=vpc, CidrBlock="198.19.209.0/24", AvailabilityZone="us-east-1a")["Subnet"][
-        "SubnetId"
-    ]
+    answer = client.create_subnet(VpcId=vpc, CidrBlock="198.19.209.0/24", AvailabilityZone="us-east-1a")
+    subnet = answer["Subnet"]["SubnetId"]
     made = client.run_instances(
         ImageId=images.debian(BASE_RELEASE).id, InstanceType="t3.medium", SubnetId=subnet, MinCount=1, MaxCount=1
     )["Instances"][0]["InstanceId"]
