@@ -156,6 +156,8 @@ class _Watcher:
             self.output += [line.strip() for line in event.get("stdout", "").splitlines() if line.strip()]
         elif kind in self.STATES and not data.get("ignore_errors"):
             self._host(kind, data)
+        elif kind == "runner_retry" and (line := (data.get("res") or {}).get("progress")):
+            self._say(f"{data['host']:<24} {'waiting':<8} {line}")
         return False
 
     def _say(self, text: str) -> None:
@@ -168,7 +170,7 @@ class _Watcher:
         if kind == "runner_on_unreachable":
             self.result.failures.append(ssh.explain(self.machines[host], self.user, str(answer.get("msg", ""))))
         elif kind == "runner_on_failed":
-            reason = answer.get("stderr") or answer.get("msg") or "it handles a secret, so what it said is not shown"
+            reason = answer.get("stderr") or answer.get("msg") or _unsaid(answer)
             self.result.failures.append(f"{host}: {task}: {' '.join(str(reason).split())[-600:]}")
         elif self.result.facts is not None and "facts" in answer:
             self.result.facts[host] = answer["facts"]
@@ -178,6 +180,13 @@ class _Watcher:
         for host in data.get("processed", {}):
             self.result.stats[host] = {name: data.get(key, {}).get(host, 0) for key, name in names.items()}
         self.result.kubeconfig = (data.get("artifact_data") or {}).get("kubeconfig")
+
+
+def _unsaid(answer: Mapping[str, Any]) -> str:
+    """Returns what stands for a reason where a failed task gives none."""
+    if "censored" in answer:
+        return "it handles a secret, so what it said is not shown"
+    return str(answer.get("progress") or answer.get("stdout") or "it failed without a word")
 
 
 def main() -> int:
