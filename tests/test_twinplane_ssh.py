@@ -1,8 +1,11 @@
 """Who answers by SSH, and what is said of who does not."""
 
+import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +76,44 @@ def test_only_a_private_key_goes_to_the_agent() -> None:
     ssh.check_key("-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n")
     with pytest.raises(UsageError, match="sshPrivateKey"):
         ssh.check_key("ssh-ed25519 AAAA")
+
+
+class Refusing:
+    """A session whose machines answer what they are told to."""
+
+    user = "admin"
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = list(reasons)
+
+    def refusal(self, _: object) -> str:
+        return self.reasons.pop(0)
+
+
+def test_a_machine_that_greets_must_let_us_in(server: socket.socket) -> None:
+    port = greet(server, b"SSH-2.0-x", b"SSH-2.0-x")
+    session = Refusing("Permission denied (publickey).", "")
+    assert ssh.wait([MACHINE], 5, lambda _: None, lambda: False, port, session=session) == {}  # type: ignore[arg-type]
+
+
+def test_a_replaced_host_key_is_not_waited_for(server: socket.socket) -> None:
+    port = greet(server, b"SSH-2.0-x")
+    session = Refusing("@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.")
+    silent = ssh.wait([MACHINE], 600, lambda _: None, lambda: False, port, session=session)  # type: ignore[arg-type]
+    assert "its SSH host key is not the pinned one" in silent["worker-1"]
+
+
+def test_the_agent_holds_the_key_until_the_end(tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")], check=True)
+    private, public = (tmp_path / "key").read_text(), (tmp_path / "key.pub").read_text()
+    with ssh.agent(private, tmp_path, os.environ) as path:
+        environment = {**os.environ, "SSH_AUTH_SOCK": path}
+        held = subprocess.run(["ssh-add", "-L"], env=environment, capture_output=True, text=True, check=True).stdout
+        assert public.split()[1] in held
+    assert subprocess.run(["ssh-add", "-L"], env=environment, capture_output=True, check=False).returncode != 0
+
+
+def test_a_key_that_the_agent_refuses_is_named(tmp_path: Path) -> None:
+    text = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n"
+    with pytest.raises(UsageError, match="sshPrivateKey"), ssh.agent(text, tmp_path, os.environ):
+        pytest.fail("it was taken")

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ import ansible_runner
 from twinplane import ssh, tunnel
 from twinplane.errors import UsageError
 from twinplane.inventory import inventory, known_hosts
+from twinplane.lock import Lock
 from twinplane.private_folder import MARK, private_folder
 
 PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
@@ -61,68 +65,84 @@ def run(
     """Runs the playbook. `progress` gets lines; `cancelled` is asked twice a second; `check` changes nothing.
     `environment` is the stack's, for the tunnels to its machines.
 
-    Raises UsageError for a wrong request, and when a machine does not answer; reset and facts go on without it.
+    Raises UsageError for a wrong request, when a machine does not let us in (reset and facts go on without it), and
+    when somebody else changes the machines.
     """
     if playbook not in WAITS:
         raise UsageError(f"playbook {playbook!r} is none of {', '.join(WAITS)}")
     for name, kind in FIELDS.items():
         if not isinstance(request.get(name), kind):
             raise UsageError(f"the request's {name} must be a JSON {'string' if kind is str else kind.__name__}")
-    machines = request["machines"]
-    hosts = inventory(machines, request["sshUser"])
+    machines, user = request["machines"], request["sshUser"]
+    hosts = inventory(machines, user)
     ssh.check_key(request["sshPrivateKey"])
     way = tunnel.options(machines, environment)
 
-    silent = ssh.wait(machines, WAITS[playbook], progress, cancelled, environment=environment)
     result = Result(playbook, facts={} if playbook == "facts" else None)
-    if silent and playbook in {"site", "patch"}:
-        raise UsageError("; ".join(silent.values()))
-    if playbook == "facts":
-        result.failures.extend(silent.values())
-    here = [machine["name"] for machine in machines if machine["name"] not in silent]
-    if not here:
-        result.ok = not result.failures
-        return result
-    watcher = _Watcher(result, machines, request["sshUser"], progress)
     with private_folder("ansible") as folder:
-        for name in ("inventory", "env", "tmp"):
-            (folder / name).mkdir()
-        (folder / "inventory" / "hosts.yml").write_text(json.dumps(hosts))
-        (folder / "env" / "extravars").write_text(json.dumps(request["variables"]))
-        (folder / "known_hosts").write_text(known_hosts(machines))
-        done = ansible_runner.run(
-            private_data_dir=str(folder),
-            project_dir=str(PLAYBOOKS),
-            playbook=str(PLAYBOOKS / f"{playbook}.yml"),
-            limit=",".join(here),
-            cmdline="--check --diff" if check else None,
-            ssh_key=request["sshPrivateKey"].strip() + "\n",
-            envvars=_environment(folder, way, environment),
-            settings={"pexpect_timeout": 0.5},
-            event_handler=watcher,
-            cancel_callback=cancelled,
-            quiet=True,
-        )
-    if done.status == "canceled":
-        result.failures.append("interrupted; run it again, it goes on where it was")
-    elif done.rc != 0 and not result.failures:
-        result.failures.append("ansible-playbook: " + (" ".join(watcher.output[-5:]) or f"exit code {done.rc}"))
-    result.ok = done.rc == 0 and not result.failures
+        marked = {**environment, MARK: str(folder)}
+        with ssh.agent(request["sshPrivateKey"], folder, marked) as agent:
+            (folder / "known_hosts").write_text(known_hosts(machines))
+            known = f"-o UserKnownHostsFile={folder}/known_hosts -o GlobalKnownHostsFile=/dev/null"
+            way = f"{known} {way}".strip()
+            session = ssh.Session(user, shlex.split(way), {**marked, "SSH_AUTH_SOCK": agent})
+            silent = ssh.wait(machines, WAITS[playbook], progress, cancelled, session=session, environment=environment)
+            if silent and playbook in {"site", "patch"}:
+                raise UsageError("; ".join(silent.values()))
+            if playbook == "facts":
+                result.failures.extend(silent.values())
+            here = [machine for machine in machines if machine["name"] not in silent]
+            if here:
+                for name in ("inventory", "env", "tmp"):
+                    (folder / name).mkdir()
+                (folder / "inventory" / "hosts.yml").write_text(json.dumps(hosts))
+                (folder / "env" / "extravars").write_text(json.dumps(request["variables"]))
+                watcher = _Watcher(result, here, user, progress)
+                lock = Lock(session, here, playbook, progress)
+                # facts change nothing, and a check neither.
+                with nullcontext() if playbook == "facts" or check else lock:
+                    _play(
+                        watcher,
+                        lambda: lock.lost or cancelled(),
+                        private_data_dir=str(folder),
+                        playbook=str(PLAYBOOKS / f"{playbook}.yml"),
+                        limit=",".join(machine["name"] for machine in here),
+                        cmdline="--check --diff" if check else None,
+                        envvars=_environment(folder, way, session.environment),
+                    )
+    result.ok = not result.failures
     return result
 
 
+def _play(watcher: _Watcher, cancelled: Callable[[], bool], **options: Any) -> None:
+    """Runs ansible-playbook with ansible-runner's options. What failed is in the watcher's result."""
+    done = ansible_runner.run(
+        project_dir=str(PLAYBOOKS),
+        settings={"pexpect_timeout": 0.5},
+        event_handler=watcher,
+        cancel_callback=cancelled,
+        quiet=True,
+        **options,
+    )
+    failures = watcher.result.failures
+    if done.status == "canceled":
+        failures.append("interrupted; run it again, it goes on where it was")
+    elif done.rc != 0 and not failures:
+        failures.append("ansible-playbook: " + (" ".join(watcher.output[-5:]) or f"exit code {done.rc}"))
+
+
 def _environment(folder: Path, way: str, environment: Mapping[str, str]) -> dict[str, str]:
-    known = f"-o UserKnownHostsFile={folder}/known_hosts -o GlobalKnownHostsFile=/dev/null"
     return {
         **{name: value for name, value in environment.items() if name.startswith("AWS_")},
         MARK: str(folder),
+        "SSH_AUTH_SOCK": environment["SSH_AUTH_SOCK"],
         # ansible-playbook is where this interpreter is; ansible-runner looks in PATH.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
         "ANSIBLE_CONFIG": str(PLAYBOOKS.parent / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
-        "ANSIBLE_SSH_COMMON_ARGS": f"{known} {way}".strip(),
+        "ANSIBLE_SSH_COMMON_ARGS": way,
         "ANSIBLE_NOCOLOR": "1",
     }
 
@@ -171,7 +191,7 @@ class _Watcher:
             self.result.failures.append(ssh.explain(self.machines[host], self.user, str(answer.get("msg", ""))))
         elif kind == "runner_on_failed":
             reason = answer.get("stderr") or answer.get("msg") or _unsaid(answer)
-            self.result.failures.append(f"{host}: {task}: {' '.join(str(reason).split())[-600:]}")
+            self.result.failures.append(f"{host}: {task}: {one_line(str(reason))}")
         elif self.result.facts is not None and "facts" in answer:
             self.result.facts[host] = answer["facts"]
 
@@ -180,6 +200,18 @@ class _Watcher:
         for host in data.get("processed", {}):
             self.result.stats[host] = {name: data.get(key, {}).get(host, 0) for key, name in names.items()}
         self.result.kubeconfig = (data.get("artifact_data") or {}).get("kubeconfig")
+
+
+#: Colours and the like, which programs print although nobody looks at a terminal.
+_ANSI = re.compile(r"\x1b?\[[0-9;]*m|\x1b[@-_][0-?]*[ -/]*[@-~]")
+#: Characters that an error line may have of what a program printed.
+LINE = 600
+
+
+def one_line(text: str) -> str:
+    """Returns the text as one line, without colours; the middle of a long one is left out, as both ends tell most."""
+    line = " ".join(_ANSI.sub("", text).split())
+    return line if len(line) <= LINE else f"{line[: LINE // 3]} ... {line[-LINE // 3 * 2 :]}"
 
 
 def _unsaid(answer: Mapping[str, Any]) -> str:

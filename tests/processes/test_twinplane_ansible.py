@@ -15,7 +15,7 @@ import pytest
 
 from tests import aws_cli
 from tests.test_twinplane_inventory import MACHINES
-from twinplane import ansible, ssh
+from twinplane import ansible, lock, ssh
 from twinplane.errors import UsageError
 
 PLAY = "- hosts: kubernetes\n  connection: local\n  become: false\n  gather_facts: false\n  tasks:\n"
@@ -43,6 +43,7 @@ def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setattr(ansible, "PLAYBOOKS", folder)
     monkeypatch.setattr(ssh, "wait", lambda *_, **__: {})
+    monkeypatch.setattr(lock.Lock, "_take", lambda _: False)  # tests/test_twinplane_lock.py
     return folder
 
 
@@ -90,7 +91,7 @@ def test_ssh_is_of_the_environment_that_it_is_given(
     aws_cli.install(tmp_path)
     monkeypatch.setenv("AWS_PROFILE", "the caller's")
     asked: list[Any] = []
-    monkeypatch.setattr(ssh, "wait", lambda *_, environment: asked.append(environment) or {})
+    monkeypatch.setattr(ssh, "wait", lambda *_, environment, **__: asked.append(environment) or {})
     machines = [{**each, "sshAddress": each["instanceId"], "sshTunnel": "eu-west-1"} for each in MACHINES[:2]]
     names = ("ANSIBLE_SSH_COMMON_ARGS", "AWS_PROFILE", "OTHER")
     looked = " + ' ' + ".join(f"lookup('ansible.builtin.env', '{name}')" for name in names)
@@ -121,6 +122,28 @@ def test_a_failure_is_one_line_with_host_task_and_reason(playbooks: Path, reques
     result = ansible.run("site", request_)
     assert not result.ok
     assert "control-plane-1: Break: no disk" in result.failures
+
+
+def test_only_a_censored_result_counts_as_a_secret(playbooks: Path, request_: dict[str, Any]) -> None:
+    (playbooks / "site.yml").write_text(
+        PLAY
+        + "    - name: Wait\n      ansible.builtin.command: echo worker-3 has no Node\n      register: seen\n"
+        + "      until: false\n      retries: 1\n      delay: 0\n      when: inventory_hostname == 'worker-2'\n"
+        + "    - name: Hide\n      ansible.builtin.command: 'false'\n      no_log: true\n"
+    )
+    failures = sorted(ansible.run("site", request_).failures)
+    assert failures == [
+        "control-plane-1: Hide: it handles a secret, so what it said is not shown",
+        "worker-2: Wait: worker-3 has no Node",
+    ]
+
+
+def test_an_error_line_has_no_colours_and_both_its_ends() -> None:
+    assert ansible.one_line("\x1b[0;1;31mFailed\x1b[0m to\n connect [0;1;31mnow") == "Failed to connect now"
+    long = ansible.one_line("begin " + "x" * 2000 + " end")
+    assert long.startswith("begin x")
+    assert long.endswith("x end")
+    assert len(long) <= ansible.LINE + 5
 
 
 def test_a_playbook_that_cannot_start_says_why(playbooks: Path, request_: dict[str, Any]) -> None:
