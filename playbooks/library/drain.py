@@ -1,0 +1,152 @@
+"""One round of a drain: asks the cluster to evict the pods of a node, and says which of them still wait for what."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: drain
+short_description: One round of a drain of a node
+description:
+  - Evicts the pods of a cordoned node by the eviction API, with kubectl. Pods of DaemonSets, mirror pods and finished
+    pods stay. Call it again until it answers C(done).
+  - A pod without a controller would not come back. It fails the drain, and nothing is evicted.
+  - In check mode it looks and evicts nothing.
+options:
+  node: {type: str, required: true, description: The node's name.}
+  deadline: {type: float, description: When the drain fails if pods are left, in seconds of this machine's clock.}
+"""
+#: Pods that a line names. The answer has all.
+NAMED = 3
+
+
+class Refused(Exception):
+    """One line: what the API answered in place of what it was asked for."""
+
+
+def kubectl(*argv: str, stdin: str = "") -> str:
+    """Returns what kubectl printed. Raises Refused."""
+    done = subprocess.run(["kubectl", *argv], input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Refused((done.stderr.strip().splitlines() or ["kubectl failed without a word"])[-1])
+    return done.stdout
+
+
+def items(kind: str, *argv: str) -> list[dict[str, Any]]:
+    """Returns the objects of a kind in all namespaces. Raises Refused."""
+    found: list[dict[str, Any]] = json.loads(kubectl("get", kind, "-A", "-o", "json", *argv))["items"]
+    return found
+
+
+def name(thing: dict[str, Any]) -> str:
+    """Returns NAMESPACE/NAME."""
+    return f"{thing['metadata']['namespace']}/{thing['metadata']['name']}"
+
+
+def controller(pod: dict[str, Any]) -> str:
+    """Returns the kind of the pod's controller, empty where it has none."""
+    owners = pod["metadata"].get("ownerReferences", [])
+    return next((owner["kind"] for owner in owners if owner.get("controller")), "")
+
+
+def leaves(pod: dict[str, Any]) -> bool:
+    """Returns whether a drain takes the pod away from its node."""
+    mirror = "kubernetes.io/config.mirror" in pod["metadata"].get("annotations", {})
+    finished = pod["status"].get("phase") in {"Succeeded", "Failed"}
+    return not (mirror or finished or controller(pod) == "DaemonSet")
+
+
+def selects(selector: dict[str, Any] | None, labels: dict[str, str]) -> bool:
+    """Returns whether a label selector matches. An empty one matches everything, none matches nothing."""
+    if selector is None:
+        return False
+    if any(labels.get(key) != value for key, value in selector.get("matchLabels", {}).items()):
+        return False
+    for rule in selector.get("matchExpressions", []):
+        value, values = labels.get(rule["key"]), rule.get("values", [])
+        kept = {
+            "In": value in values,
+            "NotIn": value not in values,
+            "Exists": value is not None,
+            "DoesNotExist": value is None,
+        }
+        if not kept[rule["operator"]]:
+            return False
+    return True
+
+
+def budget(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Returns the PodDisruptionBudget of the pod that allows least, or None."""
+    labels, namespace = pod["metadata"].get("labels", {}), pod["metadata"]["namespace"]
+    near = [each for each in budgets if each["metadata"]["namespace"] == namespace]
+    own = [each for each in near if selects(each["spec"].get("selector"), labels)]
+    return min(own, key=lambda each: int(each.get("status", {}).get("disruptionsAllowed", 0)), default=None)
+
+
+def evict(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, str] | None:
+    """Asks for the eviction of a pod. Returns what it waits for; None when it is gone already."""
+    if "deletionTimestamp" in pod["metadata"]:
+        return {"pod": name(pod), "reason": "is ending", "budget": ""}
+    metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
+    # The uid: a pod of a StatefulSet that came back under its name is another one.
+    options = {"preconditions": {"uid": pod["metadata"]["uid"]}}
+    asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata, "deleteOptions": options}
+    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/eviction"
+    try:
+        kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(asked))
+    except Refused as error:
+        if "NotFound" in str(error):
+            return None
+        if "disruption budget" in str(error) and (found := budget(pod, budgets)):
+            allowed = found.get("status", {}).get("disruptionsAllowed", 0)
+            reason = f"waits: PodDisruptionBudget {name(found)} allows {allowed} disruptions"
+            return {"pod": name(pod), "reason": reason, "budget": name(found)}
+        return {"pod": name(pod), "reason": f"waits: {error}", "budget": ""}
+    return {"pod": name(pod), "reason": "is ending", "budget": ""}
+
+
+def sentence(node: str, waiting: list[dict[str, str]]) -> str:
+    """Returns one line: the pods of the node that wait. Those that a budget holds come first."""
+    first = sorted(waiting, key=lambda each: each["reason"] == "is ending")
+    more = f" and {len(waiting) - NAMED} more pods" if len(waiting) > NAMED else ""
+    return f"{node}: " + ", ".join(f"{each['pod']} {each['reason']}" for each in first[:NAMED]) + more
+
+
+def main() -> None:
+    """Answers `done`, `waiting` (entries of `pod`, `reason`, `budget`), `progress` (one line) and `now`, the clock."""
+    arguments = {"node": {"type": "str", "required": True}, "deadline": {"type": "float"}}
+    module = AnsibleModule(arguments, supports_check_mode=True)
+    node, deadline, now = module.params["node"], module.params["deadline"], time.time()
+    try:
+        pods = [pod for pod in items("pods", "--field-selector", f"spec.nodeName={node}") if leaves(pod)]
+        if alone := [name(pod) for pod in pods if not controller(pod) and "deletionTimestamp" not in pod["metadata"]]:
+            many = len(alone) > 1
+            named = ", ".join(alone[:NAMED]) + (f" and {len(alone) - NAMED} more" if len(alone) > NAMED else "")
+            advice = f"nothing would start {'them' if many else 'it'} again; delete {'them' if many else 'it'} first"
+            module.fail_json(msg=f"{node}: {named} {'have' if many else 'has'} no controller: {advice}", alone=alone)
+        if module.check_mode:
+            waiting = [{"pod": name(pod), "reason": "would be evicted", "budget": ""} for pod in pods]
+            module.exit_json(changed=bool(pods), done=True, waiting=waiting, now=now)
+        budgets = items("poddisruptionbudgets") if pods else []
+        waiting = [each for pod in pods if (each := evict(pod, budgets))]
+    except Refused as error:
+        if deadline is None or module.check_mode:
+            module.fail_json(msg=f"{node}: {error}")
+        waiting, line = [], f"{node}: the API refuses: {error}"
+    else:
+        if not waiting:
+            module.exit_json(changed=bool(pods), done=True, waiting=[], now=now)
+        line = sentence(node, waiting)
+    if deadline is not None and now >= deadline:
+        module.fail_json(msg=f"{line}; no time is left", waiting=waiting)
+    left = f"; {deadline - now:.0f} s left" if deadline is not None else ""
+    module.exit_json(changed=True, done=False, waiting=waiting, progress=line + left, now=now)
+
+
+if __name__ == "__main__":
+    main()
