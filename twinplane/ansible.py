@@ -32,6 +32,8 @@ from twinplane.lock import Lock
 from twinplane.private_folder import MARK, private_folder
 
 PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
+#: Seconds between two lines of a host that waits.
+TOLD_EVERY = 5.0
 #: Playbook -> seconds that a machine has until it answers by SSH. A new one boots; an old one answers or is gone.
 WAITS = {"site": 300.0, "patch": 30.0, "reset": 10.0, "facts": 10.0}
 FIELDS = {"machines": list, "sshUser": str, "sshPrivateKey": str, "variables": dict}
@@ -162,6 +164,8 @@ class _Watcher:
         self.user = user
         self.progress = progress
         self.began = time.monotonic()
+        #: Host -> when it was last said what its task waits for.
+        self.told: dict[str, float] = {}
         #: What ansible-playbook printed outside any task: the reason when nothing ran.
         self.output: list[str] = []
 
@@ -176,8 +180,8 @@ class _Watcher:
             self.output += [line.strip() for line in event.get("stdout", "").splitlines() if line.strip()]
         elif kind in self.STATES and not data.get("ignore_errors"):
             self._host(kind, data)
-        elif kind == "runner_retry" and (line := (data.get("res") or {}).get("progress")):
-            self._say(f"{data['host']:<24} {'waiting':<8} {line}")
+        elif kind == "runner_retry":
+            self._waiting(data["host"], data.get("task", ""), data.get("res") or {})
         return False
 
     def _say(self, text: str) -> None:
@@ -194,6 +198,14 @@ class _Watcher:
             self.result.failures.append(f"{host}: {task}: {one_line(str(reason))}")
         elif self.result.facts is not None and "facts" in answer:
             self.result.facts[host] = answer["facts"]
+
+    def _waiting(self, host: str, task: str, answer: Mapping[str, Any]) -> None:
+        """Says what a task that is tried again waits for, once in a while."""
+        if "censored" in answer or time.monotonic() - self.told.get(host, 0) < TOLD_EVERY:
+            return
+        reason = answer.get("progress") or answer.get("msg") or answer.get("stderr") or ""
+        self._say(f"{host:<24} {'waiting':<8} {one_line(f'{task}: {reason}' if reason else task)}")
+        self.told[host] = time.monotonic()
 
     def _stats(self, data: Mapping[str, Any]) -> None:
         names = {"ok": "ok", "changed": "changed", "dark": "unreachable", "failures": "failures", "skipped": "skipped"}

@@ -14,6 +14,8 @@ for unit in pods-network approve-serving-certificates; do
   systemctl disable --now $unit.service 2> /dev/null || true
   rm -f /etc/systemd/system/$unit.service /usr/local/sbin/$unit
 done
+systemctl disable --now renew-certificates.timer 2> /dev/null || true
+rm -f /etc/systemd/system/renew-certificates.* /usr/local/sbin/renew-certificates
 rm -rf /etc/kubernetes /etc/cni/net.d /run/cni-leases /root/.kube
 systemctl daemon-reload
 ip link delete pods 2> /dev/null || true
