@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
+from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from stacks import balancer, checks, identity, ingress, registry, storage
 from stacks.settings import ManagedSettings
@@ -15,6 +16,7 @@ from stacks.settings import ManagedSettings
 def build(settings: ManagedSettings) -> dict[str, Any]:
     """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
     name = settings.name
+    Record(name, RecordArgs(settings.record))
     network = Network(
         name,
         NetworkArgs(

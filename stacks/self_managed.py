@@ -9,6 +9,7 @@ from components.cloud_controller_policy import cluster_tag
 from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.network import Network, NetworkArgs
 from components.oidc_issuer import OidcIssuer
+from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from stacks import balancer, cloud_controller, identity, ingress, registry, storage
@@ -30,6 +31,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     if settings.ssh_via == "endpoint":
         _check_tunnels()
     name = settings.name
+    Record(name, RecordArgs(settings.record))
     network = Network(
         name,
         NetworkArgs(

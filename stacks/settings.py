@@ -1,6 +1,6 @@
 """The one reader of the stack's config. Every error is found in one pass and reported together.
 
-A key is one line of KEYS and one field of a Settings class, the field named as the key in snake case.
+A key is one line of KEYS, one field of a Settings class, named as the key in snake case, and one effect in changes.py.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from itertools import combinations
 from typing import Any, Literal
 
 import pulumi
+import pulumi_aws as aws
 
 from components import ingress_controller
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat, Side
-from stacks import checks
+from stacks import changes, checks, living
 from stacks.outputs import KINDS, Kind
 from twinplane import tunnel
 
@@ -30,6 +31,8 @@ class Settings:
 
     #: `<project>-<stack>`: prefix of every resource name, and the cluster's name.
     name: str
+    #: What the next run compares itself with, as changes.entries makes it, the name and the region besides.
+    record: Mapping[str, str]
     kind: Kind
     #: Exact release, "1.36.3". EKS takes the minor of it.
     kubernetes_version: str
@@ -219,11 +222,28 @@ def load() -> ManagedSettings | SelfManagedSettings:
     config = {**pulumi.runtime.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{pulumi.get_project()}:"
     ours = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-    return read(ours, project=pulumi.get_project(), stack=pulumi.get_stack())
+    return read(
+        ours,
+        project=pulumi.get_project(),
+        stack=pulumi.get_stack(),
+        region=aws.config.region,
+        alive=living.living(),
+    )
 
 
-def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSettings | SelfManagedSettings:
-    """Text of each key, without its namespace, to settings. Raises ConfigErrors with every error found."""
+def read(
+    config: Mapping[str, str],
+    *,
+    project: str,
+    stack: str,
+    region: str | None = None,
+    alive: Mapping[str, str] | None = None,
+) -> ManagedSettings | SelfManagedSettings:
+    """Text of each key, without its namespace, to settings. Raises ConfigErrors with every error found.
+
+    `alive` is the record of the stack's living cluster, None where there is none; `region` is None where AWS's own
+    configuration names it.
+    """
     kind = _kind(config)
     errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
     values: dict[str, Any] = {}
@@ -243,6 +263,9 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
         elif kind is not None or key.kinds == KINDS:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
     errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
+    record = changes.entries(kind, values) if kind is not None else {}
+    if kind is not None and alive is not None:
+        errors |= {name: text for name, text in changes.refusals(kind, alive, record).items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
     full = f"{project}-{stack}"
@@ -251,11 +274,13 @@ def read(config: Mapping[str, str], *, project: str, stack: str) -> ManagedSetti
             f"project {project}, stack {stack}: {full}, which all is named after, must be letters, digits and single "
             f"hyphens, a letter first, not sg-, at most {MAX_NAME}: choose a shorter or plainer name for one of them"
         )
+    own = {"name": full, **({"region": region} if region else {})}
+    lines += changes.moves(alive or {}, own)
     if lines:
         raise ConfigErrors(lines)
     fields = {_snake(name): value for name, value in values.items()}
     kind_class = ManagedSettings if kind == "managed" else SelfManagedSettings
-    return kind_class(name=full, **fields)
+    return kind_class(name=full, record={**record, **own}, **fields)
 
 
 def _kind(config: Mapping[str, str]) -> Kind | None:

@@ -392,6 +392,7 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
 }
 
 CALLS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "pulumi:pulumi:readStackResourceOutputs": lambda _: {"outputs": {}},
     "aws:index/getPartition:getPartition": lambda _: {"partition": "aws-test", "dnsSuffix": "test.example"},
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {"accountId": "123456789012"},
     "aws:index/getRegion:getRegion": lambda _: {"region": "us-east-1"},
