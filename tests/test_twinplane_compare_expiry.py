@@ -74,7 +74,7 @@ def test_what_no_machine_tells_is_still_seen_from_outside() -> None:
         answers["TLS handshake 198.18.64.10:6443"] = {"error": "Connection refused"}
 
     found = cluster("self-managed", change)
-    assert found.upkeep["certificates"].value == "1; first to expire the kubeconfig's client, in 364 days"
+    assert found.upkeep["certificates"].value == "the kubeconfig's client expires in 364 days"
     by_probe = {each.probe: each.answer for each in found.upkeep["certificates"].evidence}
     assert by_probe["api_certificate"] == {"error": "Connection refused"}
     assert [each["name"] for each in by_probe["kubeconfig_certificates"]] == ["the kubeconfig's client"]

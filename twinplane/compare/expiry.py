@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from twinplane.compare.evidence import Cell
 from twinplane.compare.observe import Observed
-from twinplane.compare.probes import Certificate
+from twinplane.compare.probes import Certificate, Seen
 
 #: Days left below which a certificate is worth a warning.
 SOON = 30
@@ -40,39 +39,46 @@ class Expiry:
 
 def expiries(observed: Observed) -> tuple[Expiry, ...]:
     """Returns every certificate that was seen, those that cannot be read first, then by days left."""
-    return tuple(sorted(_all(observed), key=lambda each: (each.days is not None, each.days or 0, each.title())))
+    every = [each for _, found in _by_probe(observed) for each in found]
+    return tuple(sorted(every, key=lambda each: (each.days is not None, each.days or 0, each.title())))
 
 
-def _all(observed: Observed) -> Iterator[Expiry]:
+def _by_probe(observed: Observed) -> tuple[tuple[Seen[Any], list[Expiry]], ...]:
     machines = observed.machines.fact.machines if observed.machines.fact else {}
-    found = [(name, each) for name, machine in machines.items() for each in machine.certificates]
-    found += [("", observed.api_certificate.fact)] if observed.api_certificate.fact else []
-    found += [("", each) for each in observed.kubeconfig_certificates.fact or ()]
-    for machine, certificate in found:
-        left = certificate.expires - observed.machines.at if certificate.expires else None
-        yield Expiry(certificate, machine, left.days if left is not None else None)
+    api = observed.api_certificate
+    return (
+        (
+            observed.machines,
+            [_expiry(observed.machines, each, name) for name, it in machines.items() for each in it.certificates],
+        ),
+        (api, [_expiry(api, api.fact)] if api.fact else []),
+        (
+            observed.kubeconfig_certificates,
+            [_expiry(observed.kubeconfig_certificates, each) for each in observed.kubeconfig_certificates.fact or ()],
+        ),
+    )
+
+
+def _expiry(seen: Seen[Any], certificate: Certificate, machine: str = "") -> Expiry:
+    return Expiry(certificate, machine, (certificate.expires - seen.at).days if certificate.expires else None)
 
 
 def certificates(observed: Observed) -> Cell:
     """Certificates that servers show and clients log in with: what renews them can be run at any time."""
-    found = [each for each in expiries(observed) if not each.certificate.authority]
     theirs = observed.eks_cluster.fact is not None and not observed.outputs.machines
-    return _cell(observed, found, "AWS renews it" if theirs else "`pulumi up` renews it")
+    return _cell(observed, "AWS renews it" if theirs else "`pulumi up` renews it", authority=False)
 
 
 def authorities(observed: Observed) -> Cell:
     """Authorities that sign them: a new one is a new trust for every machine and every kubeconfig."""
-    return _cell(observed, [each for each in expiries(observed) if each.certificate.authority], "plan for a new one")
+    return _cell(observed, "plan for a new one", authority=True)
 
 
-def _cell(observed: Observed, found: list[Expiry], remedy: str) -> Cell:
+def _cell(observed: Observed, remedy: str, *, authority: bool) -> Cell:
+    found = [each for each in expiries(observed) if each.certificate.authority == authority]
     seen = [
-        probe.evidence([each.export() for each in found if bool(each.machine) == inside and each.certificate in own])
-        for probe, inside, own in (
-            (observed.machines, True, [each.certificate for each in found]),
-            (observed.api_certificate, False, [observed.api_certificate.fact]),
-            (observed.kubeconfig_certificates, False, list(observed.kubeconfig_certificates.fact or ())),
-        )
+        probe.evidence([each.export() for each in own if each.certificate.authority == authority])
+        for probe, own in _by_probe(observed)
     ]
     if not found:
         return Cell("none seen", tuple(seen), "unknown")
@@ -87,4 +93,9 @@ def _cell(observed: Observed, found: list[Expiry], remedy: str) -> Cell:
         soon = sum(each.days is not None and each.days < SOON for each in found)
         value = f"{soon} of {len(found)} expire within {SOON} days; first {title}, in {first} days: {remedy}"
         return Cell(value, tuple(seen), "warning")
-    return Cell(f"{len(found)}; first to expire {title}, in {first} days", tuple(seen), "good")
+    value = (
+        f"{len(found)}; first to expire {title}, in {first} days"
+        if len(found) > 1
+        else f"{title} expires in {first} days"
+    )
+    return Cell(value, tuple(seen), "good")
