@@ -53,7 +53,7 @@ def test_json_says_what_differs_and_what_does_not_work(comparison: Comparison) -
     assert exported["managed"]["components"]["etcd"]["SSH"]["evidence"][0]["question"] == "TCP connect 198.19.240.2:22"
 
 
-def test_warnings_stand_before_troubles_in_every_form() -> None:
+def test_warnings_are_in_every_form() -> None:
     def change(answers: Any) -> None:
         without_scheduler(answers)
         answers[FACTS]["facts"]["w-1"]["disks"]["/"] = {"size": 100 << 30, "free": 9 << 30}
