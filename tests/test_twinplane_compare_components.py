@@ -56,6 +56,7 @@ def without_scheduler(answers: dict[str, Any]) -> None:
     answers[PODS]["items"] = [each for each in answers[PODS]["items"] if "scheduler" not in each["metadata"]["name"]]
     facts = answers[FACTS]["facts"]["cp-1"]
     facts["processes"] = [each for each in facts["processes"] if each["name"] != "kube-scheduler"]
+    del facts["static_pods"]["kube-scheduler"]
     lease = next(each for each in answers[LEASES]["items"] if each["metadata"]["name"] == "kube-scheduler")
     lease["spec"]["holderIdentity"] = ""
 
@@ -64,12 +65,25 @@ def test_a_stopped_scheduler_is_seen() -> None:
     found = cluster("self-managed", without_scheduler)
     cell = found.components["kube-scheduler"]["running"]
     assert cell.state == "bad"
-    assert cell.value == "stopped: lease given up; no process on cp-1"
+    gone = "its manifest is gone from /etc/kubernetes/manifests on cp-1"
+    assert cell.value == f"stopped: lease given up; no process on cp-1; {gone}"
     assert list(found.troubles()) == [f"self-managed-lab: kube-scheduler: {cell.value}"]
     cells = found.components["kube-scheduler"]
     assert cells["machine"].value == "yours, not running there: cp-1 (i-0a, t3.medium)"
     assert cells["SSH"].value == "yes: admin@198.18.64.10"
     assert cells["restarted by"].value == "nobody: not found"
+
+
+def test_one_lost_manifest_of_several_control_planes_is_named() -> None:
+    def change(answers: dict[str, Any]) -> None:
+        answers[NODES]["items"][2]["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] = ""
+        facts = answers[FACTS]["facts"]
+        facts["w-2"]["static_pods"] = dict.fromkeys(("etcd", "kube-apiserver", "kube-controller-manager"), "")
+
+    found = cluster("self-managed", change)
+    (trouble,) = [line for line in found.troubles() if "manifest" in line]
+    gone = "unhealthy: its manifest is gone from /etc/kubernetes/manifests on w-2"
+    assert trouble == f"self-managed-lab: kube-scheduler: {gone}"
 
 
 def test_a_killed_scheduler_is_seen_before_its_pod_notices() -> None:
@@ -125,7 +139,8 @@ def test_an_api_server_that_does_not_answer_is_seen() -> None:
     assert found.components["kube-apiserver"]["running"].value == "stopped: no process on cp-1; /readyz ping fails"
     assert found.components["kube-apiserver"]["version"].value == "Connection refused"
     assert found.components["etcd"]["restarted by"].value == "kubelet, from a static pod manifest on cp-1"
-    assert found.nodes["w-1"]["status"].value == "no Node"
+    assert found.nodes["w-1"]["status"].value == "not shown: Connection refused"
+    assert "self-managed-lab: nodes: not shown: Connection refused" in found.troubles()
 
 
 def test_nothing_follows_from_the_kind_of_the_stack() -> None:

@@ -3,9 +3,12 @@
 import base64
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,20 @@ from tests import aws_cli
 from tests.test_twinplane_ssh import greet
 from twinplane import ansible
 from twinplane.ansible import Result
+from twinplane.certificates import self_signed
 from twinplane.compare import questions
-from twinplane.compare.questions import Access, Call, Connect, Get, Login, Tunnel, Unanswered, kubernetes_client
+from twinplane.compare.questions import (
+    Access,
+    Call,
+    Connect,
+    Get,
+    Handshake,
+    Kubeconfig,
+    Login,
+    Tunnel,
+    Unanswered,
+    kubernetes_client,
+)
 from twinplane.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden" / "compare"
@@ -185,3 +200,31 @@ def test_a_login_asks_every_machine_and_tells_who_did_not_answer(monkeypatch: py
     assert [machine["name"] for machine in asked[0]["machines"]] == ["cp-1", "w-1", "w-2"]
     with pytest.raises(Unanswered, match="exports no machine"):
         access("http://127.0.0.1:1", "managed").answer(Login())
+
+
+def test_a_tls_server_shows_its_certificate_whoever_signed_it(tmp_path: Path) -> None:
+    made = self_signed(["api.example"])
+    (tmp_path / "both.pem").write_text(made["certificate"] + made["private_key"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet_once() -> None:
+            with suppress(OSError), context.wrap_socket(listening.accept()[0], server_side=True):
+                pass
+
+        threading.Thread(target=greet_once, daemon=True).start()
+        shown = access("http://127.0.0.1:1").answer(Handshake("127.0.0.1", listening.getsockname()[1]))
+    assert shown == made["certificate"]
+    with pytest.raises(Unanswered, match="refused"):
+        access("http://127.0.0.1:1").answer(Handshake("127.0.0.1", 1))
+
+
+def test_certificates_of_the_kubeconfig_are_shown_without_its_key() -> None:
+    asking = access("http://127.0.0.1:1")
+    user = {"client-certificate-data": encoded("client"), "client-key-data": encoded("secret")}
+    text = kubeconfig("http://127.0.0.1:1", user, **{"certificate-authority-data": encoded("ca")})
+    asking.outputs = replace(asking.outputs, kubeconfig=text)
+    assert asking.answer(Kubeconfig()) == {"authority": "ca", "client": "client"}
+    asking.outputs = replace(asking.outputs, kubeconfig=kubeconfig("http://127.0.0.1:1", {"token": "t"}))
+    assert asking.answer(Kubeconfig()) == {}

@@ -3,12 +3,13 @@
 import io
 import json
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from tests import golden_files
-from tests.compare_cases import TIME, cluster
+from tests.compare_cases import FACTS, TIME, cluster
 from tests.test_twinplane_compare_components import without_scheduler
 from twinplane.compare import report
 from twinplane.compare.differences import Comparison
@@ -37,6 +38,7 @@ def test_a_terminal_gets_tables_with_every_value(comparison: Comparison) -> None
     for difference in comparison.differences():
         assert difference.self_managed.value in shown
     assert "✗ self-managed-lab: kube-scheduler: stopped" in shown
+    assert "first to expire /etc/kubernetes/admin.conf on cp-1, in 364 days" in shown
 
 
 def test_json_says_what_differs_and_what_does_not_work(comparison: Comparison) -> None:
@@ -45,9 +47,25 @@ def test_json_says_what_differs_and_what_does_not_work(comparison: Comparison) -
     assert rows["kube-apiserver", "version"]["differs"] is False
     assert rows["kube-apiserver", "machine"]["differs"] is True
     assert exported["troubles"] == [
-        "self-managed-lab: kube-scheduler: stopped: lease given up; no process on cp-1",
+        "self-managed-lab: kube-scheduler: stopped: lease given up; no process on cp-1; "
+        "its manifest is gone from /etc/kubernetes/manifests on cp-1",
     ]
     assert exported["managed"]["components"]["etcd"]["SSH"]["evidence"][0]["question"] == "TCP connect 198.19.240.2:22"
+
+
+def test_warnings_are_in_every_form() -> None:
+    def change(answers: Any) -> None:
+        without_scheduler(answers)
+        answers[FACTS]["facts"]["w-1"]["disks"]["/"] = {"size": 100 << 30, "free": 9 << 30}
+
+    both = Comparison(cluster("managed"), cluster("self-managed", change))
+    warning = "self-managed-lab: w-1: free space: / 9.0 GiB (9%)"
+    assert list(report.lines(both))[-2] == f"warning: {warning}"
+    file = io.StringIO()
+    report.show(both, Console(file=file, width=240, force_terminal=True, color_system=None))
+    assert f"! {warning}" in file.getvalue()
+    assert f'<p class="warning">{warning}</p>' in report.html(both, TIME)
+    assert both.export()["warnings"] == [warning]
 
 
 class Page(HTMLParser):
@@ -84,6 +102,7 @@ def test_the_page_is_whole_and_loads_nothing(comparison: Comparison) -> None:
     assert {"svg", "style", "details"} <= page.seen
     assert "stopped: lease given up" in text
     assert "Seen 2026-11-24 22:00 UTC" in text
+    assert "&#34;daysLeft&#34;: 364" in text
     assert "&#34;holder&#34;: &#34;eks-1_22&#34;" in text  # the evidence, as JSON
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
+import json
 import os
 import platform
 import re
+import ssl
 import subprocess
 import time
 from datetime import UTC, datetime
@@ -12,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.debian import Unavailable, pending, refresh
+from ansible.module_utils.debian import Unavailable, pending, reboot_reasons, refresh, unfinished
 
 DOCUMENTATION = """
 module: node_facts
-short_description: System, updates and Kubernetes processes of a machine
+short_description: System, updates, certificates, disks and Kubernetes processes of a machine
 description: Read only, the refreshed package lists apart. Each fact is of this moment.
 options: {}
 """
@@ -29,7 +33,16 @@ PARTS = (
     "kubelet",
     "containerd",
 )
-MANIFESTS = Path("/etc/kubernetes/manifests")
+KUBERNETES = Path("/etc/kubernetes")
+MANIFESTS = KUBERNETES / "manifests"
+KUBELET_PKI = Path("/var/lib/kubelet/pki")
+ETCD_PKI = KUBERNETES / "pki" / "etcd"
+ETCD_DATA = Path("/var/lib/etcd")
+#: The address that kubeadm's etcd serves clients of its own machine at.
+ETCD = ("127.0.0.1", 2379)
+#: Where the API server keeps the ConfigMap that `kubeadm init` writes: an etcd without it holds no cluster of kubeadm.
+KUBEADM_CONFIG = b"/registry/configmaps/kube-system/kubeadm-config"
+POD_NETWORK = Path("/etc/cni/net.d/10-pods.conflist")
 STATIC_PODS = "kubelet, from a static pod manifest"
 PODS = "kubelet, as the cluster asks"
 
@@ -120,14 +133,97 @@ def static_pods() -> dict[str, str]:
     return images
 
 
+def kubelet() -> dict[str, str]:
+    """Returns what systemd says of the kubelet's unit: load, active, sub, result, and the exit status."""
+    names = {"LoadState": "load", "ActiveState": "active", "SubState": "sub", "Result": "result"}
+    names["ExecMainStatus"] = "status"
+    argv = ["systemctl", "show", "kubelet.service", f"--property={','.join(names)}"]
+    shown = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    found = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return {ours: found.get(theirs, "") for theirs, ours in names.items()}
+
+
+def certificate(path: str, pem: bytes) -> dict[str, Any]:
+    """Returns the first certificate of `pem`: whose it is, when it expires, if it is a CA. "": unreadable."""
+    argv = ["openssl", "x509", "-noout", "-subject", "-enddate", "-ext", "basicConstraints"]
+    try:
+        shown = subprocess.run(argv, input=pem, capture_output=True, check=False).stdout.decode()
+    except OSError:
+        shown = ""
+    subject = re.search(r"^subject=\s*(.+)$", shown, re.MULTILINE)
+    end = re.search(r"^notAfter=(.+)$", shown, re.MULTILINE)
+    expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(end[1]), UTC).isoformat() if end else ""
+    return {
+        "path": path,
+        "subject": subject[1] if subject else "",
+        "expires": expires,
+        "authority": "CA:TRUE" in shown,
+    }
+
+
+def certificates() -> list[dict[str, Any]]:
+    """Returns every certificate that Kubernetes uses on this machine, by path."""
+    # The kubelet keeps those that it replaced, and serves with a self-signed one where it has no other.
+    own = [*KUBELET_PKI.glob("*-current.pem")]
+    if not any(file.name.startswith("kubelet-server") for file in own):
+        own += KUBELET_PKI.glob("kubelet.crt")
+    found = [certificate(str(file), file.read_bytes()) for file in (*(KUBERNETES / "pki").rglob("*.crt"), *own)]
+    for file in KUBERNETES.glob("*.conf"):
+        if inside := re.search(r"client-certificate-data:\s*(\S+)", read(file)):
+            found.append(certificate(str(file), base64.b64decode(inside[1])))
+    return sorted(found, key=lambda each: each["path"])
+
+
+def disks() -> dict[str, dict[str, int]]:
+    """Returns bytes in all and bytes free of the file systems under / and etcd's data, by path."""
+    found = {}
+    for path in (Path("/"), ETCD_DATA):
+        if path.is_dir():
+            seen = os.statvfs(path)
+            found[str(path)] = {"size": seen.f_blocks * seen.f_frsize, "free": seen.f_bavail * seen.f_frsize}
+    return found
+
+
+def pod_range() -> str:
+    """Returns the range that this machine gives its pods addresses from; "" where none is set up."""
+    try:
+        plugins = json.loads(read(POD_NETWORK) or "{}").get("plugins", [])
+    except ValueError:
+        return ""
+    return next((each["ipam"]["subnet"] for each in plugins if "subnet" in each.get("ipam", {})), "")
+
+
+def etcd() -> dict[str, Any]:
+    """Returns what this machine's etcd says of itself, past the API server: its cluster's id and revision.
+
+    `initialized`: it holds what `kubeadm init` wrote. Empty where no etcd answers, or too few members agree.
+    """
+    asked = json.dumps({"key": base64.b64encode(KUBEADM_CONFIG).decode(), "count_only": True})
+    try:
+        context = ssl.create_default_context(cafile=str(ETCD_PKI / "ca.crt"))
+        context.load_cert_chain(ETCD_PKI / "healthcheck-client.crt", ETCD_PKI / "healthcheck-client.key")
+        connection = http.client.HTTPSConnection(*ETCD, timeout=5, context=context)
+        connection.request("POST", "/v3/kv/range", asked)
+        answer = json.loads(connection.getresponse().read())
+        header = answer["header"]
+    except (OSError, ValueError, KeyError, http.client.HTTPException):
+        return {}
+    initialized = int(answer.get("count", 0)) > 0
+    return {"cluster": header["cluster_id"], "revision": int(header["revision"]), "initialized": initialized}
+
+
+def updates() -> dict[str, Any]:
+    """Returns the pending updates; `updates_error` says why they are not known: an archive may be away."""
+    try:
+        refresh()
+        return {"updates": pending(), "updates_error": ""}
+    except Unavailable as error:
+        return {"updates": [], "updates_error": " ".join(str(error).split())}
+
+
 def main() -> None:
     """Answers `facts`."""
     module = AnsibleModule({}, supports_check_mode=True)
-    try:
-        refresh()
-        updates = pending()
-    except Unavailable as error:
-        module.fail_json(msg=str(error))
     system = dict(line.split("=", 1) for line in read("/etc/os-release").splitlines() if "=" in line)
     manifests = static_pods()
     timer = ["systemctl", "is-enabled", "--quiet", "apt-daily-upgrade.timer"]
@@ -137,12 +233,18 @@ def main() -> None:
         "kernel": platform.release(),
         "booted": started(1),
         "image_release": release(),
-        "updates": updates,
-        "reboot_required": Path("/run/reboot-required").exists(),
+        **updates(),
+        "unfinished": unfinished(),
+        "reboot_reasons": reboot_reasons(),
         "unattended_upgrades": Path("/usr/bin/unattended-upgrade").exists()
         and subprocess.run(timer, capture_output=True, check=False).returncode == 0,
         "static_pods": manifests,
         "processes": processes(manifests),
+        "kubelet": kubelet(),
+        "certificates": certificates(),
+        "disks": disks(),
+        "pod_range": pod_range(),
+        "etcd": etcd(),
     }
     module.exit_json(changed=False, facts=facts)
 

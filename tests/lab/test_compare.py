@@ -79,6 +79,29 @@ def test_nodes_tell_who_patches_them(seen: Any) -> None:
         assert "unknown" not in {cell["value"] for cell in cells.values()}
 
 
+def test_certificates_of_both_sides_have_days_left(seen: Any) -> None:
+    yours, theirs = seen["selfManaged"]["certificates"], seen["managed"]["certificates"]
+    assert all(each["daysLeft"] > 0 for each in (*yours, *theirs))
+    assert {each["name"] for each in theirs} == {"the API server's", "the kubeconfig's authority"}
+    by_machine = {(each["machine"], each["name"]) for each in yours}
+    names = ("pki/apiserver.crt", "pki/ca.crt", "pki/front-proxy-ca.crt", "pki/etcd/ca.crt", "admin.conf")
+    machines = list(seen["selfManaged"]["nodes"])
+    assert {(machines[0], f"/etc/kubernetes/{name}") for name in names} <= by_machine
+    assert {(name, "/var/lib/kubelet/pki/kubelet-client-current.pem") for name in machines} <= by_machine
+    assert ("", "the kubeconfig's client") in by_machine
+
+
+def test_upkeep_is_seen_on_both_sides(seen: Any) -> None:
+    for side, wanted in (("managed", "1.36"), ("selfManaged", "1.36.3")):
+        cells = seen[side]["upkeep"]
+        assert cells["versions"]["value"] == f"{wanted}, as wanted"
+        assert {"coredns", "sample-app"} <= cells.keys()
+        assert all(each["evidence"] for each in cells.values())
+    nodes = seen["selfManaged"]["nodes"]
+    assert len({cells["pods' range"]["value"] for cells in nodes.values()}) == len(nodes)
+    assert ", etcd " in next(iter(nodes.values()))["free space"]["value"]
+
+
 @pytest.fixture
 def without_scheduler(self_managed: Cluster) -> Iterator[str]:
     """-> the control plane's name, its scheduler's manifest moved away and put back."""
@@ -104,9 +127,9 @@ def test_a_stopped_scheduler_is_seen_and_so_is_its_return(shell: Shell, without_
     cell = wait_for(shell, "bad")
     assert cell["value"].startswith("stopped: ")
     found = compare(shell, code=1)
-    assert any("kube-scheduler" in trouble for trouble in found["troubles"])
+    (trouble,) = [trouble for trouble in found["troubles"] if "kube-scheduler" in trouble]
+    assert f"its manifest is gone from /etc/kubernetes/manifests on {without_scheduler}" in trouble
     assert found["managed"]["components"]["kube-scheduler"]["running"]["value"].startswith("running: ")
-    assert without_scheduler
 
 
 def test_a_scheduler_that_came_back_is_seen(shell: Shell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from twinplane.compare.etcd import new_and_empty
 from twinplane.compare.evidence import Cell, Evidence, State
 from twinplane.compare.observe import Observed
 from twinplane.compare.places import Place, instance_evidence, places
@@ -82,6 +83,9 @@ class Component:
         seen = self.observed.machines
         return seen.evidence({"processes": found, "failures": seen.fact.failures if seen.fact else ()})
 
+    def _seen_etcd(self) -> Evidence:
+        return self.observed.machines.evidence({p.name: p.inside.etcd for p in places(self.observed) if p.inside})
+
     def _seen_eks(self) -> Evidence:
         return self.observed.eks_cluster.evidence(self.observed.eks_cluster.fact)
 
@@ -117,6 +121,11 @@ class Component:
         if status := (self.observed.component_statuses.fact or {}).get(STATUS_NAMES.get(self.name, "")):
             seen.append(self.observed.component_statuses.evidence(status))
             ill += [] if status.healthy else ["componentstatus unhealthy"]
+        ill += self._lost_manifests()
+        if self.name == ETCD and new_and_empty(self.observed):
+            seen += [self.observed.kubeadm_config.evidence(self.observed.kubeadm_config.fact), self._seen_etcd()]
+            bucket = self.observed.outputs.backups_bucket
+            return Cell(f"new and empty: restore it from a snapshot in the bucket {bucket}", tuple(seen), "bad")
         if gone:
             return Cell(f"stopped: {'; '.join(gone + ill)}", tuple(seen), "bad")
         if ill:
@@ -124,6 +133,10 @@ class Component:
         if good:
             return Cell(f"running: {'; '.join(good)}", tuple(seen), "good")
         return Cell("not found", tuple(seen), "unknown")
+
+    def _lost_manifests(self) -> list[str]:
+        bare = [place.name for place in places(self.observed) if place.lacks_manifest(self.name)]
+        return [f"its manifest is gone from /etc/kubernetes/manifests on {', '.join(bare)}"] if bare else []
 
     def _must_be_inside(self) -> bool:
         """Its machines are ours and open: then its process must be there."""

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from stacks.outputs import Kind
-from twinplane.compare.components import COMPONENTS, Component
-from twinplane.compare.evidence import Cell
+from twinplane.compare.components import COMPONENTS, ETCD, Component
+from twinplane.compare.evidence import Cell, State
+from twinplane.compare.expiry import Expiry, expiries
 from twinplane.compare.nodes import node_rows
 from twinplane.compare.observe import Observed
+from twinplane.compare.upkeep import upkeep
+
+#: Aspects of a node that ask for work, and stop nothing.
+NO_TROUBLE = ("pending updates",)
 
 Rows = dict[str, dict[str, Cell]]
 
@@ -26,6 +31,10 @@ class Cluster:
     components: Rows
     #: Node -> aspect -> cell.
     nodes: Rows
+    #: Aspect of the whole cluster -> cell.
+    upkeep: dict[str, Cell]
+    #: Soonest first.
+    certificates: tuple[Expiry, ...]
 
     @classmethod
     def from_observed(cls, observed: Observed) -> Cluster:
@@ -36,14 +45,33 @@ class Cluster:
             endpoint=observed.outputs.api_endpoint,
             components={name: Component(name, observed).cells() for name in COMPONENTS},
             nodes=node_rows(observed),
+            upkeep=upkeep(observed),
+            certificates=expiries(observed),
         )
 
+    def found(self, state: State) -> Iterator[tuple[str, str, Cell]]:
+        """Yields component, node or aspect of the cluster, what of it, and the cell that is in this state.
+
+        Causes come before what follows from them: without etcd the API server serves nobody. Of a component only that
+        it runs is judged.
+        """
+        first = sorted(self.components, key=lambda name: name != ETCD)
+        rows = [(name, "", self.components[name]["running"]) for name in first]
+        rows += [(name, "", cells["status"]) for name, cells in self.nodes.items()]
+        rows += [(name, aspect, cell) for name, cells in self.nodes.items() for aspect, cell in cells.items()]
+        rows += [(name, "", cell) for name, cell in self.upkeep.items()]
+        yield from (row for row in rows if row[2].state == state and row[1] != "status")
+
     def troubles(self) -> Iterator[str]:
-        """What does not work: a stopped component, a node that is not Ready. Pending updates are not trouble."""
-        for rows, aspect in ((self.components, "running"), (self.nodes, "status")):
-            for name, cells in rows.items():
-                if cells[aspect].state == "bad":
-                    yield f"{self.stack}: {name}: {cells[aspect].value}"
+        """Yields what does not work: a stopped component, a node that is not Ready. Pending updates are not trouble."""
+        yield from (self._line(*each) for each in self.found("bad") if each[1] not in NO_TROUBLE)
+
+    def warnings(self) -> Iterator[str]:
+        """Yields what works and will not for long, or not as well as it could."""
+        yield from (self._line(*each) for each in self.found("warning"))
+
+    def _line(self, name: str, aspect: str, cell: Cell) -> str:
+        return ": ".join(filter(None, (self.stack, name, aspect, cell.value)))
 
     def export(self) -> dict[str, Any]:
         """As plain data, every cell with its evidence."""
@@ -53,6 +81,8 @@ class Cluster:
             "endpoint": self.endpoint,
             "components": _export(self.components),
             "nodes": _export(self.nodes),
+            "upkeep": {aspect: cell.export() for aspect, cell in self.upkeep.items()},
+            "certificates": [each.export() for each in self.certificates],
         }
 
 
@@ -84,9 +114,18 @@ class Comparison:
             for aspect, cell in cells.items():
                 yield Difference(component, aspect, cell, self.self_managed.components[component][aspect])
 
+    def upkeep(self) -> dict[str, tuple[Cell | None, Cell | None]]:
+        """Returns aspect -> both cells; None where a side has no such Deployment."""
+        sides = self.managed.upkeep, self.self_managed.upkeep
+        return {aspect: (sides[0].get(aspect), sides[1].get(aspect)) for aspect in {**sides[0], **sides[1]}}
+
     def troubles(self) -> list[str]:
         """What does not work on either side, one line each."""
         return [*self.managed.troubles(), *self.self_managed.troubles()]
+
+    def warnings(self) -> list[str]:
+        """What will not work for long on either side, one line each."""
+        return [*self.managed.warnings(), *self.self_managed.warnings()]
 
     def export(self) -> dict[str, Any]:
         """As plain data, for `--json`."""
@@ -104,6 +143,7 @@ class Comparison:
                 for each in self.differences()
             ],
             "troubles": self.troubles(),
+            "warnings": self.warnings(),
         }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-#: What a reader should see at a glance: works, does not work, could not be found out, or neither good nor bad.
-State = Literal["plain", "good", "bad", "unknown"]
+#: What a reader should see at a glance: works, will soon not, does not work, could not be found out, or none of these.
+State = Literal["plain", "good", "warning", "bad", "unknown"]
 
 
 @dataclass(frozen=True)

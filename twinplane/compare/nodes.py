@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_network
 
-from twinplane.compare.evidence import Cell, Evidence
+from twinplane.compare.evidence import Cell, Evidence, State
 from twinplane.compare.observe import Observed
 from twinplane.compare.places import Place, instance_evidence, places
+from twinplane.compare.probes import Disk
+
+GIB, MIB = 2**30, 2**20
+ETCD_DATA = "/var/lib/etcd"
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,38 @@ class NodeRow:
 
     def _of_node(self, field: str) -> Cell:
         if self.place.node is None:
-            return Cell("no Node", (self._seen_node(),), "bad")
+            return Cell("not shown", (self._seen_node(),), "unknown")
         value = getattr(self.place.node, field)
         return Cell(value, (self.observed.nodes.evidence({field: value}),))
 
     def status(self) -> Cell:
-        """Ready, and open for pods?"""
-        node = self.place.node
+        """Ready, and open for pods? And why its machine does not carry it, or will not for long."""
+        node, cause = self.place.node, self._cause()
+        evidence = (self._seen_node(), instance_evidence(self.observed, self.place), self._seen_inside())
+        because = f": {cause}" if cause else ""
+        if node is None and self.observed.nodes.fact is None:
+            value = f"not shown: {self.observed.nodes.error}"
+            return Cell(f"{value}; {cause}" if cause else value, evidence, "bad" if cause else "unknown")
         if node is None or not node.ready:
-            return Cell("NotReady" if node else "no Node", (self._seen_node(),), "bad")
-        return Cell("Ready" if node.schedulable else "Ready, cordoned", (self._seen_node(),), "good")
+            return Cell(f"{'NotReady' if node else 'no Node'}{because}", evidence, "bad")
+        value = "Ready" if node.schedulable else "Ready, cordoned"
+        return Cell(f"{value}, but {cause}", evidence, "bad") if cause else Cell(value, evidence, "good")
+
+    def _cause(self) -> str:
+        """Returns what is wrong with the machine, the first cause only; "" when nothing is."""
+        instance, exported, inside = self.place.instance, self.place.exported, self.place.inside
+        if instance and instance.state != "running":
+            return f"its instance {instance.id} is {instance.state} in EC2"
+        if inside is None and exported:
+            if instance is None and self.observed.instances.fact is not None:
+                return f"its instance {exported.instance_id} does not exist in EC2"
+            seen = self.observed.machines
+            return f"no login: {seen.fact.reason(exported.name) if seen.fact else seen.error}"
+        if inside and inside.kubelet.stopped:
+            return f"the kubelet does not run ({inside.kubelet.stopped})"
+        if inside and not any(process.name == "kubelet" for process in inside.processes):
+            return "the kubelet does not run (no such process)"
+        return ""
 
     def image_release(self) -> Cell:
         """The release of the image that it was made from."""
@@ -56,9 +83,15 @@ class NodeRow:
     def pending_updates(self) -> Cell:
         """Updates that exist and are not installed, security ones apart where they can be told apart."""
         if inside := self.place.inside:
-            reboot = ", reboot required" if inside.reboot_required else ""
-            behind = bool(inside.security_updates or inside.reboot_required)
-            value = f"{inside.updates} ({inside.security_updates} security){reboot}"
+            if inside.updates_error:
+                return Cell(f"not known: {inside.updates_error}", (self._seen_inside(),), "warning")
+            held = f", {inside.held} held" if inside.held else ""
+            broken = f", half installed: {', '.join(inside.unfinished)}" if inside.unfinished else ""
+            reasons, more = inside.reboot_reasons[:1], len(inside.reboot_reasons) - 1
+            others = f" (and {more} more)" if more > 0 else ""
+            reboot = f", reboot required: {reasons[0]}{others}" if reasons else ""
+            behind = inside.security_updates or inside.held or inside.unfinished or inside.reboot_reasons
+            value = f"{inside.updates} ({inside.security_updates} security){held}{broken}{reboot}"
             return Cell(value, (self._seen_inside(),), "bad" if behind else "good")
         group, newest = self.observed.node_groups.get(self.group), self.observed.recommended.get(self.group)
         if group and group.fact and newest and newest.fact:
@@ -67,6 +100,50 @@ class NodeRow:
                 return Cell("0: newest image", evidence, "good")
             return Cell(f"newer image {newest.fact}", evidence, "bad")
         return Cell("unknown", (self._seen_inside(),), "unknown")
+
+    def free_space(self) -> Cell:
+        """Returns the space that is left on /, and for etcd on control planes."""
+        if inside := self.place.inside:
+            shown = {
+                name: inside.disks[path]
+                for path, name in (("/", "/"), (ETCD_DATA, "etcd"))
+                if path in inside.disks and (path == "/" or self.place.control_plane)
+            }
+            states = {_fullness(disk) for disk in shown.values()}
+            state: State = "bad" if "bad" in states else "warning" if "warning" in states else "good"
+            value = ", ".join(f"{name} {_space(disk)}" for name, disk in shown.items())
+            return Cell(value, (self.observed.machines.evidence(inside.disks),), state)
+        pressed = self.place.node.disk_pressure if self.place.node else None
+        evidence = (self.observed.nodes.evidence({"DiskPressure": pressed}),)
+        if pressed is None:
+            return Cell("unknown", evidence, "unknown")
+        return Cell("disk pressure", evidence, "warning") if pressed else Cell("no disk pressure", evidence)
+
+    def pods_range(self, others: tuple[NodeRow, ...]) -> Cell:
+        """Returns the range of its pods' addresses; the Node's, the machine's and other nodes' must fit together."""
+        ranges = self.ranges()
+        evidence = (
+            self.observed.nodes.evidence(self.place.node and self.place.node.pod_range),
+            self.observed.machines.evidence(self.place.inside and self.place.inside.pod_range),
+        )
+        if not ranges:
+            return Cell("none of its own", evidence)
+        if len(ranges) > 1:
+            value = f"its Node has {ranges[0]}, its machine gives out {ranges[1]}: run `pulumi up`"
+            return Cell(value, evidence, "bad")
+        shared = [
+            other.place.name
+            for other in others
+            if other is not self and any(ip_network(ranges[0]).overlaps(ip_network(each)) for each in other.ranges())
+        ]
+        if shared:
+            return Cell(f"{ranges[0]}, overlaps that of {', '.join(shared)}", evidence, "bad")
+        return Cell(ranges[0], evidence)
+
+    def ranges(self) -> list[str]:
+        """Returns the ranges that the Node and the machine say it has: one, when they agree."""
+        seen = (self.place.node, self.place.inside)
+        return [*dict.fromkeys(each.pod_range for each in seen if each and each.pod_range)]
 
     def last_boot(self) -> Cell:
         """When it was last started: as the machine says, else as EC2 does."""
@@ -91,7 +168,7 @@ class NodeRow:
         kind = self.place.instance.type if self.place.instance else "not seen"
         return Cell(f"you: EC2 {kind}", (instance_evidence(self.observed, self.place),))
 
-    def cells(self) -> dict[str, Cell]:
+    def cells(self, rows: tuple[NodeRow, ...]) -> dict[str, Cell]:
         """Aspect -> cell, in the order of the report."""
         return {
             "status": self.status(),
@@ -101,6 +178,8 @@ class NodeRow:
             "runtime": self._of_node("runtime"),
             "image release": self.image_release(),
             "pending updates": self.pending_updates(),
+            "free space": self.free_space(),
+            "pods' range": self.pods_range(rows),
             "last boot": self.last_boot(),
             "patched by": self.patched_by(),
             "pays": self.pays(),
@@ -109,7 +188,19 @@ class NodeRow:
 
 def node_rows(observed: Observed) -> dict[str, dict[str, Cell]]:
     """Node name -> aspect -> cell."""
-    return {place.name: NodeRow(place, observed).cells() for place in places(observed)}
+    rows = tuple(NodeRow(place, observed) for place in places(observed))
+    return {row.place.name: row.cells(rows) for row in rows}
+
+
+def _fullness(disk: Disk) -> State:
+    """Returns how bad it is: etcd needs room to compact, the kubelet evicts pods below a tenth."""
+    if disk.free < 0.03 * disk.size or disk.free < 300 * MIB:
+        return "bad"
+    return "warning" if disk.free < 0.1 * disk.size or disk.free < GIB else "good"
+
+
+def _space(disk: Disk) -> str:
+    return f"{disk.free / GIB:.1f} GiB ({disk.free / max(disk.size, 1):.0%})"
 
 
 def _time(when: datetime) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from stacks.outputs import StackOutputs
 from twinplane.compare import probes
-from twinplane.compare.probes import Seen
+from twinplane.compare.probes import Probe, Seen
+from twinplane.compare.probes.kubernetes import SYSTEM
 from twinplane.compare.questions import Access
+
+HTTPS = 443
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,13 @@ class Observed:
     eks_cluster: Seen[probes.EksCluster]
     instances: Seen[tuple[probes.Instance, ...]]
     machines: Seen[probes.Logins]
+    kubeadm_config: Seen[bool]
+    api_certificate: Seen[probes.Certificate]
+    kubeconfig_certificates: Seen[tuple[probes.Certificate, ...]]
+    #: Those of the sample app's namespace; `pods` and `deployments` are of kube-system.
+    app_pods: Seen[tuple[probes.Pod, ...]]
+    app_deployments: Seen[tuple[probes.Deployment, ...]]
+    deployments: Seen[tuple[probes.Deployment, ...]]
     images: Seen[dict[str, str]]
     #: By name.
     node_groups: dict[str, Seen[probes.NodeGroup]]
@@ -44,20 +55,25 @@ class Observed:
 
 def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
     """Asks everything about one stack: what needs no earlier answer at once, then the rest."""
-    with ThreadPoolExecutor(16) as pool:
+    api, namespace = urlsplit(outputs.api_endpoint), outputs.workload.namespace
+    with ThreadPoolExecutor(24) as pool:
         machines = pool.submit(probes.machines().ask, access)  # first: it takes longest
-        first = {
-            probe.name: pool.submit(probe.ask, access)
-            for probe in (
-                probes.pods(),
-                probes.leases(),
-                probes.api_endpoints(),
-                probes.api_version(),
-                probes.api_health(),
-                probes.component_statuses(),
-                probes.eks_cluster(outputs.cluster_name),
-            )
+        at_once: dict[str, Probe[Any]] = {
+            "pods": probes.pods(SYSTEM),
+            "app_pods": probes.pods(namespace),
+            "deployments": probes.deployments(SYSTEM),
+            "app_deployments": probes.deployments(namespace),
+            "leases": probes.leases(),
+            "api_endpoints": probes.api_endpoints(),
+            "api_version": probes.api_version(),
+            "api_health": probes.api_health(),
+            "api_certificate": probes.api_certificate(api.hostname or "", api.port or HTTPS),
+            "component_statuses": probes.component_statuses(),
+            "eks_cluster": probes.eks_cluster(outputs.cluster_name),
+            "kubeadm_config": probes.kubeadm_config(),
+            "kubeconfig_certificates": probes.kubeconfig_certificates(),
         }
+        first = {name: pool.submit(probe.ask, access) for name, probe in at_once.items()}
         instances, nodes = pool.submit(probes.instances().ask, access), pool.submit(probes.nodes().ask, access)
         found = nodes.result().fact or ()
         addresses = {node.address for node in found}
@@ -74,7 +90,7 @@ def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
         }
         # From outside the VPC, a machine answers at its public address, or through a tunnel.
         outside = {machine.private_ip: (machine.ssh_address, machine.ssh_tunnel) for machine in outputs.machines}
-        hosts = sorted(addresses | outside.keys() | {urlsplit(outputs.api_endpoint).hostname or ""})
+        hosts = sorted(addresses | outside.keys() | {api.hostname or ""})
         ports = {host: pool.submit(probes.ssh_port(*outside.get(host, (host,))).ask, access) for host in hosts}
         return Observed(
             stack=stack,
@@ -86,5 +102,5 @@ def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
             node_groups={name: each.result() for name, each in groups.items()},
             recommended={name: each.result() for name, each in recommended.items()},
             ssh_ports={host: each.result() for host, each in ports.items()},
-            **{name: each.result() for name, each in first.items()},  # type: ignore[arg-type]
+            **{name: each.result() for name, each in first.items()},
         )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stacks import outputs
 from twinplane.compare.evidence import Evidence
 from twinplane.compare.observe import Observed
 from twinplane.compare.probes import Instance, Machine, Node, Seen
+
+#: What kubeadm has the kubelet of every control plane run from manifests.
+STATIC_PODS = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,14 @@ class Place:
     instance: Instance | None
     inside: Machine | None
     ssh: Seen[str]
+    #: As the stack exports it; None for what the cloud made.
+    exported: outputs.Machine | None
+
+    def lacks_manifest(self, component: str) -> bool:
+        """Returns whether the kubelet of this control plane is no longer asked to run the component."""
+        if self.inside is None or not self.control_plane:
+            return False
+        return component in STATIC_PODS and component not in self.inside.manifests
 
     @property
     def reached(self) -> bool:
@@ -51,6 +63,7 @@ def places(observed: Observed) -> tuple[Place, ...]:
                 instance=instances.get(address),
                 inside=inside.get(machine.name) if machine else None,
                 ssh=observed.ssh_ports[address],
+                exported=machine,
             )
         )
     return tuple(sorted(found, key=lambda place: (not place.control_plane, place.name)))

@@ -1,12 +1,14 @@
-"""The four kinds of questions that compare asks, and who answers them."""
+"""The kinds of questions that compare asks, and who answers them."""
 
 from __future__ import annotations
 
 import atexit
+import base64
 import json
 import socket
+import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -96,7 +98,26 @@ class Login:
         return "ansible-playbook facts.yml"
 
 
-Question = Get | Call | Connect | Tunnel | Login
+@dataclass(frozen=True)
+class Handshake:
+    """A TLS handshake. The answer is the certificate that the server shows, PEM, whoever signed it."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"TLS handshake {self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Kubeconfig:
+    """The certificates, and no secret, of the kubeconfig that the stack exports: `authority` and `client`, PEM."""
+
+    def __str__(self) -> str:
+        return "certificates of the stack's output kubeconfig"
+
+
+Question = Get | Call | Connect | Tunnel | Login | Handshake | Kubeconfig
 
 
 @cache
@@ -175,17 +196,16 @@ class Access:
 
     def answer(self, question: Question) -> Any:
         """The answer as JSON data. Raises Unanswered."""
-        match question:
-            case Get():
-                return self._get(question)
-            case Call():
-                return self._call(question)
-            case Connect():
-                return self._connect(question)
-            case Tunnel():
-                return self._tunnel(question)
-            case Login():
-                return self._login()
+        ways: dict[type[Question], Callable[[Any], Any]] = {
+            Get: self._get,
+            Call: self._call,
+            Connect: self._connect,
+            Tunnel: self._tunnel,
+            Login: self._login,
+            Handshake: self._handshake,
+            Kubeconfig: self._kubeconfig,
+        }
+        return ways[type(question)](question)
 
     def _get(self, question: Get) -> Any:
         body = get(self.client, question.path, text=question.text)
@@ -223,7 +243,7 @@ class Access:
         except (OSError, UsageError) as error:
             raise Unanswered(_line(error)) from None
 
-    def _login(self) -> Any:
+    def _login(self, _: Login) -> Any:
         if not self.outputs.machines:
             raise Unanswered("the stack exports no machine, no user and no key to log in with")
         from twinplane import ansible  # loads ansible-runner: only where there is somewhere to log in
@@ -233,6 +253,25 @@ class Access:
         except (UsageError, Failed) as error:
             raise Unanswered(str(error)) from None
         return {"facts": result.facts or {}, "failures": result.failures}
+
+    def _handshake(self, question: Handshake) -> str:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # an expired one is to be seen, too
+        try:
+            with (
+                socket.create_connection((question.host, question.port), CONNECT_TIMEOUT) as connection,
+                context.wrap_socket(connection, server_hostname=question.host) as secured,
+            ):
+                return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True) or b"")
+        except OSError as error:
+            raise Unanswered(error.strerror or _line(error)) from None
+
+    def _kubeconfig(self, _: Kubeconfig) -> dict[str, str]:
+        settings = yaml.safe_load(self.outputs.kubeconfig)
+        clusters = [each.get("cluster", {}).get("certificate-authority-data") for each in settings.get("clusters", [])]
+        users = [each.get("user", {}).get("client-certificate-data") for each in settings.get("users", [])]
+        found = {"authority": next(iter(clusters), None), "client": next(iter(users), None)}
+        return {name: base64.b64decode(data).decode() for name, data in found.items() if data}
 
 
 def login(outputs: StackOutputs) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from rich.text import Text
 from twinplane.compare.differences import Cluster, Comparison
 from twinplane.compare.evidence import Cell, State
 
-COLOURS: dict[State, str] = {"plain": "", "good": "green", "bad": "bold red", "unknown": "dim"}
+COLOURS: dict[State, str] = {"plain": "", "good": "green", "warning": "yellow", "bad": "bold red", "unknown": "dim"}
 
 #: Aspects of a component in the overview; the others follow in the ownership table.
 OPERATION = ("running", "visible in the API", "machine", "SSH", "version", "restarted by")
@@ -39,20 +39,26 @@ def lines(comparison: Comparison) -> Iterator[str]:
         yield f"{difference.component}: {difference.aspect}: managed: {difference.managed.value}"
         yield f"{difference.component}: {difference.aspect}: self-managed: {difference.self_managed.value}"
     for cluster in (comparison.managed, comparison.self_managed):
+        for aspect, cell in cluster.upkeep.items():
+            yield f"{cluster.stack}: {aspect}: {cell.value}"
         for name, cells in cluster.nodes.items():
             for aspect, cell in cells.items():
                 yield f"{cluster.stack}: {name}: {aspect}: {cell.value}"
+    for warning in comparison.warnings():
+        yield f"warning: {warning}"
     for trouble in comparison.troubles():
         yield f"trouble: {trouble}"
 
 
 def tables(comparison: Comparison) -> RenderableType:
-    """The control plane by component, its ownership, and each cluster's nodes."""
+    """The control plane by component, its ownership, each cluster's upkeep and nodes, and what is wrong."""
     return Group(
         _components(comparison, "Control plane", OPERATION),
         _components(comparison, "Who owns it", OWNERSHIP),
+        _upkeep(comparison),
         _nodes(comparison.managed),
         _nodes(comparison.self_managed),
+        *(Text(f"! {warning}", style=COLOURS["warning"]) for warning in comparison.warnings()),
         *(Text(f"✗ {trouble}", style=COLOURS["bad"]) for trouble in comparison.troubles()),
     )
 
@@ -72,6 +78,16 @@ def _components(comparison: Comparison, title: str, aspects: tuple[str, ...]) ->
         name = each.component if each.component != last else ""
         table.add_row(name, each.aspect, _text(each.managed), _text(each.self_managed))
         last = each.component
+    return table
+
+
+def _upkeep(comparison: Comparison) -> Table:
+    table = Table(title="Upkeep", title_justify="left", title_style="bold", expand=True)
+    table.add_column("", no_wrap=True)
+    for cluster in (comparison.managed, comparison.self_managed):
+        table.add_column(f"{cluster.kind}: {cluster.stack}", ratio=1)
+    for aspect, cells in comparison.upkeep().items():
+        table.add_row(aspect, *(_text(cell) if cell else "" for cell in cells))
     return table
 
 

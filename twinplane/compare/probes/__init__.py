@@ -10,7 +10,9 @@ from twinplane.compare.probes.aws import (
     node_group,
     recommended_release,
 )
+from twinplane.compare.probes.certificates import Certificate, api_certificate, kubeconfig_certificates
 from twinplane.compare.probes.kubernetes import (
+    Deployment,
     Lease,
     Node,
     Pod,
@@ -19,15 +21,21 @@ from twinplane.compare.probes.kubernetes import (
     api_health,
     api_version,
     component_statuses,
+    deployments,
+    kubeadm_config,
     leases,
     nodes,
     pods,
 )
 from twinplane.compare.probes.probe import Probe, Seen
-from twinplane.compare.probes.reach import Logins, Machine, Process, machines, ssh_port
+from twinplane.compare.probes.reach import Disk, Etcd, Logins, Machine, Process, Unit, machines, ssh_port
 
 __all__ = [
+    "Certificate",
+    "Deployment",
+    "Disk",
     "EksCluster",
+    "Etcd",
     "Instance",
     "Lease",
     "Logins",
@@ -39,13 +47,18 @@ __all__ = [
     "Process",
     "Seen",
     "Status",
+    "Unit",
+    "api_certificate",
     "api_endpoints",
     "api_health",
     "api_version",
     "component_statuses",
+    "deployments",
     "eks_cluster",
     "images",
     "instances",
+    "kubeadm_config",
+    "kubeconfig_certificates",
     "leases",
     "machines",
     "node_group",

@@ -27,6 +27,8 @@ class EksCluster:
     endpoint: str
     #: STANDARD or EXTENDED support after the version's first 14 months.
     support: str
+    #: EKS Auto Mode: nodes come when pods wait, and CoreDNS runs on them outside the cluster's sight.
+    auto_mode: bool
 
 
 def eks_cluster(name: str) -> Probe[EksCluster]:
@@ -43,6 +45,7 @@ def _eks_cluster(answer: dict[str, Any]) -> EksCluster:
         platform_version=found.get("platformVersion", ""),
         endpoint=found.get("endpoint", ""),
         support=found.get("upgradePolicy", {}).get("supportType", ""),
+        auto_mode=bool((found.get("computeConfig") or {}).get("enabled")),
     )
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from twinplane.compare.probes.probe import Probe
 from twinplane.compare.questions import Get
 
-SYSTEM = "/api/v1/namespaces/kube-system"
+SYSTEM = "kube-system"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of kube-system. `source` is "api", or "file" for the mirror of a static pod."""
+    """A pod. `source` is "api", or "file" for the mirror of a static pod."""
 
     name: str
     node: str
@@ -29,6 +29,8 @@ class Pod:
     image: str
     #: What it says it is: container name and `component` label.
     roles: tuple[str, ...]
+    #: It has ended, or is about to.
+    ending: bool
 
 
 def _pod(item: dict[str, Any]) -> Pod:
@@ -46,12 +48,14 @@ def _pod(item: dict[str, Any]) -> Pod:
         restarts=sum(each["restartCount"] for each in containers),
         image=first["image"],
         roles=tuple(sorted({first["name"], base, metadata.get("labels", {}).get("component", base)})),
+        ending="deletionTimestamp" in metadata or status.get("phase") in {"Succeeded", "Failed"},
     )
 
 
-def pods() -> Probe[tuple[Pod, ...]]:
-    """Pods of kube-system: control-plane components show up there only where kubelets of this cluster run them."""
-    return Probe("pods", Get(f"{SYSTEM}/pods"), lambda answer: tuple(_pod(item) for item in answer["items"]))
+def pods(namespace: str) -> Probe[tuple[Pod, ...]]:
+    """Pods of a namespace. kube-system shows control-plane components only where kubelets of this cluster run them."""
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    return Probe("pods", Get(path), lambda answer: tuple(_pod(item) for item in answer["items"]))
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,11 @@ class Node:
     instance_id: str
     #: Node group of a managed node, from its label.
     node_group: str
+    #: The range that its pods get addresses from; "" where the cluster does not say.
+    pod_range: str
+    disk_pressure: bool
+    #: Keys of the taints that keep pods away which do not tolerate them.
+    taints: tuple[str, ...]
 
 
 def _node(item: dict[str, Any]) -> Node:
@@ -164,6 +173,9 @@ def _node(item: dict[str, Any]) -> Node:
         runtime=info["containerRuntimeVersion"],
         instance_id=spec.get("providerID", "").rpartition("/")[2],
         node_group=labels.get("eks.amazonaws.com/nodegroup", ""),
+        pod_range=spec.get("podCIDR", ""),
+        disk_pressure=conditions.get("DiskPressure") == "True",
+        taints=tuple(each["key"] for each in spec.get("taints") or [] if each["effect"] != "PreferNoSchedule"),
     )
 
 
@@ -174,3 +186,39 @@ def nodes() -> Probe[tuple[Node, ...]]:
 
 def _nodes(answer: dict[str, Any]) -> tuple[Node, ...]:
     return tuple(sorted((_node(item) for item in answer["items"]), key=lambda node: node.name))
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A Deployment: how many replicas it should have, and how many are ready."""
+
+    name: str
+    namespace: str
+    replicas: int
+    ready: int
+    #: Keys of taints that its pods tolerate; "" tolerates all.
+    tolerates: tuple[str, ...]
+
+
+def deployments(namespace: str) -> Probe[tuple[Deployment, ...]]:
+    """Deployments of a namespace."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    return Probe("deployments", Get(path), lambda answer: tuple(_deployment(item) for item in answer["items"]))
+
+
+def _deployment(item: dict[str, Any]) -> Deployment:
+    spec = item["spec"]
+    tolerations = spec["template"]["spec"].get("tolerations") or []
+    return Deployment(
+        name=item["metadata"]["name"],
+        namespace=item["metadata"]["namespace"],
+        replicas=spec.get("replicas", 1),
+        ready=item.get("status", {}).get("readyReplicas", 0),
+        tolerates=tuple(each.get("key", "") for each in tolerations if each.get("effect") != "NoExecute"),
+    )
+
+
+def kubeadm_config() -> Probe[bool]:
+    """Does the cluster hold the ConfigMap that `kubeadm init` writes? An empty etcd does not, nor does EKS."""
+    path = f"/api/v1/namespaces/{SYSTEM}/configmaps?fieldSelector=metadata.name%3Dkubeadm-config"
+    return Probe("kubeadm_config", Get(path), lambda answer: bool(answer["items"]))

@@ -1,0 +1,137 @@
+"""Observations -> one row of cells per cluster: nodes, versions, certificates, and where replicas run. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from twinplane.compare.evidence import Cell
+from twinplane.compare.expiry import authorities, certificates
+from twinplane.compare.observe import Observed
+from twinplane.compare.places import places
+from twinplane.compare.probes import Deployment, Pod, Seen
+
+COREDNS = "coredns"
+#: Processes that have the version of Kubernetes; the kubelet's is in its Node.
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def upkeep(observed: Observed) -> dict[str, Cell]:
+    """Returns aspect -> cell, in the order of the report. Deployments are aspects, by name."""
+    return {
+        "nodes": nodes(observed),
+        "versions": versions(observed),
+        "certificates": certificates(observed),
+        "authorities": authorities(observed),
+        **dict(replicas(observed)),
+    }
+
+
+def nodes(observed: Observed) -> Cell:
+    """Returns how many nodes there are: none is trouble in itself."""
+    found = observed.nodes.fact
+    if found is None:
+        return Cell(f"not shown: {observed.nodes.error}", (observed.nodes.evidence(),), "bad")
+    ready = sum(node.ready for node in found)
+    evidence = (observed.nodes.evidence({node.name: node.ready for node in found}),)
+    return Cell(f"{ready} of {len(found)} Ready", evidence) if found else Cell("none", evidence, "bad")
+
+
+def versions(observed: Observed) -> Cell:
+    """Returns the version that the stack wants, and what runs in another one."""
+    wanted, api = observed.outputs.kubernetes_version, observed.api_version.fact
+    running = dict(_running(observed))
+    evidence = (
+        observed.api_version.evidence(api),
+        observed.nodes.evidence({node.name: node.kubelet for node in observed.nodes.fact or ()}),
+        observed.pods.evidence({pod.name: pod.image for pod in observed.pods.fact or () if "kube-proxy" in pod.roles}),
+        observed.machines.evidence([" ".join(each) for each in running if each[0] in CONTROL_PLANE]),
+    )
+    if not running:
+        return Cell(f"{wanted} wanted, none seen", evidence, "unknown")
+    forbidden = {
+        (part, version): f"{part} {version}{where}, newer than the API server's {api}: Kubernetes forbids it"
+        for (part, version), where in running.items()
+        if api and part == "kubelet" and _numbers(version)[:2] > _numbers(api)[:2]
+    }
+    size = len(_numbers(wanted))
+    other = {
+        each: f"{' '.join(each)}{where}"
+        for each, where in running.items()
+        if _numbers(each[1])[:size] != _numbers(wanted)
+    }
+    if lines := [*{**other, **forbidden}.values()]:
+        return Cell(f"{wanted} wanted; {'; '.join(lines)}", evidence, "bad" if forbidden else "warning")
+    return Cell(f"{wanted}, as wanted", evidence, "good")
+
+
+def _running(observed: Observed) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yields part and version, and " on ..." the machines that run it so; "" for the API server that answered."""
+    if observed.api_version.fact:
+        yield ("API server", observed.api_version.fact), ""
+    seen = [("kubelet", node.kubelet, node.name) for node in observed.nodes.fact or ()]
+    for pod in observed.pods.fact or ():
+        if "kube-proxy" in pod.roles and (tag := pod.image.partition("@")[0].rpartition(":")[2]):
+            seen.append(("kube-proxy", tag, pod.node))
+    for place in places(observed):
+        for process in place.inside.processes if place.inside else ():
+            if process.name in CONTROL_PLANE and process.version:
+                seen.append((process.name, f"v{process.version}", place.name))
+    for part, version in dict.fromkeys((part, version) for part, version, _ in seen):
+        machines = sorted({machine for *each, machine in seen if each == [part, version]})
+        yield (part, version), f" on {', '.join(machines)}"
+
+
+def _numbers(version: str) -> list[int]:
+    """Returns e.g. [1, 36, 3] for "v1.36.3-eks-0ab"."""
+    plain = version.removeprefix("v").partition("-")[0].partition("+")[0]
+    return [int(each) for each in plain.split(".") if each.isdecimal()]
+
+
+def replicas(observed: Observed) -> Iterator[tuple[str, Cell]]:
+    """Yields a cell for CoreDNS and for each Deployment of two or more replicas, of kube-system and the sample app."""
+    auto = observed.eks_cluster.fact is not None and observed.eks_cluster.fact.auto_mode
+    system = observed.deployments
+    if system.fact is not None and not auto and not any(each.name == COREDNS for each in system.fact):
+        yield COREDNS, Cell("no such Deployment: no name is resolved", (system.evidence([]),), "bad")
+    for deployments, pods in ((system, observed.pods), (observed.app_deployments, observed.app_pods)):
+        for each in deployments.fact or ():
+            if each.replicas > 1 or each.name == COREDNS:
+                yield each.name, _replicas(observed, each, deployments, pods)
+
+
+def _replicas(
+    observed: Observed,
+    deployment: Deployment,
+    deployments: Seen[tuple[Deployment, ...]],
+    pods: Seen[tuple[Pod, ...]],
+) -> Cell:
+    own = [
+        pod
+        for pod in pods.fact or ()
+        if pod.owner.rpartition("-")[0] == f"ReplicaSet/{deployment.name}" and pod.node and not pod.ending
+    ]
+    count = Counter(pod.node for pod in own)
+    open_nodes = [
+        node.name
+        for node in observed.nodes.fact or ()
+        if node.ready and node.schedulable and {*deployment.tolerates} & {"", *node.taints} >= {*node.taints}
+    ]
+    where = [f"{number} on {name}" for name, number in sorted(count.items())]
+    if empty := [name for name in open_nodes if not count[name]]:
+        where.append(f"none on {', '.join(empty) if len(empty) < 4 else f'{len(empty)} others'}")
+    evidence = (
+        deployments.evidence(deployment),
+        pods.evidence({pod.name: pod.node for pod in own}),
+        observed.nodes.evidence(open_nodes),
+    )
+    spread = ", ".join(where) or "nowhere"
+    if deployment.name == COREDNS and not deployment.replicas:
+        return Cell("scaled to 0: no name is resolved", evidence, "bad")
+    if deployment.ready < deployment.replicas:
+        value = f"{deployment.ready} of {deployment.replicas} ready: {spread}"
+        return Cell(value, evidence, "bad" if deployment.name == COREDNS and not deployment.ready else "warning")
+    numbers = [count[name] for name in open_nodes]
+    if numbers and max(numbers) - min(numbers) > 1:
+        return Cell(f"not spread: {spread}", evidence, "warning")
+    return Cell(spread, evidence, "good")
