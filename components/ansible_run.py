@@ -29,6 +29,8 @@ class AnsibleRunArgs:
     ssh_private_key: pulumi.Input[str]
     #: Ansible variables over those of group_vars.
     variables: Mapping[str, pulumi.Input[Any]]
+    #: Another text makes the playbook run again: the machines are not as it left them.
+    repair: str = ""
 
 
 class AnsibleRun(pulumi.ComponentResource):
@@ -57,7 +59,8 @@ class AnsibleRun(pulumi.ComponentResource):
             update=args.playbook,
             delete="reset",
             stdin=stdin,
-            triggers=[digest(PLAYBOOKS)],  # with `update` given, a new trigger runs that and replaces nothing
+            # With `update` given, a new trigger runs that and replaces nothing.
+            triggers=[digest(PLAYBOOKS), *filter(None, [args.repair])],
             logging=command.local.Logging.STDERR,  # progress; the result on stdout holds secrets
             add_previous_output_in_env=False,  # for the same reason
             opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout"]),

@@ -58,6 +58,8 @@ class SelfManagedClusterArgs:
     control_plane_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     #: Ansible variables, over all others.
     variables: Mapping[str, Any] = field(default_factory=dict)
+    #: Another text makes the playbook run again over machines that are not as it left them.
+    repair: str = ""
     #: In Kubernetes and in tags; a component that is renamed says its old name here. None: the component's name.
     cluster_name: str | None = None
 
@@ -69,6 +71,8 @@ class SelfManagedCluster(pulumi.ComponentResource):
     endpoint: pulumi.Output[str]
     #: YAML. A secret.
     kubeconfig: pulumi.Output[str]
+    #: Name of each node -> range of its pods, as its network is set up.
+    pod_ranges: pulumi.Output[dict[str, str]]
     #: Each as `Machine.exported`; control planes first.
     machines: list[pulumi.Output[dict[str, str]]]
     ssh_user: str
@@ -141,10 +145,11 @@ class SelfManagedCluster(pulumi.ComponentResource):
             "kubeconfig_server": pulumi.Output.concat("https://", address),
             **args.variables,
         }
-        run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables)
+        run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables, args.repair)
         site = AnsibleRun(f"{name}-site", run, child)
         self.endpoint = pulumi.Output.unsecret(site.result.apply(lambda _: pulumi.Output.concat("https://", address)))
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
+        self.pod_ranges = pulumi.Output.unsecret(site.result.apply(lambda result: result.get("ranges") or {}))
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
-        told = ("endpoint", "kubeconfig", "machines", "role_arns", "ssh_user", "ssh_private_key")
+        told = ("endpoint", "kubeconfig", "machines", "pod_ranges", "role_arns", "ssh_user", "ssh_private_key")
         self.register_outputs({each: getattr(self, each) for each in told})

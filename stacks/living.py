@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pulumi
 
 from components import record
 
+REFERENCES = "PULUMI_DISABLE_RESOURCE_REFERENCES"
 #: A cluster lives as soon as one of these exists: machines may be a cluster before the first update has ended.
 CARRIERS = ("aws:ec2/instance:Instance", "aws:eks/cluster:Cluster")
 
@@ -16,15 +19,39 @@ CARRIERS = ("aws:ec2/instance:Instance", "aws:eks/cluster:Cluster")
 def living() -> dict[str, str] | None:
     """Returns the entries of the last run's record, as changes.entries makes them; None where no cluster lives.
 
+    Raises pulumi.RunError where the state cannot be read.
+    """
+    return of_state(resources())
+
+
+def resources() -> list[Mapping[str, Any]]:
+    """Returns the resources of the stack's saved state, each its type and outputs, secrets in plain.
+
     The engine reads the state that it has saved, in a preview as in an update, so this works before the first resource
     is registered. Raises pulumi.RunError where it cannot.
     """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     try:
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack})
+        with _references_as_text():
+            answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack})
     except Exception as error:
         raise pulumi.RunError(f"the state of stack {stack} cannot be read: {error}") from None
-    return of_state(answer.value["outputs"].values())
+    return list(answer.value["outputs"].values())
+
+
+@contextmanager
+def _references_as_text() -> Iterator[None]:
+    """Outputs that refer to resources stay URNs: the SDK would ask the engine for each, before this run has made it.
+
+    The variable is the SDK's own (pulumi/runtime/invoke.py).
+    """
+    before = os.environ.get(REFERENCES)
+    os.environ[REFERENCES] = "true"
+    try:
+        yield
+    finally:
+        os.environ.pop(REFERENCES)
+        os.environ.update({REFERENCES: before} if before is not None else {})
 
 
 def of_state(resources: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:

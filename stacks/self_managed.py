@@ -12,7 +12,7 @@ from components.oidc_issuer import OidcIssuer
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import balancer, cloud_controller, identity, ingress, registry, storage
+from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, storage
 from stacks.settings import SelfManagedSettings
 from twinplane import tunnel
 from twinplane.errors import UsageError
@@ -71,6 +71,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             image=settings.machine_image,
             etcd_volume_size=settings.etcd_volume_size,
             control_plane_policies={"etcd-backups": backups.write_policy, **cloud_controller.policies(settings)},
+            repair=repair.token(living.resources()),
             variables={**identity.variables(issuer), **cloud_controller.variables(settings), **settings.playbook_vars},
         ),
     )
@@ -95,6 +96,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         "apiEndpoint": cluster.endpoint,
         "kubeconfig": cluster.kubeconfig,
         "machines": cluster.machines,
+        "podRanges": cluster.pod_ranges,
         "sshUser": cluster.ssh_user,
         "sshPrivateKey": cluster.ssh_private_key,
         "backupsBucket": backups.bucket,

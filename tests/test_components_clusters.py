@@ -140,6 +140,12 @@ def test_ansible_runs_again_when_a_playbook_changes(tmp_path: Path) -> None:
     assert len(trigger) == 64
 
 
+def test_ansible_runs_again_for_a_repair() -> None:
+    [same, token] = ansible_run(repair="worker-1 has no Node").one("Command").inputs["triggers"]
+    assert same == ansible_run().one("Command").inputs["triggers"][0]
+    assert token == "worker-1 has no Node"
+
+
 # SelfManagedCluster
 
 

@@ -51,6 +51,8 @@ class Result:
     failures: list[str] = field(default_factory=list)
     #: After site. A secret.
     kubeconfig: str | None = None
+    #: After site: name of each node -> range of its pods.
+    ranges: dict[str, str] | None = None
     #: After facts: host -> what playbooks/library/node_facts.py says of it.
     facts: dict[str, dict[str, Any]] | None = None
 
@@ -211,7 +213,8 @@ class _Watcher:
         names = {"ok": "ok", "changed": "changed", "dark": "unreachable", "failures": "failures", "skipped": "skipped"}
         for host in data.get("processed", {}):
             self.result.stats[host] = {name: data.get(key, {}).get(host, 0) for key, name in names.items()}
-        self.result.kubeconfig = (data.get("artifact_data") or {}).get("kubeconfig")
+        handed = data.get("artifact_data") or {}
+        self.result.kubeconfig, self.result.ranges = handed.get("kubeconfig"), handed.get("ranges")
 
 
 #: Colours and the like, which programs print although nobody looks at a terminal.
