@@ -1,4 +1,5 @@
-"""The stacks' graphs under the real engine: the order of a destroy, previews from nothing, renames, a cluster gone."""
+"""The stacks' graphs under the real engine: the order of a destroy, previews from nothing, changed keys, renames, a
+cluster gone."""
 
 import json
 import threading
@@ -159,6 +160,69 @@ def test_an_ingress_goes_before_its_controller(tmp_path: Path, healthy: str) -> 
     deletes = moments(stack, "delete")
     check_order(deletes, "networking.k8s.io/v1:Ingress ", "networking.k8s.io/v1:IngressClass ")
     check_order(deletes, "networking.k8s.io/v1:Ingress ", "controller")
+
+
+def refused(stack: Project, *argv: str) -> set[str]:
+    """The lines about config that the command fails with; a preview and an update name each more than once."""
+    return {line[line.index("config ") :] for line in stack(*argv, code=1).splitlines() if "config twinplane:" in line}
+
+
+def test_a_living_cluster_refuses_what_would_do_it_harm(tmp_path: Path, healthy: str) -> None:
+    stack = recorded(tmp_path, healthy, "self-managed")
+    stack("up", "--yes", "--skip-preview")
+    before, log = stack.outputs(), Path(stack.environment["RECORDER_LOG"]).read_text()
+    stack("config", "set", "podCidr", "10.245.0.0/16")
+    stack("config", "set", "kubernetesVersion", "1.36.1")
+    expected = {
+        "config twinplane:kubernetesVersion: cannot change on a living cluster (is 1.36.3, would be 1.36.1): a living "
+        "cluster's version cannot be changed yet; leave it, or make another stack with the new version",
+        "config twinplane:podCidr: cannot change on a living cluster (is 10.244.0.0/16, would be 10.245.0.0/16): "
+        "every node has its part of it; leave it, or make another stack",
+    }
+    assert refused(stack, "preview") == expected
+    assert refused(stack, "up", "--yes", "--skip-preview") == expected
+    assert Path(stack.environment["RECORDER_LOG"]).read_text() == log
+    assert stack.outputs() == before
+    stack("destroy", "--yes", "--skip-preview")
+    assert set(stack.changes()) == {"create"}, "where no cluster lives, every key is free"
+
+
+def test_another_image_replaces_no_machine(tmp_path: Path, healthy: str) -> None:
+    stack = recorded(tmp_path, healthy, "self-managed")
+    stack("up", "--yes", "--skip-preview")
+    stack("config", "set", "machineImage", '{"owner": "136693071363", "name": "debian-13-amd64-*"}')
+    assert set(stack.changes()) == {"same"}
+
+
+HALF = f"""
+import sys
+
+sys.path.insert(0, {str(PROJECT)!r})
+import pulumi
+import pulumi_aws as aws
+from components.record import Record, RecordArgs
+from stacks.living import living
+
+pulumi.log.warn(f"living: {{living()}}")
+Record("record", RecordArgs({{"podCidr": "198.18.192.0/18"}}))
+machine = aws.ec2.Instance("machine", ami="ami-1", instance_type="t3.medium")
+
+
+def fail(_):
+    raise pulumi.RunError("half way")
+
+
+pulumi.export("never", machine.id.apply(fail))
+"""
+
+
+def test_a_first_update_that_failed_half_way_has_left_a_living_cluster(tmp_path: Path, healthy: str) -> None:
+    project = engine.project(tmp_path, "http://127.0.0.1:1", HALF, "half")
+    recording(project, healthy)
+    assert "living: None" in project("preview")
+    assert "half way" in project("up", "--yes", "--skip-preview", code=1)
+    assert project.outputs() == {}
+    assert "living: {'podCidr': '198.18.192.0/18'}" in project("preview", code=1)
 
 
 RENAMED = f"""

@@ -5,7 +5,6 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,36 +14,10 @@ import pytest
 
 from tests import aws_cli
 from tests.test_twinplane_inventory import MACHINES
-from twinplane import ansible, lock, ssh
+from twinplane import ansible, ssh
 from twinplane.errors import UsageError
 
 PLAY = "- hosts: kubernetes\n  connection: local\n  become: false\n  gather_facts: false\n  tasks:\n"
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("key") / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path.read_text()
-
-
-@pytest.fixture
-def request_(key: str) -> dict[str, Any]:
-    return {"machines": MACHINES[:2], "sshUser": "admin", "sshPrivateKey": key, "variables": {"secret": "hunter2"}}
-
-
-@pytest.fixture
-def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An own folder of playbooks; every machine answers by SSH."""
-    folder = tmp_path / "playbooks"
-    folder.mkdir()
-    (tmp_path / "ansible.cfg").write_text(
-        f"[defaults]\ninterpreter_python = {sys.executable}\nremote_tmp = {tmp_path}\n"
-    )
-    monkeypatch.setattr(ansible, "PLAYBOOKS", folder)
-    monkeypatch.setattr(ssh, "wait", lambda *_, **__: {})
-    monkeypatch.setattr(lock.Lock, "_take", lambda _: False)  # tests/test_twinplane_lock.py
-    return folder
 
 
 def test_progress_stats_and_what_the_playbook_hands_out(playbooks: Path, request_: dict[str, Any]) -> None:

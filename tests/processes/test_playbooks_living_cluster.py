@@ -1,0 +1,111 @@
+"""The guard of a living cluster, run by the real ansible-playbook on manifests in a folder of its own."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from twinplane import ansible
+
+ROLE = ansible.PLAYBOOKS / "roles" / "living_cluster"
+SITE = yaml.safe_load((ansible.PLAYBOOKS / "site.yml").read_text())
+RUNS = {
+    "kubernetes_version": "1.36.3",
+    "kubernetes_pod_cidr": "10.244.0.0/16",
+    "kubernetes_service_cidr": "10.96.0.0/12",
+}
+#: As kubeadm writes them.
+MANIFESTS = {
+    "etcd": "image: registry.k8s.io/etcd:3.6.5-0",
+    "kube-apiserver": "- --service-cluster-ip-range=10.96.0.0/12\n    image: registry.k8s.io/kube-apiserver:v1.36.3",
+    "kube-controller-manager": "- --cluster-cidr=10.244.0.0/16\n    - --service-cluster-ip-range=10.96.0.0/12\n"
+    "    image: registry.k8s.io/kube-controller-manager:v1.36.3",
+    "kube-scheduler": "image: registry.k8s.io/kube-scheduler:v1.36.3",
+}
+
+
+@pytest.fixture
+def site(playbooks: Path) -> Path:
+    """The first play of site.yml, and one that would change every machine after it. Returns the machines' root."""
+    root = playbooks.parent / "root"
+    for folder in ("var/lib/kubelet", "etc/kubernetes/manifests"):
+        (root / folder).mkdir(parents=True)
+    role = shutil.copytree(ROLE, playbooks / "roles" / "living_cluster")
+    tasks = role / "tasks" / "main.yml"
+    tasks.write_text(tasks.read_text().replace(" /etc/", f" {root}/etc/").replace(" /var/", f" {root}/var/"))
+    here = {"connection": "local", "become": False, "gather_facts": False}
+    change = {"ansible.builtin.file": {"path": str(root / "{{ inventory_hostname }}"), "state": "touch"}}
+    plays = [{**SITE[0], **here}, {"hosts": "kubernetes", **here, "tasks": [change]}]
+    (playbooks / "site.yml").write_text(yaml.safe_dump(plays))
+    return root
+
+
+def lives(root: Path) -> None:
+    (root / "var/lib/kubelet/kubeadm-done").touch()
+    for name, text in MANIFESTS.items():
+        (root / f"etc/kubernetes/manifests/{name}.yaml").write_text(f"spec:\n  containers:\n    {text}\n")
+
+
+def run(request_: dict[str, Any], check: bool = False, **changes: str) -> list[str]:
+    return ansible.run("site", {**request_, "variables": {**RUNS, **changes}}, check=check).failures
+
+
+def changed(root: Path) -> set[str]:
+    return {path.name for path in root.iterdir()} & {"control-plane-1", "worker-2"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "wanted"),
+    [
+        ("kubernetes_version", "1.36.4"),
+        ("kubernetes_version", "1.36.1"),
+        ("kubernetes_pod_cidr", "10.245.0.0/16"),
+        ("kubernetes_service_cidr", "10.112.0.0/12"),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_another_value_is_refused_before_any_machine_is_changed(
+    site: Path,
+    request_: dict[str, Any],
+    variable: str,
+    wanted: str,
+    check: bool,
+) -> None:
+    lives(site)
+    assert run(request_, check=check, **{variable: wanted}) == [
+        f"control-plane-1: Refuse another version or range: the living cluster has {variable} {RUNS[variable]}, which "
+        "cannot be changed: set it back, or make another cluster"
+    ]
+    assert changed(site) == set()
+
+
+def test_all_that_differs_is_named(site: Path, request_: dict[str, Any]) -> None:
+    lives(site)
+    [line] = run(request_, kubernetes_version="1.37.0", kubernetes_pod_cidr="10.0.0.0/16")
+    assert "has kubernetes_version 1.36.3 and kubernetes_pod_cidr 10.244.0.0/16, which" in line
+
+
+def test_the_same_values_go_on(site: Path, request_: dict[str, Any]) -> None:
+    lives(site)
+    assert run(request_) == []
+    assert changed(site) == {"control-plane-1", "worker-2"}
+
+
+def test_what_a_control_plane_lost_is_not_compared(site: Path, request_: dict[str, Any]) -> None:
+    lives(site)
+    for name in MANIFESTS:
+        (site / f"etc/kubernetes/manifests/{name}.yaml").unlink()
+    assert run(request_) == []
+
+
+def test_an_interrupted_start_is_no_cluster_yet(site: Path, request_: dict[str, Any]) -> None:
+    lives(site)
+    (site / "var/lib/kubelet/kubeadm-done").unlink()
+    assert run(request_, kubernetes_version="1.35.4") == []
+
+
+def test_it_is_asked_before_anything_else() -> None:
+    assert SITE[0]["roles"] == ["living_cluster"]
+    assert SITE[0]["any_errors_fatal"] is True
