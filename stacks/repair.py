@@ -33,8 +33,8 @@ def token(resources: Iterable[Mapping[str, Any]]) -> str:
     """
     state = list(resources)
     outputs: Mapping[str, Any] = next((each["outputs"] for each in state if each["type"] == "pulumi:pulumi:Stack"), {})
-    runs = (each["outputs"] for each in state if each["type"] == "command:local:Command")
-    last = next((run["triggers"][1] for run in runs if len(run.get("triggers") or []) > 1), "")
+    commands = (each["outputs"] for each in state if each["type"] == "command:local:Command")
+    last = next((run["triggers"][1] for run in commands if run["create"] == "site" and run["triggers"][1:]), "")
     if not outputs.get("kubeconfig"):
         return str(last)
     found = "; ".join(damage(outputs))

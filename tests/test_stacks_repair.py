@@ -54,7 +54,8 @@ class Cluster:
     def state(self, *triggers: str) -> list[dict[str, Any]]:
         return [
             {"type": "pulumi:pulumi:Stack", "outputs": self.outputs},
-            {"type": "command:local:Command", "outputs": {"triggers": ["digest", *triggers]}},
+            {"type": "command:local:Command", "outputs": {"create": "wait", "triggers": ["i-1", "i-2"]}},
+            {"type": "command:local:Command", "outputs": {"create": "site", "triggers": ["digest", *triggers]}},
         ]
 
 
