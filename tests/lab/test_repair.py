@@ -104,7 +104,7 @@ def test_certificates_that_ran_out_are_renewed_by_the_timers_service(self_manage
 
 
 @pytest.fixture
-def three_workers(shell: Shell, tmp_path: Path) -> tuple[str, ...]:
+def three_workers(tmp_path: Path) -> tuple[str, ...]:
     """Returns the arguments of pulumi that make it three workers."""
     config = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{SELF_MANAGED}.yaml").read_text())
     config["config"]["twinplane:workers"] = 3
