@@ -111,14 +111,10 @@ def test_a_living_process_of_this_machine_is_not_taken_for_dead(control_plane: C
         pytest.fail("it was let in")
 
 
-@pytest.mark.parametrize(
-    ("holder", "renewed"),
-    [
-        (f"patch by root@{socket.gethostname()} (process {dead()})", 1.0),
-        ("patch by root@elsewhere (process 1)", module.DURATION + 1.0),
-    ],
-)
-def test_the_lock_of_a_dead_holder_is_taken(control_plane: ControlPlane, holder: str, renewed: float) -> None:
+@pytest.mark.parametrize("here", [True, False])
+def test_the_lock_of_a_dead_holder_is_taken(control_plane: ControlPlane, here: bool) -> None:
+    ours, theirs = f"patch by root@{socket.gethostname()} (process {dead()})", "patch by root@elsewhere (process 1)"
+    holder, renewed = (ours, 1.0) if here else (theirs, module.DURATION + 1.0)
     control_plane.held_by(holder, renewed=renewed, since=renewed)
     lines: list[str] = []
     with lock(control_plane, lines=lines):

@@ -22,7 +22,6 @@ MARKER = "/var/lib/kubelet/kubeadm-done"
 KUBELET = ("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/kubelet.conf", "/var/lib/kubelet/config.yaml")
 #: The kubelet's own certificate; it renews that itself while it runs.
 CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
-ETCD_DATA = "/var/lib/etcd/member"
 #: Made anew, these would be others: nobody would believe what the old ones signed.
 AUTHORITIES = ("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt", "etcd/ca.key", "sa.key")
 LEAVES = ("apiserver", "apiserver-kubelet-client", "apiserver-etcd-client", "front-proxy-client")
@@ -65,7 +64,6 @@ def look(control_plane: bool, root: Path = Path("/")) -> dict[str, Any]:
         missing = [phase for file, phase in PHASES.items() if gone(f"/etc/kubernetes/{file}")]
         phases = list(dict.fromkeys(missing))
         lost = [f"/etc/kubernetes/pki/{file}" for file in AUTHORITIES if gone(f"/etc/kubernetes/pki/{file}")]
-        lost += [ETCD_DATA] if gone(ETCD_DATA) else []
         if gone("/var/lib/kubelet/config.yaml"):
             phases.append("kubelet-start")
     out = expired(root)
