@@ -1,10 +1,13 @@
 """When certificates expire: the soonest in the text, all of them as data."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.compare_cases import FACTS, cluster
+from tests import certificate
+from tests.compare_cases import FACTS, TIME, cluster
 
 
 def expire(path: str, when: str) -> Any:
@@ -46,6 +49,25 @@ def test_less_than_thirty_days_are_a_warning() -> None:
 def test_thirty_days_are_enough() -> None:
     found = cluster("self-managed", expire("/etc/kubernetes/pki/apiserver.crt", "2026-12-24T22:00:00+00:00"))
     assert list(found.warnings()) == []
+
+
+def test_who_renews_it_is_named() -> None:
+    found = cluster(
+        "self-managed", expire("/var/lib/kubelet/pki/kubelet-client-current.pem", "2026-12-01T22:00:00+00:00")
+    )
+    (warning,) = found.warnings()
+    assert warning.endswith("in 7 days: the kubelet renews it; `journalctl -u kubelet` there says why it did not")
+
+
+def test_on_eks_it_is_aws(tmp_path: Path) -> None:
+    certificate.write(tmp_path / "x.crt", TIME - timedelta(300), TIME + timedelta(9))
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["TLS handshake 198.19.240.2:443"] = (tmp_path / "x.crt").read_text()
+
+    found = cluster("managed", change)
+    value = "1 of 1 expire within 30 days; first the API server's, in 9 days: AWS renews it"
+    assert list(found.warnings()) == [f"managed-lab: certificates: {value}"]
 
 
 def test_an_expired_one_is_trouble() -> None:

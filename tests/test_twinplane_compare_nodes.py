@@ -135,7 +135,7 @@ def test_a_machine_that_lets_nobody_in_is_trouble_once_with_its_reason(failure: 
         answers[FACTS]["failures"] = [failure]
 
     (trouble,) = cluster("self-managed", change).troubles()
-    assert trouble == f"self-managed-lab: w-1: Ready, but no login: {failure.removeprefix('w-1 ')}"
+    assert trouble == f"self-managed-lab: w-1: Ready, but not reached: {failure.removeprefix('w-1 ')}"
 
 
 def test_when_nothing_could_be_asked_each_machine_says_why() -> None:
@@ -143,7 +143,7 @@ def test_when_nothing_could_be_asked_each_machine_says_why() -> None:
         answers[FACTS] = {"error": "ansible-playbook: not found"}
 
     troubles = list(cluster("self-managed", change).troubles())
-    lines = [f"self-managed-lab: {name}: Ready, but no login: ansible-playbook: not found" for name in MACHINES]
+    lines = [f"self-managed-lab: {name}: Ready, but not reached: ansible-playbook: not found" for name in MACHINES]
     assert troubles == lines
 
 

@@ -65,16 +65,24 @@ def _expiry(seen: Seen[Any], certificate: Certificate, machine: str = "") -> Exp
 
 def certificates(observed: Observed) -> Cell:
     """Certificates that servers show and clients log in with: what renews them can be run at any time."""
-    theirs = observed.eks_cluster.fact is not None and not observed.outputs.machines
-    return _cell(observed, "AWS renews it" if theirs else "`pulumi up` renews it", authority=False)
+    return _cell(observed, authority=False)
 
 
 def authorities(observed: Observed) -> Cell:
     """Authorities that sign them: a new one is a new trust for every machine and every kubeconfig."""
-    return _cell(observed, "plan for a new one", authority=True)
+    return _cell(observed, authority=True)
 
 
-def _cell(observed: Observed, remedy: str, *, authority: bool) -> Cell:
+def _remedy(observed: Observed, expiry: Expiry) -> str:
+    """Returns who renews it, or what to do."""
+    if expiry.certificate.authority:
+        return "plan for a new one"
+    if expiry.certificate.name.startswith("/var/lib/kubelet/"):
+        return "the kubelet renews it; `journalctl -u kubelet` there says why it did not"
+    return "`pulumi up` renews it" if observed.outputs.machines else "AWS renews it"
+
+
+def _cell(observed: Observed, *, authority: bool) -> Cell:
     found = [each for each in expiries(observed) if each.certificate.authority == authority]
     seen = [
         probe.evidence([each.export() for each in own if each.certificate.authority == authority])
@@ -82,7 +90,7 @@ def _cell(observed: Observed, remedy: str, *, authority: bool) -> Cell:
     ]
     if not found:
         return Cell("none seen", tuple(seen), "unknown")
-    first, title = found[0].days, found[0].title()
+    first, title, remedy = found[0].days, found[0].title(), _remedy(observed, found[0])
     if first is None:
         return Cell(f"{title} cannot be read", tuple(seen), "bad")
     if first < 0:

@@ -62,7 +62,7 @@ class NodeRow:
             if instance is None and self.observed.instances.fact is not None:
                 return f"its instance {exported.instance_id} does not exist in EC2"
             seen = self.observed.machines
-            return f"no login: {seen.fact.reason(exported.name) if seen.fact else seen.error}"
+            return f"not reached: {seen.fact.reason(exported.name) if seen.fact else seen.error}"
         if inside and inside.kubelet.stopped:
             return f"the kubelet does not run ({inside.kubelet.stopped})"
         if inside and not any(process.name == "kubelet" for process in inside.processes):
