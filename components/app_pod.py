@@ -11,6 +11,10 @@ USER = 65532
 #: The app counts its starts in each: the container's own layer, which goes with the container; a folder of the node,
 #: which goes with the pod; a volume outside the nodes, which goes with its claim.
 CONTAINER, NODE, OUTSIDE = "/tmp/container", "/storage/node", "/storage/outside"
+#: Seconds that a replica stays assigned to a node that is lost, before it is made elsewhere: a reboot takes less.
+#: Kubernetes' default is 300
+#: (https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions).
+PATIENCE = 30
 
 
 def pod(image: str, selector: dict[str, str], *, outside: str = "") -> Any:
@@ -34,8 +38,18 @@ def pod(image: str, selector: dict[str, str], *, outside: str = "") -> Any:
                 "max_skew": 1,
                 "topology_key": "kubernetes.io/hostname",
                 "when_unsatisfiable": "ScheduleAnyway",
+                "node_taints_policy": "Honor",  # cordoned and lost nodes do not count
                 "label_selector": {"match_labels": selector},
             }
+        ],
+        "tolerations": [
+            {
+                "key": f"node.kubernetes.io/{state}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "toleration_seconds": PATIENCE,
+            }
+            for state in ("not-ready", "unreachable")
         ],
         "volumes": [{"name": "node", "empty_dir": {"size_limit": "16Mi"}}],
         "containers": [

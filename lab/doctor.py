@@ -32,6 +32,7 @@ PARTS: dict[str, tuple[State, str]] = {
     "machines": ("real", "Debian 12 with systemd, sshd and cloud-init in systemd-nspawn; they share this kernel"),
     "Kubernetes": ("real", "kubeadm, kubelet, containerd, etcd, control plane: upstream versions"),
     "cloud-controller-manager": ("real", "AWS's own, on both clusters, against the lab's EC2 and load balancers"),
+    "descheduler": ("real", "the project's own, on both clusters"),
     "security updates": ("real", "Debian's own, through a proxy on the bridge"),
     "EC2, IAM, STS, SSM": ("stand-in", "moto; a reconciler boots a host for every instance"),
     "EBS volumes": ("real", "attached ones, as loop devices; neither encrypted nor of a given speed"),

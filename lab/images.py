@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import toolchain
 from lab.constants import CACHE
-from lab.toolchain.tool import CLOUD_CONTROLLER, INGRESS_CONTROLLER, KUBERNETES, SAMPLE_APP
+from lab.toolchain.tool import CLOUD_CONTROLLER, DESCHEDULER, INGRESS_CONTROLLER, KUBERNETES, SAMPLE_APP
 
 #: Bump when the way an image is put together changes.
 RECIPE = "2"
@@ -78,6 +78,15 @@ def images() -> list[Image]:
             f"v{CLOUD_CONTROLLER}",
             {controller: toolchain.tool("aws-cloud-controller-manager")},
             (controller,),
+        )
+    )
+    made.append(
+        Image(
+            "descheduler/descheduler",
+            f"v{DESCHEDULER}",
+            {"/bin/descheduler": toolchain.tool("descheduler")},
+            (),
+            "1000",
         )
     )
     made.append(

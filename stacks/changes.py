@@ -71,6 +71,7 @@ _BOTH = {
     "ingressControllerChart": Change("its Deployment rolls"),
     "ingressControllerImage": Change("its Deployment rolls"),
     "ingressControllerValues": Change("its Deployment rolls"),
+    "deschedulerImage": Change("its Deployment rolls"),
     "appCidrs": Change("in place; with none, the app's load balancer goes"),
     "storage": Change("the driver comes; it goes only when no claim has a volume of it, or the update fails"),
 }

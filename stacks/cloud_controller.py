@@ -30,12 +30,12 @@ def variables(settings: SelfManagedSettings) -> dict[str, str]:
     return {} if settings.cloud_controller == "none" else {"kubelet_cloud_provider": "external"}
 
 
-def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> list[pulumi.Output[str]]:
-    """Makes it. -> its name, known when it runs; nothing, where there is none."""
+def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> list[CloudController]:
+    """Makes it. Returns it alone, or nothing where there is none."""
     if settings.cloud_controller == "none":
         return []
     image = f"{REPOSITORY}:{RELEASES[checks.minor(settings.kubernetes_version)]}"
-    controller = CloudController(
+    made = CloudController(
         f"{settings.name}-cloud-controller",
         CloudControllerArgs(
             cluster=settings.name,
@@ -46,4 +46,4 @@ def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> list[
         ),
         pulumi.ResourceOptions(providers={"kubernetes": provider}),
     )
-    return [controller.name]
+    return [made]

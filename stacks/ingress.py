@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -21,9 +22,10 @@ def build(
     network: Network,
     identity: EksIdentity | OidcIdentity,
     provider: kubernetes.Provider,
+    needs: Sequence[pulumi.Resource] = (),
 ) -> dict[str, Any]:
     """Makes the controller, and returns what a SampleApp takes of it: hosts, their certificate, and the class that
-    says the controller is ready. Nothing, where there are no hosts."""
+    says the controller is ready. Nothing, where there are no hosts. The controller's pods come after `needs`."""
     if not settings.ingress_hosts:
         return {}
     controller = IngressController(
@@ -38,7 +40,7 @@ def build(
             scheme=settings.ingress_scheme,
             values=settings.ingress_controller_values,
         ),
-        pulumi.ResourceOptions(providers={"kubernetes": provider}),
+        pulumi.ResourceOptions(providers={"kubernetes": provider}, depends_on=list(needs)),
     )
     arn: pulumi.Input[str] | None = settings.ingress_certificate
     if arn is None:

@@ -9,7 +9,7 @@ from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, checks, identity, ingress, registry, storage
+from stacks import balancer, checks, identity, ingress, registry, spread, storage
 from stacks.settings import ManagedSettings
 
 
@@ -45,15 +45,16 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         ),
     )
     pods = identity.of_managed(name, cluster)
+    needs = spread.build(settings, cluster.kubeconfig, cluster.provider)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
             **balancer.build(settings, network),
             **storage.build(settings, pods, cluster.kubeconfig, cluster.provider),
-            **ingress.build(settings, network, pods, cluster.provider),
+            **ingress.build(settings, network, pods, cluster.provider, needs),
         ),
-        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
+        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),
     )
     return {
         "kind": settings.kind,

@@ -12,7 +12,7 @@ from components.oidc_issuer import OidcIssuer
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, storage
+from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage
 from stacks.settings import SelfManagedSettings
 from twinplane import tunnel
 from twinplane.errors import UsageError
@@ -75,16 +75,19 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             variables={**identity.variables(issuer), **cloud_controller.variables(settings), **settings.playbook_vars},
         ),
     )
-    controller = cloud_controller.build(settings, cluster.provider)
+    controllers = cloud_controller.build(settings, cluster.provider)
+    controller = [each.name for each in controllers]
+    machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
+    needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
             **balancer.build(settings, network, *controller),
             **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider, *controller),
-            **ingress.build(settings, network, issuer.identity, cluster.provider),
+            **ingress.build(settings, network, issuer.identity, cluster.provider, needs),
         ),
-        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}),
+        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),
     )
     return {
         "kind": settings.kind,

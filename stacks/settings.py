@@ -71,6 +71,8 @@ class Settings:
     ingress_controller_image: str | None
     #: More of the chart's values, over all others.
     ingress_controller_values: Mapping[str, Any]
+    #: Repository and tag; None: the project's own.
+    descheduler_image: str | None
     #: "ebs": claims get encrypted EBS volumes, as does a copy of the sample app; "none": there is no driver.
     storage: str
 
@@ -193,6 +195,7 @@ KEYS: dict[str, _Key] = {
     "ingressControllerChart": _Key(checks.chart_source, ingress_controller.CHART),
     "ingressControllerImage": _Key(checks.image, None),
     "ingressControllerValues": _Key(checks.chart_values, {}),
+    "deschedulerImage": _Key(checks.image, None),
     "storage": _Key(checks.choice("ebs", "none"), "ebs"),
     "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),

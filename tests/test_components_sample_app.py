@@ -85,6 +85,15 @@ def test_pods_are_spread_probed_and_sized() -> None:
     assert {variable["name"] for variable in container["env"]} == {"POD_NAME", "NODE_NAME", "VOLUMES"}
 
 
+def test_nodes_that_are_away_do_not_count_and_lose_their_pods_soon() -> None:
+    spec = pod(app())
+    assert spec["topologySpreadConstraints"][0]["nodeTaintsPolicy"] == "Honor"
+    assert {each["key"]: (each["effect"], each["tolerationSeconds"]) for each in spec["tolerations"]} == {
+        "node.kubernetes.io/not-ready": ("NoExecute", 30),
+        "node.kubernetes.io/unreachable": ("NoExecute", 30),
+    }
+
+
 def test_pods_may_do_nothing_but_serve() -> None:
     graph = app()
     spec = pod(graph)

@@ -50,6 +50,7 @@ BOTH: dict[str, Pair] = {
     "ingressControllerChart": ('{"chart": "./a"}', '{"chart": "./b"}'),
     "ingressControllerImage": ("lbc:v1", "lbc:v2"),
     "ingressControllerValues": ("{}", '{"a": 1}'),
+    "deschedulerImage": ("descheduler:v1", "descheduler:v2"),
     "appCidrs": ("[]", '["0.0.0.0/0"]'),
     "storage": ("ebs", "none"),
 }

@@ -110,7 +110,7 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
     ingress = 4 if made.all("IngressController") else 0
     without_storage = len([each for each in inside if "-storage" not in each.name])
-    assert without_storage == (12 if name.startswith("self") else 6) + ingress
+    assert without_storage == (17 if name.startswith("self") else 11) + ingress
     assert all(provider.urn in each.provider for each in inside)
 
 
@@ -153,6 +153,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     its = {"nodeReleaseVersion": "1.35.4-20260901", "adminArns": json.dumps([arn]), "nat": "none", "flowLogDays": "7"}
     its |= {"interfaceEndpoints": '["ecr.api"]', "registryImages": '["a", "b"]', "registryKeepReleases": "3"}
     its |= {"registryPullRoles": json.dumps([arn]), "controlPlaneLogDays": "5"}
+    its |= {"deschedulerImage": "descheduler:v9"}
     its |= {"addOnVersions": '{"coredns": "v1.2.3-eksbuild.4"}', "appCidrs": '["192.0.2.8/32"]'}
     made = run(lambda: managed.build(read({**base, **its, "kind": "managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     cluster = made.one("eks:index:Cluster").inputs
@@ -178,8 +179,10 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert group["scalingConfig"]["desiredSize"] == 4
     assert group["instanceTypes"] == ["m7i.large"]
     assert group["releaseVersion"] == "1.35.4-20260901"
-    app = made.one("Deployment").inputs["spec"]["template"]["spec"]["containers"][0]
+    app = made.one("Deployment", "twinplane-s-sample-app").inputs["spec"]["template"]["spec"]["containers"][0]
     assert app["image"] == "sample-app:v9"
+    [process] = made.one("Deployment", "twinplane-s-descheduler").inputs["spec"]["template"]["spec"]["containers"]
+    assert process["image"] == "descheduler:v9"
     public = made.one("Service", "twinplane-s-sample-app-public").inputs
     assert public["spec"]["loadBalancerSourceRanges"] == ["192.0.2.8/32"]
 
@@ -234,7 +237,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert [each.inputs["role"] for each in writers] == ["twinplane-s-control-plane-0123abc"]
     assert "registry" not in made.exports
     assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-sts"]
-    app = made.one("Deployment").inputs["spec"]["template"]["spec"]["containers"][0]
+    app = made.one("Deployment", "twinplane-s-sample-app").inputs["spec"]["template"]["spec"]["containers"][0]
     assert app["image"] == "sample-app:v9"
 
 
@@ -278,6 +281,26 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
     assert bool(graph.all("PodIdentityAssociation")) == (stack == "managed")
     assert chart["values"]["env"]["A"] == "b"
     assert ("AWS_ROLE_ARN" in chart["values"]["env"]) == (stack == "self-managed")
+
+
+def test_workloads_are_made_when_every_node_takes_them(stack: tuple[str, Graph]) -> None:
+    name, made = stack
+    look = made.one("Command", f"twinplane-{name}-descheduler-nodes")
+    for kind in ("SampleApp", "IngressController"):
+        assert all(look.urn in each.dependencies for each in made.all(kind)), kind
+    assert made.all("SampleApp")
+    if name.startswith("self"):
+        assert made.one("DaemonSet").urn in made.one("Descheduler").dependencies, "it opens the nodes"
+        assert len(look.inputs["triggers"]) == 3, "a new machine's node is waited for"
+
+
+def test_auto_mode_moves_its_pods_itself() -> None:
+    from stacks import managed
+
+    ours = {key.removeprefix("twinplane:"): v for key, v in config("managed").items() if key.startswith("twinplane:")}
+    made = run(lambda: managed.build(read({**ours, "nodeMode": "auto"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
+    assert not made.all("Descheduler")
+    assert made.all("SampleApp")
 
 
 @pytest.mark.parametrize("stack", ["managed", "self-managed"])

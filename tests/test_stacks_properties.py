@@ -123,6 +123,7 @@ STRATEGIES: dict[str, st.SearchStrategy[str | None]] = {
     "ingressControllerImage": st.none() | st.just("registry.test:5000/a:v1"),
     "ingressControllerValues": objects("image", "replicaCount", values=ANYTHING)
     | st.just('{"env": {"AWS_REGION": "b"}}'),
+    "deschedulerImage": st.none() | st.just("registry.test:5000/a:v1"),
     "storage": options("ebs", "none"),
     "nodeMode": options("managed", "auto"),
     "nodeReleaseVersion": st.none() | options(*(f"{each}-20260901" for each in KUBERNETES)),

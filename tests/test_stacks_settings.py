@@ -63,6 +63,7 @@ def test_defaults() -> None:
         (SELF_MANAGED, "etcdVolumeSize", "0", "etcd_volume_size", 0),
         (WITHOUT_STORAGE, "cloudController", "none", "cloud_controller", "none"),
         (SELF_MANAGED, "cloudControllerImage", "ccm:v1", "cloud_controller_image", "ccm:v1"),
+        (MANAGED, "deschedulerImage", "mirror/descheduler:v1", "descheduler_image", "mirror/descheduler:v1"),
         (SELF_MANAGED, "cloudControllerEnvironment", '{"A": "b"}', "cloud_controller_environment", {"A": "b"}),
         (MANAGED, "ingressControllerValues", '{"a": {"b": 1}}', "ingress_controller_values", {"a": {"b": 1}}),
         (SELF_MANAGED, "backupDays", "7", "backup_days", 7),

@@ -13,6 +13,7 @@ COREDNS = "1.14.0"
 CONTAINERD = "2.4.2"
 HELM = "3.22.0"
 CLOUD_CONTROLLER = "1.36.2"
+DESCHEDULER = "0.36.0"
 SAMPLE_APP = "1.0.0"
 INGRESS_CONTROLLER = "0.1.0"
 
@@ -169,6 +170,14 @@ TOOLS: tuple[Tool, ...] = (
         20,
         ldflags=f"-X main.gitVersion=v{CLOUD_CONTROLLER}",
         # No download: the publisher's newest is 1.31.7.
+    ),
+    Tool(
+        "descheduler",
+        DESCHEDULER,
+        MODULES / "descheduler",
+        "sigs.k8s.io/descheduler/cmd/descheduler",
+        125,
+        ldflags=f"-X sigs.k8s.io/descheduler/pkg/version.version=v{DESCHEDULER}",
     ),
     Tool("ingress-controller", INGRESS_CONTROLLER, PROJECT / "lab" / "ingress_controller", ".", 20),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),

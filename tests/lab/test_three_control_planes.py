@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.hosts.host import Host
-from tests.lab import ha
+from tests.lab import ha, test_spread
 from tests.lab.conftest import Cluster, Shell
 
 #: Of the requests while a machine is gone, beside those that are sent to the pods it had.
@@ -33,6 +33,10 @@ def test_three_control_planes_share_etcd(cluster: Cluster) -> None:
         assert {name for name in running if name.startswith(component)} == {
             f"{component}-control-plane-{number}" for number in (1, 2, 3)
         }
+
+
+def test_replicas_are_apart_at_the_end_of_up(cluster: Cluster) -> None:
+    assert test_spread.apart(cluster, test_spread.APP, test_spread.DNS)
 
 
 def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
