@@ -1,4 +1,4 @@
-"""ApiBalancer: the one address of a self-managed cluster's API servers."""
+"""ApiBalancer: an address of a self-managed cluster's API servers, inside the VPC or outside."""
 
 from __future__ import annotations
 
@@ -20,14 +20,11 @@ class ApiBalancerArgs:
     vpc_id: pulumi.Input[str]
     #: One in each zone, public ones for a public balancer.
     subnet_ids: Sequence[pulumi.Input[str]]
-    #: True: it has public addresses, where machines arrive with public ones, too: their own, or their gateway's.
+    #: True: it has public addresses.
     public: bool
     security_group_id: pulumi.Input[str]
     #: Name of a control plane -> its instance id.
     control_planes: Mapping[str, pulumi.Input[str]]
-    #: Name of a machine or NAT gateway -> the public address that machines come from; empty where the security group's
-    #: rules are enough.
-    visitors: Mapping[str, pulumi.Input[str]]
 
 
 class ApiBalancer(pulumi.ComponentResource):
@@ -91,17 +88,5 @@ class ApiBalancer(pulumi.ComponentResource):
             )
             for each, instance_id in args.control_planes.items()
         ]
-        rules = [
-            aws.vpc.SecurityGroupIngressRule(
-                f"{name}-from-{each}",
-                security_group_id=args.security_group_id,
-                cidr_ipv4=pulumi.Output.concat(address, "/32"),
-                description=f"{API.purpose} from {each}",
-                tags=tags.named(f"{name}-from-{each}"),
-                opts=child,
-                **API.ports,
-            )
-            for each, address in args.visitors.items()
-        ]
-        self.host = ready(balancer.dns_name, listener, *targets, *rules)
+        self.host = ready(balancer.dns_name, listener, *targets)
         self.register_outputs({"host": self.host})

@@ -36,15 +36,14 @@ class SelfManagedClusterArgs:
     kubernetes_version: str
     pod_cidr: IPv4Network
     service_cidr: IPv4Network
-    #: Subnets of the API's load balancer, and whether it has public addresses, in subnets with a way to the Internet.
+    #: Subnets of the internal load balancer by which machines reach the API, one in each zone.
     api_subnet_ids: Sequence[pulumi.Input[str]]
-    api_public: bool
     #: IPv4 blocks that reach the API server.
     api_cidrs: Sequence[str]
     #: IPv4 blocks that reach SSH; none: it goes through an EC2 Instance Connect Endpoint.
     ssh_cidrs: Sequence[str] = ()
-    #: Name of a NAT gateway -> the public address with which private machines go out, and come to a public API.
-    nat_addresses: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    #: Subnets of a public load balancer, by which people reach it; none: they come by the internal one.
+    public_api_subnet_ids: Sequence[pulumi.Input[str]] = ()
     #: 1 or 3. The others join the first.
     control_planes: int = 1
     workers: int = 2
@@ -65,7 +64,7 @@ class SelfManagedClusterArgs:
 class SelfManagedCluster(pulumi.ComponentResource):
     """Machines, and the cluster on them. Its outputs are known when all nodes are Ready."""
 
-    #: URL of the API server.
+    #: URL of the API server, as people reach it.
     endpoint: pulumi.Output[str]
     #: YAML. A secret.
     kubeconfig: pulumi.Output[str]
@@ -86,7 +85,8 @@ class SelfManagedCluster(pulumi.ComponentResource):
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
         owned = cluster_tag(args.cluster_name or name)
         routed = args.pod_cidr if args.pods_routed else None
-        openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, owned)
+        public = bool(args.public_api_subnet_ids)
+        openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, public, owned)
         groups = SecurityGroups(name, openings, child)
         image_id = args.image.find(pulumi.InvokeOptions(parent=self))
         allowed = {"control-plane": args.control_plane_policies, "worker": {}}
@@ -121,29 +121,29 @@ class SelfManagedCluster(pulumi.ComponentResource):
         workers = [machine("worker", number + 1) for number in range(args.workers)]
         self.machines = [each.exported for each in control_planes + workers]
         self.ssh_user, self.ssh_private_key = DEBIAN_USER, login.private
-        own = {each.hostname: each.public_ip for each in control_planes + workers}
-        api = ApiBalancerArgs(
-            vpc_id=args.vpc_id,
-            subnet_ids=args.api_subnet_ids,
-            public=args.api_public,
-            security_group_id=groups.balancer_id,
-            control_planes={each.hostname: each.instance_id for each in control_planes},
-            visitors=(own if args.public else args.nat_addresses) if args.api_public else {},
-        )
-        address = pulumi.Output.concat(ApiBalancer(f"{name}-api", api, child).host, f":{API.first}")
+        targets = {each.hostname: each.instance_id for each in control_planes}
+        within = ApiBalancerArgs(args.vpc_id, args.api_subnet_ids, False, groups.balancer_id, targets)
+        # Once there was one alone, inside or outside.
+        former = pulumi.ResourceOptions(parent=self, aliases=[pulumi.Alias(f"{name}-api")])
+        internal = ApiBalancer(f"{name}-api-internal", within, child if public else former)
+        entrance = internal
+        if groups.public_balancer_id is not None:
+            outside = ApiBalancerArgs(args.vpc_id, args.public_api_subnet_ids, True, groups.public_balancer_id, targets)
+            entrance = ApiBalancer(f"{name}-api-public", outside, former)
+        url = pulumi.Output.concat("https://", entrance.host, f":{API.first}")
         variables = {
             "kubernetes_version": args.kubernetes_version,
             "kubernetes_cluster_name": args.cluster_name or name,
             "kubernetes_pod_cidr": str(args.pod_cidr),
             "kubernetes_service_cidr": str(args.service_cidr),
             "pod_network_routed": args.pods_routed,
-            "control_plane_endpoint": address,
-            "kubeconfig_server": pulumi.Output.concat("https://", address),
+            "control_plane_endpoint": pulumi.Output.concat(internal.host, f":{API.first}"),
+            "kubeconfig_server": url,
             **args.variables,
         }
         run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables)
         site = AnsibleRun(f"{name}-site", run, child)
-        self.endpoint = pulumi.Output.unsecret(site.result.apply(lambda _: pulumi.Output.concat("https://", address)))
+        self.endpoint = pulumi.Output.unsecret(site.result.apply(lambda _: url))
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
         told = ("endpoint", "kubeconfig", "machines", "role_arns", "ssh_user", "ssh_private_key")

@@ -195,7 +195,6 @@ MADE = {{
             pod_cidr=IPv4Network("198.19.16.0/20"),
             service_cidr=IPv4Network("198.19.32.0/20"),
             api_subnet_ids=["subnet-3", "subnet-4"],
-            api_public=False,
             api_cidrs=["192.0.2.0/24"],
             cluster_name=config.get("clusterName"),
             etcd_volume_size=10,
