@@ -59,8 +59,10 @@ def test_people_and_machines_reach_the_api_by_names_of_their_own(cluster: Cluste
         "machines": "internal",
     }
     for machine in cluster.outputs["machines"]:
-        kubelet = Host(machine["instanceId"]).run("cat", "/etc/kubernetes/kubelet.conf").stdout
-        assert servers["people"] not in kubelet
+        kubelet = yaml.safe_load(Host(machine["instanceId"]).run("cat", "/etc/kubernetes/kubelet.conf").stdout)
+        assert [each["cluster"]["server"] for each in kubelet["clusters"]] == [servers["machines"]], (
+            "not the one beside it"
+        )
     for server in servers.values():  # the certificate is for both
         assert ha.answers(cluster, "get", "--raw", "/readyz", "--server", server)
 
