@@ -50,7 +50,7 @@ def test_people_and_machines_reach_the_api_by_names_of_their_own(cluster: Cluste
         "clusters"
     ]
     schemes = {
-        f"https://{each['DNSName']}:{API_PORT}".lower(): each["Scheme"]
+        f"https://{each['DNSName']}:{API_PORT}".lower(): each.get("Scheme")
         for each in cluster.shell.json("aws", "elbv2", "describe-load-balancers")["LoadBalancers"]
     }
     servers = {who: entry["cluster"]["server"] for who, entry in (("people", people), ("machines", machines))}
