@@ -1,7 +1,7 @@
 """What a client loses when a self-managed cluster loses a machine: `python -m benchmarks.ha`, with the lab up.
 
-One line for each kind of machine: seconds without API, failed requests, time to heal. Brings up three control planes
-and takes them down again.
+One line for each kind of machine: seconds without API, failed requests, time to heal; below it, what the machine had
+again after how many seconds. Brings up three control planes and takes them down again.
 """
 
 import os

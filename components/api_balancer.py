@@ -1,4 +1,4 @@
-"""ApiBalancer: the one address of a self-managed cluster's API servers."""
+"""ApiBalancer: an address of a self-managed cluster's API servers, inside the VPC or outside."""
 
 from __future__ import annotations
 
@@ -20,14 +20,11 @@ class ApiBalancerArgs:
     vpc_id: pulumi.Input[str]
     #: One in each zone, public ones for a public balancer.
     subnet_ids: Sequence[pulumi.Input[str]]
-    #: True: it has public addresses, where machines arrive with public ones, too: their own, or their gateway's.
+    #: True: it has public addresses.
     public: bool
     security_group_id: pulumi.Input[str]
     #: Name of a control plane -> its instance id.
     control_planes: Mapping[str, pulumi.Input[str]]
-    #: Name of a machine or NAT gateway -> the public address that machines come from; empty where the security group's
-    #: rules are enough.
-    visitors: Mapping[str, pulumi.Input[str]]
 
 
 class ApiBalancer(pulumi.ComponentResource):
@@ -91,17 +88,18 @@ class ApiBalancer(pulumi.ComponentResource):
             )
             for each, instance_id in args.control_planes.items()
         ]
-        rules = [
-            aws.vpc.SecurityGroupIngressRule(
-                f"{name}-from-{each}",
-                security_group_id=args.security_group_id,
-                cidr_ipv4=pulumi.Output.concat(address, "/32"),
-                description=f"{API.purpose} from {each}",
-                tags=tags.named(f"{name}-from-{each}"),
-                opts=child,
-                **API.ports,
-            )
-            for each, address in args.visitors.items()
-        ]
-        self.host = ready(balancer.dns_name, listener, *targets, *rules)
+        self.host = ready(balancer.dns_name, listener, *targets)
         self.register_outputs({"host": self.host})
+
+
+def api_hosts(
+    name: str, within: ApiBalancerArgs, outside: ApiBalancerArgs | None, parent: pulumi.Resource
+) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """Returns the API's name for machines and that for people, which without `outside` is the same."""
+    child = pulumi.ResourceOptions(parent=parent)
+    # Once there was one alone, inside or outside.
+    former = pulumi.ResourceOptions(parent=parent, aliases=[pulumi.Alias(f"{name}-api")])
+    internal = ApiBalancer(f"{name}-api-internal", within, former if outside is None else child)
+    if outside is None:
+        return internal.host, internal.host
+    return internal.host, ApiBalancer(f"{name}-api-public", outside, former).host

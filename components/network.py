@@ -59,8 +59,6 @@ class Network(pulumi.ComponentResource):
     vpc_id: pulumi.Output[str]
     public_subnet_ids: list[pulumi.Output[str]]
     private_subnet_ids: list[pulumi.Output[str]]
-    #: Public addresses with which private subnets go out, one for each NAT gateway.
-    nat_addresses: list[pulumi.Output[str]]
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:Network", name, None, opts)
@@ -116,7 +114,6 @@ class Network(pulumi.ComponentResource):
             for index in range({"none": 0, "single": 1, "per_zone": args.zones}[args.nat])
         ]
 
-        self.nat_addresses = [each.public_ip for each in gateways]
         # A table for each zone, so that each zone can get a gateway of its own.
         tables = 1 if args.pod_routes == "private" else args.zones
         private_routes = [table("private", f"-{index + 1}") for index in range(tables)]
@@ -137,7 +134,7 @@ class Network(pulumi.ComponentResource):
             FlowLogs(f"{name}-flow-logs", FlowLogsArgs(vpc.id, args.flow_log_days), child)
 
         self.vpc_id = vpc.id
-        told = ("vpc_id", "public_subnet_ids", "private_subnet_ids", "nat_addresses")
+        told = ("vpc_id", "public_subnet_ids", "private_subnet_ids")
         self.register_outputs({each: getattr(self, each) for each in told})
 
     def _nat_gateway(self, name: str, subnet_id: pulumi.Output[str]) -> aws.ec2.NatGateway:

@@ -19,12 +19,14 @@ class SecurityGroupsArgs:
     """What SecurityGroups are made from."""
 
     vpc_id: pulumi.Input[str]
-    #: IPv4 blocks that reach the API's load balancer, besides the machines.
+    #: IPv4 blocks that reach the API.
     api_cidrs: Sequence[str]
     #: IPv4 blocks that reach SSH.
     ssh_cidrs: Sequence[str]
     #: Range of pods that the VPC's routes lead to; None: they reach each other in a tunnel between the machines.
     routed_pod_cidr: IPv4Network | None = None
+    #: True: `api_cidrs` reach a public load balancer, which machines do not use; False: the machines' own.
+    api_public: bool = False
     #: Of the group of every machine, besides.
     machine_tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,7 +60,7 @@ PODS = Opening("pods", "-1", 0, 0)
 
 
 class SecurityGroups(pulumi.ComponentResource):
-    """A group for every machine, one more for control planes, and one for the API's load balancer.
+    """A group for every machine, one more for control planes, and one for each load balancer of the API.
 
     Opened from group to group; people come by CIDR.
     """
@@ -67,8 +69,10 @@ class SecurityGroups(pulumi.ComponentResource):
     machine_id: pulumi.Output[str]
     #: Of control planes, besides.
     control_plane_id: pulumi.Output[str]
-    #: Of the load balancer before the API.
+    #: Of the load balancer by which machines reach the API.
     balancer_id: pulumi.Output[str]
+    #: Of the public one; None where there is none.
+    public_balancer_id: pulumi.Output[str] | None
 
     def __init__(self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:SecurityGroups", name, None, opts)
@@ -82,21 +86,25 @@ class SecurityGroups(pulumi.ComponentResource):
 
         machine = group("machine", "Machines of the cluster", args.machine_tags)
         control_plane = group("control-plane", "Control planes of the cluster")
-        balancer = group("balancer", "Load balancer of the API")
-        names = {id(machine): "machines", id(control_plane): "control-planes", id(balancer): "balancer"}
+        balancers = {"balancer": group("balancer", "Load balancer of the API")}
+        if args.api_public:
+            balancers["public-balancer"] = group("public-balancer", "Public load balancer of the API")
+        names = {id(each): role for role, each in balancers.items()}
+        names |= {id(machine): "machines", id(control_plane): "control-planes"}
+        *_, entrance = balancers.values()
 
         def opening(
             group: aws.ec2.SecurityGroup, what: Opening, source: aws.ec2.SecurityGroup | str
         ) -> pulumi.CustomResource:
-            cidr = source if isinstance(source, str) else None
+            cidr, peer = (source, None) if isinstance(source, str) else (None, source.id)
             who = cidr or names[id(source)]
-            # What reaches the API is said of both: the balancer, and the control planes behind it.
-            whose = "balancer-" if group is balancer else ""
+            # What reaches the API is said of each: the balancers, and the control planes behind them.
+            whose = f"{names[id(group)]}-" if group in balancers.values() else ""
             full = f"{name}-{whose}{what.purpose}-from-{who.replace('/', '-')}"
             return aws.vpc.SecurityGroupIngressRule(
                 full,
                 security_group_id=group.id,
-                referenced_security_group_id=None if isinstance(source, str) else source.id,
+                referenced_security_group_id=peer,
                 cidr_ipv4=cidr,
                 description=f"{what.purpose} from {who}",
                 tags=tags.named(full),
@@ -112,35 +120,27 @@ class SecurityGroups(pulumi.ComponentResource):
             *(opening(machine, SSH, cidr) for cidr in args.ssh_cidrs),
             opening(machine, KUBELET, control_plane),
             *(opening(machine, what, source) for what, source in between),
-            *(opening(balancer, API, cidr) for cidr in args.api_cidrs),
-            opening(balancer, API, machine),
-            opening(control_plane, API, balancer),
+            *(opening(entrance, API, cidr) for cidr in args.api_cidrs),
+            opening(balancers["balancer"], API, machine),
+            *(opening(control_plane, API, each) for each in balancers.values()),
             # Pods find API servers by their own addresses, as endpoints of the Service `kubernetes`.
             opening(control_plane, API, machine),
             opening(control_plane, ETCD, control_plane),
         ]
-        out = aws.vpc.SecurityGroupEgressRule(
-            f"{name}-out",
-            security_group_id=machine.id,
-            cidr_ipv4="0.0.0.0/0",
-            ip_protocol="-1",
-            description="packages, images, AWS",
-            tags=tags.named(f"{name}-out"),
-            opts=child,
-        )
 
-        to_control_planes = aws.vpc.SecurityGroupEgressRule(
-            f"{name}-balancer-out",
-            security_group_id=balancer.id,
-            referenced_security_group_id=control_plane.id,
-            description="control planes",
-            tags=tags.named(f"{name}-balancer-out"),
-            opts=child,
-            **API.ports,
-        )
+        def leaving(group: aws.ec2.SecurityGroup, full: str, description: str, **to: Any) -> pulumi.CustomResource:
+            own = tags.named(full)
+            return aws.vpc.SecurityGroupEgressRule(
+                full, security_group_id=group.id, description=description, tags=own, opts=child, **to
+            )
+
+        out = leaving(machine, f"{name}-out", "packages, images, AWS", cidr_ipv4="0.0.0.0/0", ip_protocol="-1")
+        behind = {"referenced_security_group_id": control_plane.id, **API.ports}
+        passed = [leaving(each, f"{name}-{role}-out", "control planes", **behind) for role, each in balancers.items()]
 
         self.machine_id = ready(machine.id, out, *rules)
         self.control_plane_id = ready(control_plane.id, *rules)
-        self.balancer_id = ready(balancer.id, to_control_planes, *rules)
-        told = ("machine_id", "control_plane_id", "balancer_id")
+        self.balancer_id = ready(balancers["balancer"].id, *passed, *rules)
+        self.public_balancer_id = ready(entrance.id, *passed, *rules) if args.api_public else None
+        told = ("machine_id", "control_plane_id", "balancer_id", "public_balancer_id")
         self.register_outputs({each: getattr(self, each) for each in told})

@@ -13,7 +13,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import tags
 from components.ansible_run import AnsibleRun, AnsibleRunArgs
-from components.api_balancer import ApiBalancer, ApiBalancerArgs
+from components.api_balancer import ApiBalancerArgs, api_hosts
 from components.cloud_controller_policy import cluster_tag
 from components.machine import Machine, MachineArgs
 from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
@@ -36,15 +36,14 @@ class SelfManagedClusterArgs:
     kubernetes_version: str
     pod_cidr: IPv4Network
     service_cidr: IPv4Network
-    #: Subnets of the API's load balancer, and whether it has public addresses, in subnets with a way to the Internet.
+    #: Subnets of the internal load balancer by which machines reach the API, one in each zone.
     api_subnet_ids: Sequence[pulumi.Input[str]]
-    api_public: bool
     #: IPv4 blocks that reach the API server.
     api_cidrs: Sequence[str]
     #: IPv4 blocks that reach SSH; none: it goes through an EC2 Instance Connect Endpoint.
     ssh_cidrs: Sequence[str] = ()
-    #: Name of a NAT gateway -> the public address with which private machines go out, and come to a public API.
-    nat_addresses: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    #: Subnets of a public load balancer, by which people reach it; none: they come by the internal one.
+    public_api_subnet_ids: Sequence[pulumi.Input[str]] = ()
     #: 1 or 3. The others join the first.
     control_planes: int = 1
     workers: int = 2
@@ -67,7 +66,7 @@ class SelfManagedClusterArgs:
 class SelfManagedCluster(pulumi.ComponentResource):
     """Machines, and the cluster on them. Its outputs are known when all nodes are Ready."""
 
-    #: URL of the API server.
+    #: URL of the API server, as people reach it.
     endpoint: pulumi.Output[str]
     #: YAML. A secret.
     kubeconfig: pulumi.Output[str]
@@ -90,7 +89,8 @@ class SelfManagedCluster(pulumi.ComponentResource):
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
         owned = cluster_tag(args.cluster_name or name)
         routed = args.pod_cidr if args.pods_routed else None
-        openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, owned)
+        public = bool(args.public_api_subnet_ids)
+        openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, public, owned)
         groups = SecurityGroups(name, openings, child)
         image_id = args.image.find(pulumi.InvokeOptions(parent=self))
         allowed = {"control-plane": args.control_plane_policies, "worker": {}}
@@ -100,7 +100,6 @@ class SelfManagedCluster(pulumi.ComponentResource):
         tunnel = None if args.ssh_cidrs else SshEndpoint(f"{name}-ssh", way, child).region
 
         def machine(role: str, number: int) -> Machine:
-            own_groups = [groups.machine_id] + ([groups.control_plane_id] if role == "control-plane" else [])
             return Machine(
                 f"{name}-{role}-{number}",
                 MachineArgs(
@@ -110,7 +109,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     instance_type=args.instance_type,
                     subnet_id=args.subnet_ids[(number - 1) % len(args.subnet_ids)],
                     public=args.public,
-                    security_group_ids=own_groups,
+                    security_group_ids=[groups.machine_id, *([groups.control_plane_id] * (role == "control-plane"))],
                     key_name=key.key_name,
                     etcd_volume_size=args.etcd_volume_size if role == "control-plane" else 0,
                     instance_profile=roles[role].profile_name,
@@ -125,29 +124,26 @@ class SelfManagedCluster(pulumi.ComponentResource):
         workers = [machine("worker", number + 1) for number in range(args.workers)]
         self.machines = [each.exported for each in control_planes + workers]
         self.ssh_user, self.ssh_private_key = DEBIAN_USER, login.private
-        own = {each.hostname: each.public_ip for each in control_planes + workers}
-        api = ApiBalancerArgs(
-            vpc_id=args.vpc_id,
-            subnet_ids=args.api_subnet_ids,
-            public=args.api_public,
-            security_group_id=groups.balancer_id,
-            control_planes={each.hostname: each.instance_id for each in control_planes},
-            visitors=(own if args.public else args.nat_addresses) if args.api_public else {},
+        targets = {each.hostname: each.instance_id for each in control_planes}
+        within = ApiBalancerArgs(args.vpc_id, args.api_subnet_ids, False, groups.balancer_id, targets)
+        outside = ApiBalancerArgs(
+            args.vpc_id, args.public_api_subnet_ids, True, groups.public_balancer_id or "", targets
         )
-        address = pulumi.Output.concat(ApiBalancer(f"{name}-api", api, child).host, f":{API.first}")
+        host, people = api_hosts(name, within, outside if public else None, self)
+        url = pulumi.Output.concat("https://", people, f":{API.first}")
         variables = {
             "kubernetes_version": args.kubernetes_version,
             "kubernetes_cluster_name": args.cluster_name or name,
             "kubernetes_pod_cidr": str(args.pod_cidr),
             "kubernetes_service_cidr": str(args.service_cidr),
             "pod_network_routed": args.pods_routed,
-            "control_plane_endpoint": address,
-            "kubeconfig_server": pulumi.Output.concat("https://", address),
+            "control_plane_endpoint": pulumi.Output.concat(host, f":{API.first}"),
+            "kubeconfig_server": url,
             **args.variables,
         }
         run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables, args.repair)
         site = AnsibleRun(f"{name}-site", run, child)
-        self.endpoint = pulumi.Output.unsecret(site.result.apply(lambda _: pulumi.Output.concat("https://", address)))
+        self.endpoint = pulumi.Output.unsecret(site.result.apply(lambda _: url))
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.pod_ranges = pulumi.Output.unsecret(site.result.apply(lambda result: result.get("ranges") or {}))
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)

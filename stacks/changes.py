@@ -108,7 +108,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "podCidr": Change(refused="every node has its part of it"),
         "podNetwork": Change(refused="pods of different nodes would lose each other"),
         "controlPlanes": Change(
-            "1 to 3: two more join, one at a time",
+            "1 to 3, in a stack made with three zones: two more join, one at a time",
             "etcd would lose its majority",
             which="3 to 1",
             refuses=_fewer,
@@ -137,6 +137,7 @@ VARIABLES: dict[str, Change] = {
     "kubernetes_service_cidr": CHANGES["self-managed"]["serviceCidr"],
     "control_plane_endpoint": _KUBEADM,
     "control_plane_certificate_sans": _KUBEADM,
+    "kubeconfig_server": _KUBEADM,
     "control_plane_issuer": _KUBEADM,
     "pod_network_routed": CHANGES["self-managed"]["podNetwork"],
     "kubelet_cloud_provider": CHANGES["self-managed"]["cloudController"],

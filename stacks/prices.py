@@ -73,7 +73,8 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     gateways = {"none": 0, "single": 1, "per_zone": zones}[settings.nat]
     items.append(Item("NAT gateway", gateways, NAT_GATEWAY))
     items.append(Item("interface endpoint, in a zone", len(settings.interface_endpoints) * zones, INTERFACE_ENDPOINT))
-    items.append(Item("network load balancer of the API", int(not managed), LOAD_BALANCER))
+    balancers = 1 + (settings.api_subnets == "public") if isinstance(settings, SelfManagedSettings) else 0
+    items.append(Item("network load balancer of the API", balancers, LOAD_BALANCER))
     balanced = bool(settings.app_cidrs)
     items.append(Item("network load balancer of the sample app", int(balanced), LOAD_BALANCER))
     addresses = gateways

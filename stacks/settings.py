@@ -105,7 +105,8 @@ class SelfManagedSettings(Settings):
     control_planes: int
     #: "public": machines with public addresses, guarded by security groups; "private": reached as ssh_via says.
     machine_subnets: Side
-    #: "public": the API's load balancer has public addresses, open to api_cidrs; "private": it is inside the VPC.
+    #: "public": people reach the API by a load balancer with public addresses; "private": by the machines' own, in the
+    #: VPC. Either is open to api_cidrs.
     api_subnets: str
     #: "endpoint": SSH goes through an EC2 Instance Connect Endpoint; "cidrs": to the machines, from ssh_cidrs.
     ssh_via: str
@@ -155,6 +156,10 @@ class _Key:
     kinds: tuple[Kind, ...] = KINDS
 
 
+def _zones(values: Mapping[str, Any]) -> int:
+    return 3 if values.get("controlPlanes") == 3 else 2
+
+
 def _nat(values: Mapping[str, Any]) -> str:
     return "none" if values.get("machineSubnets") == "public" else "single"
 
@@ -175,7 +180,6 @@ KEYS: dict[str, _Key] = {
     "kubernetesVersion": _Key(checks.kubernetes_version, "1.36.3"),
     # AWS takes /16 to /28. A subnet is an eighth, and on EKS pods take its addresses: /22 leaves 123 a subnet.
     "vpcCidr": _Key(checks.network(16, 22), IPv4Network("10.20.0.0/16")),
-    "availabilityZones": _Key(checks.integer(2, 3), 2),
     "machineSubnets": _Key(checks.choice("public", "private"), "private", _SELF_MANAGED),
     "nat": _Key(checks.choice("none", "single", "per_zone"), _nat),
     "interfaceEndpoints": _Key(checks.services, ()),
@@ -205,6 +209,7 @@ KEYS: dict[str, _Key] = {
     "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
     "podNetwork": _Key(checks.choice("overlay", "routed"), "overlay", _SELF_MANAGED),
     "controlPlanes": _Key(checks.control_planes, 1, _SELF_MANAGED),
+    "availabilityZones": _Key(checks.integer(2, 3), _zones),
     "apiSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
     "sshVia": _Key(checks.choice("endpoint", "cidrs"), _ssh_via, _SELF_MANAGED),
     "sshCidrs": _Key(checks.sources, (), _SELF_MANAGED),
@@ -330,6 +335,12 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
         )
     if values.get("kind") == "self-managed":
         errors |= _ways(values) | _pod_routes(values)
+        control_planes, zones = values.get("controlPlanes", 0), values.get("availabilityZones", 3)
+        if control_planes > zones:
+            errors["availabilityZones"] = (
+                f"{zones} for {control_planes} control planes: with one zone, two of etcd's members can be lost; "
+                f"set it to {control_planes}"
+            )
         if values.get("cloudController") == "none" and values.get("storage") == "ebs":
             errors["storage"] = (
                 "ebs needs cloudController: aws, which labels the nodes that the driver asks for; or storage: none"
@@ -356,13 +367,8 @@ def _pod_routes(values: Mapping[str, Any]) -> dict[str, str]:
 def _ways(values: Mapping[str, Any]) -> dict[str, str]:
     """The same of the ways in and out of self-managed machines."""
     errors = {}
-    ways = values.get("machineSubnets"), values.get("apiSubnets")
-    if values.get("nat") != "none" and ways[0] == "public":
+    if values.get("nat") != "none" and values.get("machineSubnets") == "public":
         errors["nat"] = "a gateway that no machine would use: machineSubnets is public"
-    if values.get("nat") == "none" and ways == ("private", "public"):
-        errors["nat"] = (
-            "private machines reach a public API through a gateway: single, per_zone, or apiSubnets: private"
-        )
     given, machines = values.get("sshCidrs"), values.get("controlPlanes", 0) + values.get("workers", 0)
     if values.get("sshVia") == "cidrs" and not given:
         errors["sshCidrs"] = "missing: the blocks that SSH comes from, for sshVia is cidrs"

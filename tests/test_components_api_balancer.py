@@ -13,7 +13,6 @@ ARGS: dict[str, Any] = {
     "public": False,
     "security_group_id": "sg-1",
     "control_planes": {"control-plane-1": "i-1"},
-    "visitors": {},
 }
 
 
@@ -41,9 +40,5 @@ def test_control_planes_are_its_targets() -> None:
     }
 
 
-def test_security_group_and_who_visits_from_outside() -> None:
-    graph = balancer(security_group_id="sg-2", visitors={"worker-1": "192.0.2.1"})
-    assert graph.one("LoadBalancer").inputs["securityGroups"] == ["sg-2"]
-    rule = graph.one("SecurityGroupIngressRule").inputs
-    assert (rule["securityGroupId"], rule["cidrIpv4"], rule["fromPort"]) == ("sg-2", "192.0.2.1/32", 6443)
-    assert not balancer().all("SecurityGroupIngressRule")
+def test_security_group() -> None:
+    assert balancer(security_group_id="sg-2").one("LoadBalancer").inputs["securityGroups"] == ["sg-2"]

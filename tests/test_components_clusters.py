@@ -23,7 +23,7 @@ SELF_MANAGED: dict[str, Any] = {
     "subnet_ids": ["subnet-1", "subnet-2"],
     "public": True,
     "api_subnet_ids": ["subnet-3", "subnet-4"],
-    "api_public": True,
+    "public_api_subnet_ids": ["subnet-5", "subnet-6"],
     "kubernetes_version": "1.36.3",
     "pod_cidr": IPv4Network("10.244.0.0/16"),
     "service_cidr": IPv4Network("172.20.0.0/16"),
@@ -199,7 +199,7 @@ def test_self_managed_only_control_planes_are_in_the_control_planes_group() -> N
 def test_self_managed_network_arguments() -> None:
     graph = self_managed(vpc_id="vpc-9", api_cidrs=["192.0.2.1/32"], ssh_cidrs=["192.0.2.2/32"])
     assert {group.inputs["vpcId"] for group in graph.all("SecurityGroup")} == {"vpc-9"}
-    assert "c-balancer-api-from-192.0.2.1-32" in graph
+    assert "c-public-balancer-api-from-192.0.2.1-32" in graph
     assert "c-ssh-from-192.0.2.2-32" in graph
 
 
@@ -235,61 +235,47 @@ def test_self_managed_image() -> None:
     assert {each.inputs["ami"] for each in self_managed().all("Instance")} == {"ami-of-136693071363-debian-12-amd64-*"}
 
 
-def test_self_managed_endpoint_is_the_load_balancer() -> None:
+def test_self_managed_machines_and_people_reach_the_api_by_balancers_of_their_own() -> None:
     graph = self_managed()
-    assert graph.exports["endpoint"] == "https://c-api.elb.test:6443"
     variables = request(graph)["variables"]
-    assert variables["control_plane_endpoint"] == "c-api.elb.test:6443"
-    assert variables["kubeconfig_server"] == "https://c-api.elb.test:6443"
+    assert variables["control_plane_endpoint"] == "c-api-internal.elb.test:6443"
+    assert variables["kubeconfig_server"] == graph.exports["endpoint"] == "https://c-api-public.elb.test:6443"
+    internal, public = (
+        graph.one("LoadBalancer", "c-api-internal").inputs,
+        graph.one("LoadBalancer", "c-api-public").inputs,
+    )
+    assert (internal["internal"], public["internal"]) == (True, False)
+    assert (internal["subnets"], internal["securityGroups"]) == (["subnet-3", "subnet-4"], ["c-balancer-id"])
+    assert (public["subnets"], public["securityGroups"]) == (["subnet-5", "subnet-6"], ["c-public-balancer-id"])
 
 
-def test_self_managed_load_balancer_passes_to_every_control_plane() -> None:
+def test_self_managed_people_of_a_private_api_come_by_the_machines_balancer() -> None:
+    graph = self_managed(public_api_subnet_ids=(), api_subnet_ids=["subnet-8"])
+    assert graph.one("LoadBalancer").inputs["internal"] is True
+    assert graph.one("LoadBalancer").inputs["subnets"] == ["subnet-8"]
+    variables = request(graph)["variables"]
+    assert variables["control_plane_endpoint"] == "c-api-internal.elb.test:6443"
+    assert variables["kubeconfig_server"] == graph.exports["endpoint"] == "https://c-api-internal.elb.test:6443"
+
+
+def test_self_managed_load_balancers_pass_to_every_control_plane() -> None:
     graph = self_managed(control_planes=3)
-    targets = graph.all("TargetGroupAttachment")
-    assert {each.inputs["targetId"] for each in targets} == {f"c-control-plane-{n}-id" for n in (1, 2, 3)}
-    assert {each.inputs["targetGroupArn"] for each in targets} == {"arn:test:group/c-api"}
-    assert graph.one("Listener").inputs["defaultActions"] == [
-        {"type": "forward", "targetGroupArn": "arn:test:group/c-api"}
-    ]
-    balancer = graph.one("LoadBalancer").inputs
-    assert (balancer["subnets"], balancer["securityGroups"]) == (["subnet-3", "subnet-4"], ["c-balancer-id"])
-    assert graph.one("TargetGroup").inputs["vpcId"] == "vpc-1"
+    machines = {f"c-control-plane-{n}-id" for n in (1, 2, 3)}
+    for balancer in ("c-api-internal", "c-api-public"):
+        arn = f"arn:test:group/{balancer}"
+        targets = [each.inputs for each in graph.all("TargetGroupAttachment") if each.inputs["targetGroupArn"] == arn]
+        assert {each["targetId"] for each in targets} == machines
+        listener = graph.one("Listener", balancer).inputs
+        assert listener["defaultActions"] == [{"type": "forward", "targetGroupArn": arn}]
+        assert graph.one("TargetGroup", balancer).inputs["vpcId"] == "vpc-1"
 
 
-def visitors(graph: Graph) -> dict[str, str]:
-    """Who comes to the load balancer from a public address."""
-    rules = graph.all("SecurityGroupIngressRule")
-    assert {each.inputs["securityGroupId"] for each in rules if "-api-from-" in each.name} <= {
-        "c-balancer-id",
-        "c-control-plane-id",
-    }
-    return {
-        each.name.removeprefix("c-api-from-"): each.inputs["cidrIpv4"]
-        for each in rules
-        if each.name.startswith("c-api-from-") and "cidrIpv4" in each.inputs
-    }
-
-
-def test_self_managed_load_balancer_is_public_or_private() -> None:
-    assert self_managed().one("LoadBalancer").inputs["internal"] is False
-    private = self_managed(api_public=False, api_subnet_ids=["subnet-8"])
-    assert private.one("LoadBalancer").inputs["internal"] is True
-    assert private.one("LoadBalancer").inputs["subnets"] == ["subnet-8"]
-    assert not visitors(private)
-
-
-def test_self_managed_machines_reach_a_public_api_from_their_own_or_their_gateways_addresses() -> None:
-    gateways = {"nat-1": "192.0.2.8", "nat-2": "192.0.2.9"}
-    public = visitors(self_managed(nat_addresses=gateways))
-    assert set(public) == {"control-plane-1", "worker-1", "worker-2"}
-    assert all(address.startswith("203.0.113.") and address.endswith("/32") for address in public.values())
-    assert visitors(self_managed(public=False, nat_addresses=gateways)) == {
-        "nat-1": "192.0.2.8/32",
-        "nat-2": "192.0.2.9/32",
-    }
-    assert not visitors(self_managed(public=False, api_public=False, nat_addresses=gateways))
-    # Through a tunnel, SSH has another address than the machine.
-    assert visitors(self_managed(ssh_cidrs=[])) == public
+def test_self_managed_api_is_open_to_people_and_machines_alone() -> None:
+    """No machine comes to it with a public address, of its own or of a gateway."""
+    for changes in ({}, {"public": False}, {"public_api_subnet_ids": ()}):
+        rules = self_managed(**changes).all("SecurityGroupIngressRule")
+        api = [each.inputs for each in rules if each.inputs.get("fromPort") == 6443]
+        assert {each["cidrIpv4"] for each in api if "cidrIpv4" in each} == {"198.51.100.0/24"}
 
 
 def test_self_managed_ssh_goes_through_an_endpoint_where_no_block_is_given() -> None:

@@ -43,6 +43,7 @@ def groups(**changes: Any) -> Graph:
     def program() -> None:
         made = SecurityGroups("g", SecurityGroupsArgs(**args))
         pulumi.export("ids", [made.machine_id, made.control_plane_id])
+        pulumi.export("balancers", [made.balancer_id, made.public_balancer_id])
 
     return run(program)
 
@@ -227,6 +228,20 @@ def test_ports_are_open_by_role() -> None:
         ("g-control-plane-id", "g-machine-id", "tcp", 6443, 6443),
         ("g-control-plane-id", "g-control-plane-id", "tcp", 2379, 2380),
     }
+
+
+def test_people_reach_a_public_api_by_a_balancer_that_machines_do_not_use() -> None:
+    alone, beside = groups(), groups(api_public=True)
+    assert alone.exports["balancers"] == ["g-balancer-id", None]
+    assert beside.exports["balancers"] == ["g-balancer-id", "g-public-balancer-id"]
+    assert reach(alone) - reach(beside) == {("g-balancer-id", "198.51.100.0/24", "tcp", 6443, 6443)}
+    assert reach(beside) - reach(alone) == {
+        ("g-public-balancer-id", "198.51.100.0/24", "tcp", 6443, 6443),
+        ("g-control-plane-id", "g-public-balancer-id", "tcp", 6443, 6443),
+    }
+    out = {each.inputs["securityGroupId"]: each.inputs for each in beside.all("SecurityGroupEgressRule")}
+    for balancer in ("g-balancer-id", "g-public-balancer-id"):
+        assert out[balancer]["referencedSecurityGroupId"] == "g-control-plane-id"
 
 
 def test_pods_by_routes_reach_machines_with_addresses_of_their_own() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jinja2
 import pytest
@@ -108,6 +109,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, tunnels
         **role(name, "defaults/main.yml"),
         **hostvars[host],
         "control_plane_endpoint": "10.0.0.1:6443",
+        "kubeconfig_server": f"https://{hostvars[host]['ansible_host']}:6443",
         "inventory_hostname": host,
         "hostvars": hostvars,
         "groups": {"kubernetes": names, "control_plane": names[:control_planes], "workers": names[control_planes:]},
@@ -116,6 +118,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, tunnels
         "pod_network_ranges": {each: f"10.244.{n}.0/24" for n, each in enumerate(names)},
         "pod_network_routed": False,
         "pod_network_mtu": 8951,
+        "static_pods_etcd": {"uid": 997, "group": 996},
         "api_server_key": {"content": "c2VjcmV0Cg=="},
         "etcd_disk_found": {"device": "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol1"},
         "join_token": {"stdout_lines": ["abcdef.0123456789abcdef", "Q0E=", "CERTIFICATE-KEY"]},
@@ -131,6 +134,7 @@ def render(name: str, template: str, host: str, control_planes: int = 1, tunnels
     environment.filters["to_json"] = json.dumps
     environment.filters["extract"] = lambda key, container, part: container[key][part]
     environment.filters["basename"] = os.path.basename
+    environment.filters["urlsplit"] = lambda url, part: getattr(urlsplit(url), part)
     environment.filters["unique"] = lambda values: list(dict.fromkeys(values))
     return environment.get_template(template).render(variables)
 
@@ -155,6 +159,7 @@ CASES = [
     ("join", "join.yaml.j2", "control-plane-2", 3),
     ("join", "cluster.conf.j2", "worker-1", 1),
     ("etcd_disk", "var-lib-etcd.mount.j2", "control-plane-1", 1),
+    ("static_pods", "etcd.yaml.j2", "control-plane-1", 1),
     ("pod_network", "pods-network.j2", "worker-1", 1),
     ("pod_network", "pods.conflist.j2", "worker-1", 1),
 ]
@@ -210,6 +215,7 @@ CHANGES = [
     ("control_plane", "kubeadm.yaml.j2", "kubernetes_service_cidr", "10.2.0.0/16", "serviceSubnet: 10.2.0.0/16"),
     ("control_plane", "kubeadm.yaml.j2", "control_plane_endpoint", "lb:6443", "controlPlaneEndpoint: lb:6443"),
     ("control_plane", "kubeadm.yaml.j2", "control_plane_certificate_sans", ["api.example"], '"api.example"'),
+    ("control_plane", "kubeadm.yaml.j2", "kubeconfig_server", "https://people.example:6443", '"people.example"'),
     ("control_plane", "kubeadm.yaml.j2", "control_plane_issuer", "https://i", "value: https://i/openid/v1/jwks"),
     ("control_plane", "kubeadm.yaml.j2", "kubelet_cgroup_driver", "cgroupfs", "cgroupDriver: cgroupfs"),
     ("control_plane", "kubeadm.yaml.j2", "kubelet_fail_cgroup_v1", False, "failCgroupV1: false"),
@@ -245,6 +251,7 @@ CHANGES = [
         True,
         "ip daddr != { 10.244.0.0/16, 10.0.0.1, 10.0.0.2, 10.0.0.3 } masquerade",
     ),
+    ("static_pods", "etcd.yaml.j2", "static_pods_etcd", {"uid": 9, "group": 8}, "runAsUser: 9\n    runAsGroup: 8"),
     ("pod_network", "pods.conflist.j2", "pod_network_mtu", 1450, '"mtu": 1450'),
 ]
 

@@ -54,6 +54,8 @@ BOTH: dict[str, Pair] = {
     "appCidrs": ("[]", '["0.0.0.0/0"]'),
     "storage": ("ebs", "none"),
 }
+#: Control planes, each in a zone of its own.
+ONE, THREE = ({"availabilityZones": "3", "controlPlanes": count} for count in ("1", "3"))
 PAIRS: dict[Kind, dict[str, Pair]] = {
     "managed": {
         **BOTH,
@@ -72,7 +74,7 @@ PAIRS: dict[Kind, dict[str, Pair]] = {
         "machineSubnets": (INSIDE, {**INSIDE, "machineSubnets": "public"}),
         "podCidr": ("10.244.0.0/16", "10.245.0.0/16"),
         "podNetwork": ("overlay", "routed"),
-        "controlPlanes": ("1", "3"),
+        "controlPlanes": (ONE, THREE),
         "apiSubnets": ("public", "private"),
         "sshVia": ({}, CIDRS),
         "sshCidrs": (CIDRS, {**CIDRS, "sshCidrs": '["10.0.0.0/8"]'}),
@@ -87,13 +89,13 @@ PAIRS: dict[Kind, dict[str, Pair]] = {
     },
 }
 #: Ways of a key that is refused another way, or the other way round.
-MORE: list[tuple[Kind, str, str, str, bool]] = [
+MORE: list[tuple[Kind, str, str | dict[str, str], str | dict[str, str], bool]] = [
     ("managed", "kubernetesVersion", "1.36.3", "1.36.9", False),
     ("managed", "kubernetesVersion", "1.36.3", "1.35.4", True),
     ("managed", "kubernetesVersion", "1.34.4", "1.36.3", True),
     ("self-managed", "kubernetesVersion", "1.36.3", "1.36.1", True),
     ("self-managed", "kubernetesVersion", "1.35.4", "1.36.3", True),
-    ("self-managed", "controlPlanes", "3", "1", True),
+    ("self-managed", "controlPlanes", THREE, ONE, True),
     ("self-managed", "etcdVolumeSize", "0", "10", True),
     ("self-managed", "workers", "2", "3", False),
     ("managed", "nat", "single", "none", True),
@@ -140,7 +142,9 @@ def test_a_change_of_each_key_is_taken_or_refused_in_one_line(kind: Kind, key: s
 
 
 @pytest.mark.parametrize(("kind", "key", "before", "after", "harms"), MORE)
-def test_some_keys_go_one_way_alone(kind: Kind, key: str, before: str, after: str, harms: bool) -> None:
+def test_some_keys_go_one_way_alone(
+    kind: Kind, key: str, before: str | dict[str, str], after: str | dict[str, str], harms: bool
+) -> None:
     lines = refused(kind, key, before, after)
     assert [f"config twinplane:{key}: cannot change on a living cluster" in line for line in lines] == [True] * harms
 

@@ -105,12 +105,12 @@ def test_public_machines_cost_an_address_each_and_no_gateway() -> None:
     assert more == pytest.approx(3 * prices.PUBLIC_ADDRESS - prices.NAT_GATEWAY - prices.PUBLIC_ADDRESS)
 
 
-def test_a_public_api_balancer_has_an_address_in_each_zone() -> None:
+def test_a_public_api_has_a_second_balancer_with_an_address_in_each_zone() -> None:
     lines = {item.what: item for item in prices.bill(settings("self-managed"))}
-    assert lines["network load balancer of the API"].count == 1
+    assert lines["network load balancer of the API"].count == 2
     alone = {"appCidrs": "[]"}
     more = total(settings("self-managed", availabilityZones="3", **alone)) - total(settings("self-managed", **alone))
     assert more == pytest.approx(prices.PUBLIC_ADDRESS)
     private = total(settings("self-managed")) - total(settings("self-managed", apiSubnets="private"))
-    assert private == pytest.approx(2 * prices.PUBLIC_ADDRESS)
+    assert private == pytest.approx(prices.LOAD_BALANCER + 2 * prices.PUBLIC_ADDRESS)
     assert "network load balancer of the API" not in {item.what for item in prices.bill(settings("managed"))}

@@ -201,8 +201,8 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         "kubernetes_pod_cidr": "10.11.0.0/20",
         "kubernetes_service_cidr": "10.10.0.0/20",
         "pod_network_routed": False,
-        "control_plane_endpoint": "twinplane-s-api.elb.test:6443",
-        "kubeconfig_server": "https://twinplane-s-api.elb.test:6443",
+        "control_plane_endpoint": "twinplane-s-api-internal.elb.test:6443",
+        "kubeconfig_server": "https://twinplane-s-api-internal.elb.test:6443",
         "control_plane_issuer": "https://twinplane-s-issuer-id.s3.us-east-1.test.example",
         "control_plane_signing_key": f"{SECRET} twinplane-s-issuer",
         "control_plane_public_key": PUBLIC_KEY,
@@ -350,6 +350,13 @@ def test_node_mode_auto_exports_no_node_group() -> None:
     assert statement["Principal"] == {"AWS": ["arn:test:iam::1:role/twinplane-managed-auto-nodes"]}
 
 
+def test_three_control_planes_stand_in_three_zones() -> None:
+    made = run_stack("ha-lab")
+    zones = {f"{each.name}-id": each.inputs["availabilityZone"] for each in made.all("Subnet")}
+    machines = [each.inputs for each in made.all("Instance") if each.inputs["tags"]["Role"] == "control-plane"]
+    assert len({zones[each["subnetId"]] for each in machines}) == len(machines) == 3
+
+
 @pytest.mark.parametrize("where", ["public", "private"])
 def test_a_public_machine_is_in_a_public_subnet_and_a_private_one_in_a_private_one(where: str) -> None:
     from stacks import self_managed
@@ -448,10 +455,11 @@ def test_without_an_aws_cli_that_opens_tunnels_nothing_is_made(monkeypatch: pyte
 
 def test_the_lab_differs_from_aws_in_the_ways_in_and_out_alone() -> None:
     private, lab = run_stack("self-managed"), run_stack("self-managed-lab")
-    assert private.one("LoadBalancer").inputs["internal"] is False
+    balancers = {each.name.split("-api-")[1]: each.inputs for each in private.all("LoadBalancer")}
+    assert {name: inputs["internal"] for name, inputs in balancers.items()} == {"internal": True, "public": False}
+    for name, inputs in balancers.items():
+        side = {"internal": "private"}.get(name, name)
+        assert inputs["subnets"] == [f"twinplane-self-managed-{side}-{zone}-id" for zone in (1, 2)]
     assert lab.one("LoadBalancer").inputs["internal"] is True
-    gateway = private.one("NatGateway").name
-    rule = private.one("SecurityGroupIngressRule", f"{gateway.removesuffix('-nat-1')}-api-from-nat-1").inputs
-    assert rule["cidrIpv4"] == "192.0.2.1/32"
     assert private.one("InstanceConnectEndpoint").inputs["subnetId"] == "twinplane-self-managed-private-1-id"
     assert not lab.all("InstanceConnectEndpoint")

@@ -161,8 +161,8 @@ def settled(config: dict[str, str]) -> dict[str, str]:
         config |= {"kubernetesVersion": release.partition("-")[0], "nodeMode": "managed"}
     if config.get("machineSubnets") == "public":
         config |= {"nat": "none"}
-    elif "machineSubnets" in config and config["nat"] == "none":
-        config |= {"apiSubnets": "private"}
+    if config.get("controlPlanes") == "3":
+        config |= {"availabilityZones": "3"}
     if config.get("cloudController") == "none":
         config |= {"storage": "none", "appCidrs": "[]", "podNetwork": "overlay"}
     if config["nat"] == "per_zone":

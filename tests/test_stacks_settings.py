@@ -134,6 +134,11 @@ def test_values(kind: dict[str, str], key: str, text: str, field: str, value: An
     assert getattr(settings(kind), field) != value
 
 
+def test_each_control_plane_has_by_default_a_zone_of_its_own() -> None:
+    assert settings(SELF_MANAGED, controlPlanes="3").availability_zones == 3
+    assert settings(SELF_MANAGED, controlPlanes="1").availability_zones == settings(MANAGED).availability_zones == 2
+
+
 def test_ssh_is_by_default_what_the_machines_need() -> None:
     assert settings(FROM_BLOCKS).ssh_via == "cidrs"
     assert settings(SELF_MANAGED, machineSubnets="public", sshVia="endpoint").ssh_via == "endpoint"
@@ -163,6 +168,12 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (SELF_MANAGED, "podCidr", "172.16.0.0/12", "172.20.0.0/16 overlaps podCidr 172.16.0.0/12"),
         (SELF_MANAGED, "podCidr", "10.9.0.0/23", "10.9.0.0/23 is too small: each of 3 machines takes a /24 of it"),
         (MANAGED, "availabilityZones", "1", "'1' is not a whole number from 2 to 3"),
+        (
+            {**SELF_MANAGED, "controlPlanes": "3"},
+            "availabilityZones",
+            "2",
+            "2 for 3 control planes: with one zone, two of",
+        ),
         (MANAGED, "workers", "0", "'0' is not a whole number from 1 to 100"),
         (MANAGED, "workers", "two", "'two' is not a whole number from 1 to 100"),
         (MANAGED, "nat", "yes", "'yes' is none of none, single"),
@@ -172,7 +183,6 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
             "single",
             "a gateway that no machine would use: machineSubnets is public",
         ),
-        (SELF_MANAGED, "nat", "none", "private machines reach a public API through a gateway: single, per_zone, or"),
         (SELF_MANAGED, "apiSubnets", "dmz", "'dmz' is none of public, private"),
         (SELF_MANAGED, "sshVia", "bastion", "'bastion' is none of endpoint, cidrs"),
         (SELF_MANAGED, "sshVia", "cidrs", "missing: the blocks that SSH comes from"),

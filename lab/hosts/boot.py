@@ -31,6 +31,8 @@ def main(name: str) -> None:
     host = Host(name)
     cgroup = Cgroup(name)
     cgroup.kill()
+    # A real machine boots without the groups of its last life, each of which a kubelet looks at for seconds.
+    cgroup.remove()
     cgroup.enter(os.getpid())
     machine = os.open("/proc/self/ns/net", os.O_RDONLY)
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS | CLONE_NEWNET):

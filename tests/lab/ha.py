@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import http
 import http.client
 import os
 import signal
+import ssl
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.hosts.cgroup import Cgroup
+from lab.hosts.host import Host
 from tests.lab.conftest import Cluster, Shell, cluster_of, until
 from twinplane.operate.load import Load, http_get
 
@@ -29,6 +33,7 @@ class Loss:
     """What was seen from the loss of a machine until all was well again. Times in seconds.
 
     `share` is of the sample app's pods, those that the machine had; `asked` and `unanswered` are questions to the API.
+    `steps` are what the machine has again, in the order in which it came, each with the time at which it was there.
     """
 
     machine: str
@@ -40,12 +45,14 @@ class Loss:
     requests: int
     failed: int
     heal: float
+    steps: Mapping[str, float]
 
     def __str__(self) -> str:
         return (
             f"{self.machine}: {self.without_api:.1f} s without API ({self.unanswered} of {self.asked} questions), "
             f"{self.failed} of {self.requests} requests failed where it had {self.share:.0%} of the pods, "
             + (f"{self.heal:.0f} s to heal" if self.healed else f"not healed after {self.heal:.0f} s")
+            + "".join(f"\n  {at:6.1f} s {step}" for step, at in self.steps.items())
         )
 
 
@@ -57,11 +64,13 @@ def lose(cluster: Cluster, machine: str) -> Loss:
     exported = {each["name"]: each for each in cluster.outputs["machines"]}
     others = tuple(each["privateIp"] for name, each in exported.items() if "worker" in name and name != machine)
     boot, share = until("its boot", lambda: _boot_id(cluster, machine), 60), _share(cluster, machine)
+    host, address = Host(exported[machine]["instanceId"]), exported[machine]["privateIp"]
+    seen: dict[str, float] = {}
     without, asked, unanswered = 0.0, 0, 0
     with Load(lambda: others, http_get(cluster.outputs["workload"]["nodePort"]), rate=RATE, limit=LIMIT) as load:
         time.sleep(1)
         begun = last = time.monotonic()
-        kill(exported[machine]["instanceId"])
+        kill(host.name)
         healed = False
         while not healed and last - begun < LIMIT:
             time.sleep(EVERY)
@@ -70,10 +79,51 @@ def lose(cluster: Cluster, machine: str) -> Loss:
             without += 0 if good else now - last
             asked, unanswered = asked + 1, unanswered + (not good)
             last = now
-            healed = good and _boot_id(cluster, machine) not in {"", boot} and well(cluster)
-    seen = load.measured()
+            again = {"its sample app's port answers": serves(cluster, address)}
+            again["its node is up to date"] = _boot_id(cluster, machine) not in {"", boot}
+            if "control-plane" in machine:
+                again["its API server is ready"] = api_ready(address)
+            for step, there in again.items():
+                if there:
+                    seen.setdefault(step, time.monotonic())
+                else:
+                    seen.pop(step, None)
+            healed = good and all(again.values()) and well(cluster)
+    counted = load.measured()
     heal = time.monotonic() - begun
-    return Loss(machine, share, healed, without, asked, unanswered, seen.requests, seen.failed, heal)
+    times = sorted((at - begun, step) for step, at in {**seen, **started(host)}.items())
+    steps = {step: at for at, step in times}
+    return Loss(machine, share, healed, without, asked, unanswered, counted.requests, counted.failed, heal, steps)
+
+
+def started(host: Host) -> dict[str, float]:
+    """-> what runs on a host, with the time at which it started, by the clock that hosts share with this machine."""
+    found = {"it boots": _since(host, "1")}
+    for unit in ("containerd", "kubelet"):
+        told = host.run("systemctl", "show", "--value", "-p", "ActiveEnterTimestampMonotonic", unit).stdout
+        found[f"{unit} runs"] = int(told) / 1e6
+    for process in ("etcd", "kube-apiserver", "kube-proxy"):
+        for pid in host.run("pgrep", "--exact", process).stdout.split():
+            found[f"{process} starts"] = _since(host, pid)
+    return found
+
+
+def _since(host: Host, pid: str) -> float:
+    ticks = host.run("cat", f"/proc/{pid}/stat").stdout.rpartition(")")[2].split()[19]
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def api_ready(address: str) -> bool:
+    """Whether the API server at an address is ready, as its load balancer asks."""
+    unverified = ssl._create_unverified_context()
+    connection = http.client.HTTPSConnection(address, 6443, timeout=1, context=unverified)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def well(cluster: Cluster) -> bool:

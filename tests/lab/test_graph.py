@@ -259,7 +259,7 @@ MADE = {{
             pod_cidr=IPv4Network("198.19.16.0/20"),
             service_cidr=IPv4Network("198.19.32.0/20"),
             api_subnet_ids=["subnet-3", "subnet-4"],
-            api_public=False,
+            public_api_subnet_ids=config.get_object("publicSubnets") or (),
             api_cidrs=["192.0.2.0/24"],
             cluster_name=config.get("clusterName"),
             etcd_volume_size=10,
@@ -289,6 +289,21 @@ def test_a_rename_with_an_alias_keeps_every_resource(tmp_path: Path, healthy: st
     assert {each["id"] for each in after if "id" in each} == before
     assert not [each["urn"] for each in after if each["urn"].split("::")[3].startswith("old")]
     project("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+@pytest.mark.parametrize(("side", "subnets"), [("internal", "[]"), ("public", '["subnet-5"]')])
+def test_a_load_balancer_of_before_there_were_two_goes_on(
+    tmp_path: Path, healthy: str, side: str, subnets: str
+) -> None:
+    project = engine.project(tmp_path, "http://127.0.0.1:1", RENAMED, "balancers")
+    recording(project, healthy)
+    for key, value in {"component": "self-managed", "name": "c", "publicSubnets": subnets}.items():
+        project("config", "set", key, value)
+    project("up", "--yes", "--skip-preview")
+    state = tmp_path / "before.json"
+    state.write_text(project("stack", "export").replace(f"c-api-{side}", "c-api"))
+    project("stack", "import", "--file", str(state))
+    assert set(project.changes()) <= {"same", "update"}
 
 
 CLUSTER = """

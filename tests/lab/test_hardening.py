@@ -70,6 +70,72 @@ def test_the_audit_log_tells_of_secrets_and_not_what_they_are(control_plane: Hos
         assert control_plane.run("grep", "--fixed-strings", "--count", word, log).stdout == "0\n"
 
 
+def processes(host: Host, name: str) -> list[tuple[str, list[str]]]:
+    """-> user and arguments of each process of that name."""
+    pids = host.run("pgrep", "--exact", name).stdout.split()
+    return [
+        (
+            host.run("stat", "-c", "%U", f"/proc/{pid}").stdout.strip(),
+            host.run("cat", f"/proc/{pid}/cmdline").stdout.split("\0"),
+        )
+        for pid in pids
+    ]
+
+
+def test_nobody_profiles_the_control_plane(self_managed: Cluster, control_plane: Host) -> None:
+    for component in ("kube-apiserver", "kube-controller", "kube-scheduler"):  # names of processes end after 15 letters
+        [(_, arguments)] = processes(control_plane, component)
+        assert "--profiling=false" in arguments
+    for path in ("/debug/pprof/", "/debug/pprof/profile"):
+        refused = self_managed.kubectl("get", "--raw", path, check=False)
+        assert not refused
+
+
+def test_a_token_of_a_service_account_ends_when_it_says(self_managed: Cluster) -> None:
+    """API servers give pods tokens of a year otherwise, in place of the hour that the pod asked for."""
+    [pod, *_] = self_managed.get("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")["items"]
+    [node] = [
+        each for each in self_managed.get("nodes")["items"] if each["metadata"]["name"] == pod["spec"]["nodeName"]
+    ]
+    [file] = (
+        self_managed.host(node)
+        .run("sh", "-c", f"echo /var/lib/kubelet/pods/{pod['metadata']['uid']}/volumes/*/kube-api-access-*/token")
+        .stdout.split()
+    )
+    payload = self_managed.host(node).run("cat", file).stdout.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert claims["exp"] - claims["iat"] <= 2 * 3600
+    assert "warnafter" not in claims["kubernetes.io"]
+
+
+def test_etcd_runs_as_a_user_of_its_own_and_its_data_are_that_users(control_plane: Host) -> None:
+    [(user, _)] = processes(control_plane, "etcd")
+    assert user == "etcd"
+    found = control_plane.run("find", "/var/lib/etcd", "-printf", "%U:%G:%m %p\n").stdout.splitlines()
+    ids = ":".join(control_plane.run("id", flag, "etcd").stdout.strip() for flag in ("-u", "-g"))
+    assert found
+    assert {line.rpartition(":")[0] for line in found} == {ids}
+    assert f"{ids}:700 /var/lib/etcd" in found
+    keys = "/etc/kubernetes/pki/etcd"
+    for key, owner in {"server": "etcd", "peer": "etcd", "ca": "root", "healthcheck-client": "root"}.items():
+        assert control_plane.run("stat", "-c", "%a %U", f"{keys}/{key}.key").stdout == f"600 {owner}\n"
+
+
+def test_the_audit_log_is_kept_as_the_cis_benchmark_asks(control_plane: Host) -> None:
+    [(_, arguments)] = processes(control_plane, "kube-apiserver")
+    kept = dict(
+        each.removeprefix("--audit-log-").split("=") for each in arguments if each.startswith("--audit-log-max")
+    )
+    assert kept == {"maxage": "30", "maxbackup": "10", "maxsize": "100"}
+
+
+def test_what_a_kubelet_starts_with_is_roots_alone(self_managed: Cluster) -> None:
+    files = ("/etc/systemd/system/kubelet.service", "/var/lib/kubelet/config.yaml", "/etc/kubernetes/kubelet.conf")
+    files += ("/etc/kubernetes/kubelet.d/machine.conf", "/etc/kubernetes/image-credentials.yaml")
+    for host in map(self_managed.host, self_managed.ready_nodes()):
+        assert host.run("stat", "-c", "%a %U", *files).stdout.splitlines() == ["600 root"] * len(files)
+
+
 def asked(host: Host, *question: str) -> Any:
     """-> what systemd-logind answers on a host."""
     told = host.run("busctl", "--json=short", *question)

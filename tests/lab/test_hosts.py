@@ -200,6 +200,16 @@ def test_a_crashed_host_comes_back(hosts: list[Host], victim: str) -> None:
     until("its end", lambda: not Path(f"/proc/{leader}").exists(), 60)
 
 
+def test_a_crashed_host_boots_without_the_groups_of_its_last_life(hosts: list[Host]) -> None:
+    host, before = hosts[1], settled(hosts[1])
+    left = Cgroup(host.name).groups()[-1] / "left"
+    left.mkdir()
+    assert host.leader
+    os.kill(host.leader, signal.SIGKILL)
+    until("another boot", lambda: booted_again(host, before), 60)
+    assert not left.exists()
+
+
 def test_a_host_outlives_its_supervisor_and_gets_a_new_one(hosts: list[Host]) -> None:
     host, before = hosts[1], settled(hosts[1])
     record = supervisor.Record.read(host.unit).supervisor

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lab.hosts.host import Host
 from tests.lab import ha, test_spread
@@ -37,6 +38,37 @@ def test_three_control_planes_share_etcd(cluster: Cluster) -> None:
 
 def test_replicas_are_apart_at_the_end_of_up(cluster: Cluster) -> None:
     assert test_spread.apart(cluster, test_spread.APP, test_spread.DNS)
+
+
+def test_each_control_plane_stands_in_a_zone_of_its_own(cluster: Cluster) -> None:
+    nodes = cluster.get("nodes", "-l", "node-role.kubernetes.io/control-plane")["items"]
+    zones = {each["metadata"]["labels"]["topology.kubernetes.io/zone"] for each in nodes}
+    assert len(zones) == len(nodes) == 3
+    exported = [each for each in cluster.outputs["machines"] if each["role"] == "control-plane"]
+    assert {each["zone"] for each in exported} == zones
+
+
+def test_people_and_machines_reach_the_api_by_names_of_their_own(cluster: Cluster) -> None:
+    [people] = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"]
+    [machines] = yaml.safe_load(cluster.get("configmap", "-n", "kube-public", "cluster-info")["data"]["kubeconfig"])[
+        "clusters"
+    ]
+    schemes = {
+        f"https://{each['DNSName']}:{API_PORT}".lower(): each.get("Scheme")
+        for each in cluster.shell.json("aws", "elbv2", "describe-load-balancers")["LoadBalancers"]
+    }
+    servers = {who: entry["cluster"]["server"] for who, entry in (("people", people), ("machines", machines))}
+    assert {who: schemes[server] for who, server in servers.items()} == {
+        "people": "internet-facing",
+        "machines": "internal",
+    }
+    for machine in cluster.outputs["machines"]:
+        kubelet = yaml.safe_load(Host(machine["instanceId"]).run("cat", "/etc/kubernetes/kubelet.conf").stdout)
+        assert [each["cluster"]["server"] for each in kubelet["clusters"]] == [servers["machines"]], (
+            "not the one beside it"
+        )
+    for server in servers.values():  # the certificate is for both
+        assert ha.answers(cluster, "get", "--raw", "/readyz", "--server", server)
 
 
 def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
@@ -80,14 +112,16 @@ def test_etcd_has_a_disk_of_its_own(cluster: Cluster) -> None:
 
 
 def test_health_of_the_load_balancers_targets(cluster: Cluster) -> None:
-    [group] = [
-        each
+    groups = [
+        each["TargetGroupArn"]
         for each in cluster.shell.json("aws", "elbv2", "describe-target-groups")["TargetGroups"]
         if each["Port"] == API_PORT
         and {"Key": "Stack", "Value": ha.STACK} in tags(cluster.shell, each["TargetGroupArn"])
     ]
-    told = cluster.shell.json("aws", "elbv2", "describe-target-health", "--target-group-arn", group["TargetGroupArn"])
-    assert [each["TargetHealth"]["State"] for each in told["TargetHealthDescriptions"]] == ["healthy"] * 3
+    assert len(groups) == 2
+    for group in groups:
+        told = cluster.shell.json("aws", "elbv2", "describe-target-health", "--target-group-arn", group)
+        assert [each["TargetHealth"]["State"] for each in told["TargetHealthDescriptions"]] == ["healthy"] * 3
 
 
 def tags(shell: Shell, arn: str) -> list[dict[str, str]]:
