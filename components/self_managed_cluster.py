@@ -79,7 +79,6 @@ class SelfManagedCluster(pulumi.ComponentResource):
     ssh_private_key: pulumi.Output[str]
     #: IAM roles of control planes and workers.
     role_arns: list[pulumi.Output[str]]
-    #: For what runs in the cluster.
     provider: kubernetes.Provider
 
     def __init__(self, name: str, args: SelfManagedClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
