@@ -254,6 +254,16 @@ def test_the_node_that_a_patch_left_behind_is_no_reason(
     assert len(playbooks) == 1
 
 
+def test_what_an_ended_patch_restarted_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
+) -> None:
+    looks = iter((cluster("self-managed", ill), cluster("self-managed"), cluster("self-managed", up_to_date)))
+    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(module, "get", lambda *_: json.dumps(nodes("w-2")))
+    assert module.patch(Stack("self-managed"), lambda _: None).troubles == ()  # type: ignore[arg-type]
+    assert len(playbooks) == 1
+
+
 def test_nothing_to_do_hides_no_trouble(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:

@@ -59,10 +59,10 @@ def budget(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, Any]
     return min(own, key=lambda each: int(each.get("status", {}).get("disruptionsAllowed", 0)), default=None)
 
 
-def evict(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, str] | None:
-    """Asks for the eviction of a pod. Returns what it waits for; None when it is gone already."""
+def evict(pod: dict[str, Any]) -> str | None:
+    """Asks for the eviction of a pod. Returns why it is refused, "" where it is not; None where the pod is gone."""
     if "deletionTimestamp" in pod["metadata"]:
-        return {"pod": name(pod), "reason": "is ending", "budget": ""}
+        return ""
     metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
     # The uid: a pod of a StatefulSet that came back under its name is another one.
     options = {"preconditions": {"uid": pod["metadata"]["uid"]}}
@@ -71,14 +71,22 @@ def evict(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, str] 
     try:
         kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(asked))
     except Refused as error:
-        if "NotFound" in str(error):
-            return None
-        if "disruption budget" in str(error) and (found := budget(pod, budgets)):
-            allowed = found.get("status", {}).get("disruptionsAllowed", 0)
-            reason = f"waits: PodDisruptionBudget {name(found)} allows {allowed} disruptions"
-            return {"pod": name(pod), "reason": reason, "budget": name(found)}
-        return {"pod": name(pod), "reason": f"waits: {error}", "budget": ""}
-    return {"pod": name(pod), "reason": "is ending", "budget": ""}
+        return None if "NotFound" in str(error) else str(error)
+    return ""
+
+
+def evict_all(pods: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Asks for the eviction of pods. Returns those that are still there, and what each waits for. Raises Refused."""
+    answers = [(pod, answer) for pod in pods if (answer := evict(pod)) is not None]
+    budgets = items("poddisruptionbudgets") if any("disruption budget" in answer for _, answer in answers) else []
+    waiting = []
+    for pod, answer in answers:
+        reason, held = f"waits: {answer}" if answer else "is ending", ""
+        if "disruption budget" in answer and (found := budget(pod, budgets)):
+            allowed, held = found.get("status", {}).get("disruptionsAllowed", 0), name(found)
+            reason = f"waits: PodDisruptionBudget {held} allows {allowed} disruptions"
+        waiting.append({"pod": name(pod), "reason": reason, "budget": held})
+    return waiting
 
 
 def sentence(node: str, waiting: list[dict[str, str]]) -> str:
@@ -103,8 +111,7 @@ def main() -> None:
         if module.check_mode:
             waiting = [{"pod": name(pod), "reason": "would be evicted", "budget": ""} for pod in pods]
             module.exit_json(changed=bool(pods), done=True, waiting=waiting, now=now)
-        budgets = items("poddisruptionbudgets") if pods else []
-        waiting = [each for pod in pods if (each := evict(pod, budgets))]
+        waiting = evict_all(pods)
     except Refused as error:
         if deadline is None or module.check_mode:
             module.fail_json(msg=f"{node}: {error}")

@@ -8,16 +8,18 @@ from ansible.module_utils.debian import Unavailable, packages, pending, plan, re
 DOCUMENTATION = """
 module: pending_updates
 short_description: Which Debian updates wait on this machine
-description: Refreshes the package lists and changes nothing else. Fails where there is no room for the updates.
-options: {}
+description: Changes nothing but the package lists. Fails where there is no room for the updates.
+options:
+  refresh: {type: bool, default: true, description: Whether to fetch the package lists first.}
 """
 
 
 def main() -> None:
     """Answers `updates`, all; `security`, those to install, as NAME=VERSION; `reboot`, reasons; `notes`, lines."""
-    module = AnsibleModule({}, supports_check_mode=True)
+    module = AnsibleModule({"refresh": {"type": "bool", "default": True}}, supports_check_mode=True)
     try:
-        refresh()
+        if module.params["refresh"]:
+            refresh()
         updates = pending()
     except Unavailable as error:
         module.fail_json(msg=" ".join(str(error).split()))

@@ -73,9 +73,11 @@ def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] =
     client = kubernetes_client(outputs.kubeconfig, stack.environment)
     tell("looking at the nodes")
     cluster = look(stack.name, outputs, stack.environment, tell)
-    before = pending(cluster)
     left = _left_behind(client)
-    ill = _troubles(cluster, {*skip, *(left if isinstance(left, dict) else ())})
+    besides = {*skip, *(left if isinstance(left, dict) else ())}
+    if left and isinstance(left, dict) and _troubles(cluster, besides):
+        cluster = _settled(stack, besides, tell)  # What the ended patch restarted comes back by itself.
+    before, ill = pending(cluster), _troubles(cluster, besides)
 
     def well() -> None:
         if ill and not force:
