@@ -1,6 +1,7 @@
 """A drain's rounds, against a cluster that answers as kubectl does."""
 
 import json
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -8,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests import test_playbooks_modules
-from tests.test_playbooks_modules import Run, load
+from tests.test_playbooks_modules import Run
 
-run = test_playbooks_modules.run
+module, run = test_playbooks_modules.module, test_playbooks_modules.run
 BLOCKED = "Error from server (TooManyRequests): Cannot evict pod as it would violate the pod's disruption budget."
 
 
@@ -54,8 +55,8 @@ class Cluster:
 
 
 @pytest.fixture
-def drain(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    loaded = load("library/drain.py", "library_drain")
+def drain(module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    loaded = module("drain")
     monkeypatch.setattr(loaded.time, "time", lambda: 1000.0)
     return loaded
 
@@ -63,7 +64,9 @@ def drain(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.fixture
 def cluster(drain: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster()
-    monkeypatch.setattr(drain, "kubectl", made.kubectl(drain.Refused))
+    answer = made.kubectl(drain.Refused)
+    monkeypatch.setattr(drain, "kubectl", answer)
+    monkeypatch.setattr(sys.modules["ansible.module_utils.kubectl"], "kubectl", answer)  # `items` asks by it
     return made
 
 

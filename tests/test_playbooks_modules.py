@@ -37,8 +37,9 @@ def load(path: str, name: str) -> ModuleType:
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     """-> a module of the library, loaded as Ansible would."""
-    name = "ansible.module_utils.debian"
-    monkeypatch.setitem(sys.modules, name, load("module_utils/debian.py", name))
+    for each in ("debian", "kubectl"):
+        name = f"ansible.module_utils.{each}"
+        monkeypatch.setitem(sys.modules, name, load(f"module_utils/{each}.py", name))
     return lambda name: load(f"library/{name}.py", f"library_{name}")
 
 
@@ -321,18 +322,3 @@ class TestNodeFacts:
     )
     def test_a_program_is_known_by_its_name(self, module: Callable[[str], ModuleType], program: str, part: str) -> None:
         assert module("node_facts").part(program) == part
-
-
-def test_pending_updates_keeps_security_apart(
-    module: Callable[[str], ModuleType], run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    updates = module("pending_updates")
-    known = [
-        {"package": "openssl", "installed": "1", "candidate": "2", "security": True},
-        {"package": "vim", "installed": "1", "candidate": "3", "security": False},
-    ]
-    monkeypatch.setattr(updates, "refresh", lambda: None)
-    monkeypatch.setattr(updates, "pending", lambda: known)
-    answer = run(updates)
-    assert answer["security"] == ["openssl=2"]
-    assert answer["updates"] == known

@@ -140,6 +140,24 @@ def test_patch_with_nothing_to_do_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     assert done.stdout.splitlines()[-1] == "managed-lab: nothing to do, every node is up to date"
 
 
+def test_patch_tells_what_is_kept_back_and_fails_for_what_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "err", Console(stderr=True, soft_wrap=True))
+    given: list[Any] = []
+
+    def patched(_: Any, __: Any, force: bool, skip: tuple[str, ...]) -> Patched:
+        given.append((force, skip))
+        return Patched("s", {}, {}, Measured(10, 0, 0.1), ("s: w-2: NotReady",), ("w-1: tzdata is held, stays at 1",))
+
+    monkeypatch.setattr(patch, "patch", patched)
+    done = run("patch", "self-managed-lab", "--force", "--skip", "w-1", "--skip", "w-2")
+    assert given == [(True, ("w-1", "w-2"))]
+    assert done.exit_code == 1
+    assert "w-1: tzdata is held, stays at 1" in done.stdout.splitlines()
+    assert "error: s: w-2: NotReady" in done.stderr.splitlines()
+    done = run("patch", "self-managed-lab", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["troubles"]) == (1, ["s: w-2: NotReady"])
+
+
 def test_destroy_asks_and_then_destroys(monkeypatch: pytest.MonkeyPatch) -> None:
     destroyed: list[str] = []
     monkeypatch.setattr(stack.Stack, "exists", lambda _: True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stacks.outputs import Workload
 from twinplane.compare.questions import Unanswered
 from twinplane.operate import load
 from twinplane.operate.load import Load, Measured, addresses, http_get, measure
@@ -61,6 +62,51 @@ def test_where_nothing_answers_at_first_nothing_is_measured() -> None:
     with Load(lambda: ("a",), refuse, rate=100) as running:
         time.sleep(0.1)
     assert running.measured().requests == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "reason"),
+    [
+        (TimeoutError(), "", "the sample app cannot be reached from here"),
+        (ConnectionRefusedError("refused"), "", "the sample app's port refuses requests (refused)"),
+        (http.client.HTTPException(503), "", "the sample app's port refuses requests (503)"),
+        (TimeoutError(), "the sample app is down", "the sample app is down"),
+    ],
+)
+def test_where_nothing_is_measured_the_reason_is_told(error: Exception, state: str, reason: str) -> None:
+    def refuse(_: str) -> None:
+        raise error
+
+    with Load(lambda: ("a",), refuse, lambda: state) as running:
+        time.sleep(0.1)
+    assert str(running.measured()) == f"load: {reason}, nothing measured"
+
+
+def test_no_node_that_takes_requests_is_a_reason() -> None:
+    with Load(lambda: (), lambda _: None) as running:
+        time.sleep(0.1)
+    assert running.measured().reason == "no node takes requests for the sample app"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ({"readyReplicas": 1}, ""),
+        ({}, "the sample app is down, none of its 3 pods is ready"),
+        (None, "the API does not say whether the sample app runs (refused)"),
+    ],
+)
+def test_the_cluster_says_whether_the_app_is_down(
+    monkeypatch: pytest.MonkeyPatch, status: dict[str, int] | None, state: str
+) -> None:
+    def get(_: object, path: str) -> bytes:
+        assert path == "/apis/apps/v1/namespaces/shop/deployments/web"
+        if status is None:
+            raise Unanswered("refused")
+        return json.dumps({"spec": {"replicas": 3}, "status": status}).encode()
+
+    monkeypatch.setattr(load, "get", get)
+    assert load.app_state(None, Workload("shop", "web", "web", 30080)) == state  # type: ignore[arg-type]
 
 
 def test_it_stops_by_itself() -> None:

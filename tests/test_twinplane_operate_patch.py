@@ -13,6 +13,7 @@ from tests.compare_cases import FACTS, GOLDEN, NODES, Answers, cluster
 from tests.test_twinplane_compare_nodes import RECOMMENDED
 from twinplane import ansible
 from twinplane.ansible import Result
+from twinplane.compare.questions import Unanswered
 from twinplane.errors import Failed, UsageError
 from twinplane.operate import patch as module
 from twinplane.operate.load import Measured
@@ -56,10 +57,20 @@ class Stack:
         self.done.append("refresh")
 
 
+def nodes(cordoned: str = "", ready: str = "True") -> dict[str, Any]:
+    """-> a NodeList; the one that is named was cordoned by a patch."""
+    conditions = [{"type": "Ready", "status": ready}]
+    metadata = {"name": cordoned, "annotations": {"twinplane/patching-cordoned": "false"}}
+    own = {"metadata": metadata, "spec": {"unschedulable": True}, "status": {"conditions": conditions}}
+    other = {"metadata": {"name": "other"}, "spec": {}, "status": {"conditions": conditions}}
+    return {"items": [own, other] if cordoned else [other]}
+
+
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "kubernetes_client", lambda *_: None)
     monkeypatch.setattr(module, "_load", lambda *_: Load())
+    monkeypatch.setattr(module, "get", lambda *_: json.dumps(nodes()))
 
 
 def managed(monkeypatch: pytest.MonkeyPatch, **group: str) -> Stack:
@@ -137,7 +148,10 @@ def playbooks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]
     def run(playbook: str, request: dict[str, Any], _: Any, *, environment: dict[str, str]) -> Result:
         assert environment == Stack.environment
         ran.append((playbook, request))
-        return Result(playbook, ok=not request["sshUser"].startswith("bad"), failures=["w-1: apt: no space"])
+        bad = request["sshUser"].startswith("bad")
+        return Result(
+            playbook, ok=not bad, failures=["w-1: apt: no space"] if bad else [], notes=["w-2: tzdata is held"]
+        )
 
     monkeypatch.setattr(ansible, "run", run)
     return ran
@@ -181,3 +195,155 @@ def test_self_managed_tells_why_the_playbook_failed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
     with pytest.raises(Failed, match="w-1: apt: no space"):
         module.patch(stack, lambda _: None)  # type: ignore[arg-type]
+
+
+def ill(answers: dict[str, Any]) -> None:
+    """Makes the second node NotReady."""
+    for condition in answers[NODES]["items"][1]["status"]["conditions"]:
+        if condition["type"] == "Ready":
+            condition["status"] = "Unknown"
+
+
+def ill_and_up_to_date(answers: dict[str, Any]) -> None:
+    ill(answers)
+    up_to_date(answers)
+
+
+def test_what_is_held_is_told(monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]) -> None:
+    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
+    assert module.patch(Stack("self-managed"), lambda _: None).export()["notes"] == ("w-2: tzdata is held",)  # type: ignore[arg-type]
+    assert len(playbooks) == 1
+
+
+def test_no_node_is_touched_while_one_is_not_well(
+    monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
+) -> None:
+    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", ill))
+    with pytest.raises(UsageError, match=r"^patch: self-managed-lab: w-1: NotReady.*; mend that first, .* --force$"):
+        module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
+    assert playbooks == []
+    forced = module.patch(Stack("self-managed"), lambda _: None, force=True)  # type: ignore[arg-type]
+    assert len(playbooks) == 1
+    assert [line.startswith("self-managed-lab: w-1: NotReady") for line in forced.troubles] == [True]
+
+
+def test_managed_looks_at_health_first_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = managed(monkeypatch)
+    monkeypatch.setattr(module, "look", lambda *_: cluster("managed", ill))
+    with pytest.raises(UsageError, match=r"NotReady.*--force"):
+        module.patch(stack, lambda _: None)  # type: ignore[arg-type]
+    assert stack.done == []
+
+
+def test_managed_goes_on_with_an_update_whose_nodes_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = managed(monkeypatch, status="UPDATING")
+    looks = iter((cluster("managed", ill), cluster("managed")))
+    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(module, "_wait", lambda *_: stack.done.append("wait"))
+    assert module.patch(stack, lambda _: None).troubles == ()  # type: ignore[arg-type]
+    assert stack.done[0] == "wait"
+
+
+def test_the_node_that_a_patch_left_behind_is_no_reason(
+    monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
+) -> None:
+    looks = iter((cluster("self-managed", ill_and_up_to_date), cluster("self-managed", up_to_date)))
+    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(module, "get", lambda *_: json.dumps(nodes("w-1", "False")))
+    assert module.patch(Stack("self-managed"), lambda _: None).troubles == ()  # type: ignore[arg-type]
+    assert len(playbooks) == 1
+
+
+def test_what_an_ended_patch_restarted_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
+) -> None:
+    looks = iter((cluster("self-managed", ill), cluster("self-managed"), cluster("self-managed", up_to_date)))
+    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(module, "get", lambda *_: json.dumps(nodes("w-2")))
+    assert module.patch(Stack("self-managed"), lambda _: None).troubles == ()  # type: ignore[arg-type]
+    assert len(playbooks) == 1
+
+
+def test_nothing_to_do_hides_no_trouble(
+    monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
+) -> None:
+    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", ill_and_up_to_date))
+    patched = module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
+    assert not patched.changed
+    assert [line.startswith("self-managed-lab: w-1: NotReady") for line in patched.troubles] == [True]
+    assert playbooks == []
+
+
+@pytest.mark.usefixtures("playbooks")
+def test_it_waits_until_compare_is_content_and_says_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter((cluster("self-managed"), cluster("self-managed", ill), cluster("self-managed")))
+    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    lines: list[str] = []
+    assert module.patch(Stack("self-managed"), lines.append).troubles == ()  # type: ignore[arg-type]
+    [waited] = [line for line in lines if line.startswith("waiting for ")]
+    assert "w-1: NotReady" in waited
+
+
+@pytest.mark.usefixtures("playbooks")
+def test_what_is_not_well_after_the_time_is_a_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter((cluster("self-managed"), cluster("self-managed", ill)))
+    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(module, "SETTLING", -1)
+    assert len(module.patch(Stack("self-managed"), lambda _: None).troubles) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("playbooks")
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (nodes(), "no node is left cordoned by it; when that is mended, run it again"),
+        (nodes("w-1"), "w-1 is left cordoned, `kubectl uncordon w-1` opens it; when that is mended, run it again"),
+        (nodes("w-1", "Unknown"), "w-1 is left cordoned and not Ready, `kubectl uncordon w-1` opens it"),
+    ],
+)
+def test_a_failure_says_in_what_state_it_leaves_the_nodes(
+    monkeypatch: pytest.MonkeyPatch, left: dict[str, Any], words: str
+) -> None:
+    stack = Stack("self-managed")
+    stack.found = replace(stack.found, ssh_user="bad")
+    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
+    monkeypatch.setattr(module, "get", lambda *_: json.dumps(left))
+    with pytest.raises(Failed) as failure:
+        module.patch(stack, lambda _: None)  # type: ignore[arg-type]
+    assert f"w-1: apt: no space; {words}" in str(failure.value)
+
+
+def test_a_failure_says_that_the_state_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> bytes:
+        raise Unanswered("Connection refused")
+
+    stack = Stack("self-managed")
+    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
+    monkeypatch.setattr(module, "get", refuse)
+    monkeypatch.setattr(ansible, "run", lambda *_, **__: Result("patch", failures=["w-1: gone"]))
+    with pytest.raises(Failed, match=r"w-1: gone; the API does not say .* \(Connection refused\): `kubectl get nodes`"):
+        module.patch(stack, lambda _: None)  # type: ignore[arg-type]
+
+
+def test_a_skipped_machine_is_left_out_and_its_state_is_no_reason(
+    monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
+) -> None:
+    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", ill))
+    patched = module.patch(Stack("self-managed"), lambda _: None, skip=("w-1",))  # type: ignore[arg-type]
+    ((_, request),) = playbooks
+    assert [each["name"] for each in request["machines"]] == ["cp-1", "w-2"]
+    assert patched.troubles == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "skip", "words"),
+    [
+        ("self-managed", ("w-9",), "--skip w-9: no such machine; there are cp-1, w-1, w-2"),
+        ("self-managed", ("cp-1",), "one control plane must stay"),
+        ("managed", ("ip-198-18-0-20.ec2.internal",), "--skip is for self-managed stacks"),
+    ],
+)
+def test_a_machine_that_cannot_be_skipped_is_wrong_use(kind: str, skip: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        module.patch(Stack(kind), lambda _: None, skip=skip)  # type: ignore[arg-type]

@@ -49,6 +49,8 @@ class Result:
     stats: dict[str, dict[str, int]] = field(default_factory=dict)
     #: A line each: host, what, and for an unreachable one what to check.
     failures: list[str] = field(default_factory=list)
+    #: What modules answer as `notes`: a line each, host first.
+    notes: list[str] = field(default_factory=list)
     #: After site. A secret.
     kubeconfig: str | None = None
     #: After site: name of each node -> range of its pods.
@@ -200,6 +202,9 @@ class _Watcher:
             self.result.failures.append(f"{host}: {task}: {one_line(str(reason))}")
         elif self.result.facts is not None and "facts" in answer:
             self.result.facts[host] = answer["facts"]
+        for line in (f"{host}: {note}" for note in answer.get("notes") or ()):
+            if line not in self.result.notes:
+                self.result.notes.append(line)
 
     def _waiting(self, host: str, task: str, answer: Mapping[str, Any]) -> None:
         """Says what a task that is tried again waits for, once in a while."""

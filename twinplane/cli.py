@@ -113,23 +113,34 @@ def _compare(managed: Stack, self_managed: Stack, as_json: bool, html: Path | No
 
 
 @app.command()
-def patch(stack: Name, as_json: Json = False) -> None:
-    """Install pending updates on all nodes, one at a time, under a light load."""
+def patch(
+    stack: Name,
+    force: Annotated[bool, typer.Option("--force", help="Also while a node or the control plane is not well.")] = False,
+    skip: Annotated[
+        list[str] | None, typer.Option("--skip", metavar="MACHINE", help="Leave this machine alone. Can be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Install pending updates on all nodes, one at a time, under a light load. Exit code 1 also: something is down."""
     from twinplane.operate.patch import patch as run
 
     found = _stack(stack)
     with working(f"patching {stack}") as tell:
-        patched = run(found, tell)
+        patched = run(found, tell, force, tuple(skip or ()))
     if as_json:
         _json(patched.export())
-        return
-    if patched.load is None:
+    elif patched.load is None:
         out.print(f"{stack}: nothing to do, every node is up to date", markup=False)
-        return
-    for title, nodes in (("before", patched.before), ("after", patched.after)):
-        for name, value in nodes.items():
-            out.print(f"{title}: {name}: {value}", markup=False)
-    out.print(str(patched.load), markup=False)
+    else:
+        for title, nodes in (("before", patched.before), ("after", patched.after)):
+            for name, value in nodes.items():
+                out.print(f"{title}: {name}: {value}", markup=False)
+        for line in (*patched.notes, str(patched.load)):
+            out.print(line, markup=False)
+    for line in patched.troubles:
+        err.print(f"error: {line}", markup=False, style="red")
+    if patched.troubles:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kubectl import Refused, controller, items, kubectl, name
 
 DOCUMENTATION = """
 module: drain
@@ -23,35 +23,6 @@ options:
 """
 #: Pods that a line names. The answer has all.
 NAMED = 3
-
-
-class Refused(Exception):
-    """One line: what the API answered in place of what it was asked for."""
-
-
-def kubectl(*argv: str, stdin: str = "") -> str:
-    """Returns what kubectl printed. Raises Refused."""
-    done = subprocess.run(["kubectl", *argv], input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Refused((done.stderr.strip().splitlines() or ["kubectl failed without a word"])[-1])
-    return done.stdout
-
-
-def items(kind: str, *argv: str) -> list[dict[str, Any]]:
-    """Returns the objects of a kind in all namespaces. Raises Refused."""
-    found: list[dict[str, Any]] = json.loads(kubectl("get", kind, "-A", "-o", "json", *argv))["items"]
-    return found
-
-
-def name(thing: dict[str, Any]) -> str:
-    """Returns NAMESPACE/NAME."""
-    return f"{thing['metadata']['namespace']}/{thing['metadata']['name']}"
-
-
-def controller(pod: dict[str, Any]) -> str:
-    """Returns the kind of the pod's controller, empty where it has none."""
-    owners = pod["metadata"].get("ownerReferences", [])
-    return next((owner["kind"] for owner in owners if owner.get("controller")), "")
 
 
 def leaves(pod: dict[str, Any]) -> bool:
@@ -88,10 +59,10 @@ def budget(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, Any]
     return min(own, key=lambda each: int(each.get("status", {}).get("disruptionsAllowed", 0)), default=None)
 
 
-def evict(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, str] | None:
-    """Asks for the eviction of a pod. Returns what it waits for; None when it is gone already."""
+def evict(pod: dict[str, Any]) -> str | None:
+    """Asks for the eviction of a pod. Returns why it is refused, "" where it is not; None where the pod is gone."""
     if "deletionTimestamp" in pod["metadata"]:
-        return {"pod": name(pod), "reason": "is ending", "budget": ""}
+        return ""
     metadata = {key: pod["metadata"][key] for key in ("name", "namespace")}
     # The uid: a pod of a StatefulSet that came back under its name is another one.
     options = {"preconditions": {"uid": pod["metadata"]["uid"]}}
@@ -100,14 +71,22 @@ def evict(pod: dict[str, Any], budgets: list[dict[str, Any]]) -> dict[str, str] 
     try:
         kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(asked))
     except Refused as error:
-        if "NotFound" in str(error):
-            return None
-        if "disruption budget" in str(error) and (found := budget(pod, budgets)):
-            allowed = found.get("status", {}).get("disruptionsAllowed", 0)
-            reason = f"waits: PodDisruptionBudget {name(found)} allows {allowed} disruptions"
-            return {"pod": name(pod), "reason": reason, "budget": name(found)}
-        return {"pod": name(pod), "reason": f"waits: {error}", "budget": ""}
-    return {"pod": name(pod), "reason": "is ending", "budget": ""}
+        return None if "NotFound" in str(error) else str(error)
+    return ""
+
+
+def evict_all(pods: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Asks for the eviction of pods. Returns those that are still there, and what each waits for. Raises Refused."""
+    answers = [(pod, answer) for pod in pods if (answer := evict(pod)) is not None]
+    budgets = items("poddisruptionbudgets") if any("disruption budget" in answer for _, answer in answers) else []
+    waiting = []
+    for pod, answer in answers:
+        reason, held = f"waits: {answer}" if answer else "is ending", ""
+        if "disruption budget" in answer and (found := budget(pod, budgets)):
+            allowed, held = found.get("status", {}).get("disruptionsAllowed", 0), name(found)
+            reason = f"waits: PodDisruptionBudget {held} allows {allowed} disruptions"
+        waiting.append({"pod": name(pod), "reason": reason, "budget": held})
+    return waiting
 
 
 def sentence(node: str, waiting: list[dict[str, str]]) -> str:
@@ -132,8 +111,7 @@ def main() -> None:
         if module.check_mode:
             waiting = [{"pod": name(pod), "reason": "would be evicted", "budget": ""} for pod in pods]
             module.exit_json(changed=bool(pods), done=True, waiting=waiting, now=now)
-        budgets = items("poddisruptionbudgets") if pods else []
-        waiting = [each for pod in pods if (each := evict(pod, budgets))]
+        waiting = evict_all(pods)
     except Refused as error:
         if deadline is None or module.check_mode:
             module.fail_json(msg=f"{node}: {error}")

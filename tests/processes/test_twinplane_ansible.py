@@ -119,6 +119,16 @@ def test_an_error_line_has_no_colours_and_both_its_ends() -> None:
     assert len(long) <= ansible.LINE + 5
 
 
+def test_notes_of_modules_are_kept_once(playbooks: Path, request_: dict[str, Any]) -> None:
+    (playbooks / "library").mkdir()
+    (playbooks / "library" / "held.py").write_text(
+        "from ansible.module_utils.basic import AnsibleModule\nAnsibleModule({}).exit_json(notes=['tzdata is held'])\n"
+    )
+    (playbooks / "site.yml").write_text(PLAY + "    - held:\n    - held:\n")
+    result = ansible.run("site", request_)
+    assert sorted(result.notes) == ["control-plane-1: tzdata is held", "worker-2: tzdata is held"]
+
+
 def test_a_playbook_that_cannot_start_says_why(playbooks: Path, request_: dict[str, Any]) -> None:
     (playbooks / "site.yml").write_text("- hosts: kubernetes\n  roles: [nowhere]\n")
     result = ansible.run("site", request_)

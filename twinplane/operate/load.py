@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
 from kubernetes.client import ApiClient
 
+from stacks.outputs import Workload
 from twinplane.compare.questions import Unanswered, get
 
 #: Requests a second. Enough to see a gap of 50 ms, too few to disturb two small nodes.
@@ -30,30 +31,39 @@ LIMIT = 3600.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What the client saw. `gap` is the longest time without a successful answer, in seconds."""
+    """What the client saw. `gap` is the longest time without a successful answer, in seconds.
+
+    `reason` says why nothing was measured, where it is known.
+    """
 
     requests: int
     failed: int
     gap: float
+    reason: str = ""
 
     def __str__(self) -> str:
         if not self.requests:
-            return "load: the sample app cannot be reached from here, nothing measured"
+            return f"load: {self.reason or 'the sample app cannot be reached from here'}, nothing measured"
         return f"load: {self.requests} requests, {self.failed} failed, longest gap {self.gap:.1f} s"
 
 
 @dataclass
 class Load:
-    """Runs between `with` and its end. `targets` gives the addresses that may get requests, `fetch` sends one."""
+    """Runs between `with` and its end. `targets` gives the addresses that may get requests, `fetch` sends one.
+
+    `state` is asked where none answers: what the cluster says of the sample app's pods, "" when they are ready.
+    """
 
     targets: Callable[[], tuple[str, ...]]
     fetch: Callable[[str], None]
+    state: Callable[[], str] = lambda: ""
     rate: float = RATE
     limit: float = LIMIT
     _done: list[tuple[float, bool]] = field(default_factory=list, init=False)
     _addresses: tuple[str, ...] = field(default=(), init=False)
     _stop: threading.Event = field(default_factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
+    _reason: str = field(default="", init=False)
 
     def __enter__(self) -> Load:
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
@@ -67,12 +77,18 @@ class Load:
 
     def measured(self) -> Measured:
         """What was seen so far."""
-        return measure(self._done)
+        return replace(measure(self._done), reason=self._reason)
 
     def _run(self) -> None:
         self._look()
-        if not any(self._request(address) for address in self._addresses):
-            return  # Not reachable from here at all: that is no failure of the nodes.
+        errors = []
+        for address in self._addresses:
+            if not (error := self._request(address)):
+                break
+            errors.append(error)
+        else:
+            self._reason = self.state() or unreached(errors)
+            return
         started = time.monotonic()
         self._done.append((started, True))
         looking = threading.Thread(target=self._keep_looking, name="load targets", daemon=True)
@@ -99,15 +115,37 @@ class Load:
             self._addresses = self.targets()
 
     def _count(self, address: str) -> None:
-        good = self._request(address)
-        self._done.append((time.monotonic(), good))
+        error = self._request(address)
+        self._done.append((time.monotonic(), error is None))
 
-    def _request(self, address: str) -> bool:
+    def _request(self, address: str) -> Exception | None:
         try:
             self.fetch(address)
-        except (OSError, http.client.HTTPException):
-            return False
-        return True
+        except (OSError, http.client.HTTPException) as error:
+            return error
+        return None
+
+
+def unreached(errors: list[Exception]) -> str:
+    """Returns why no node answered for the sample app: a refusal comes from the node, silence may be the network's."""
+    if not errors:
+        return "no node takes requests for the sample app"
+    refused = (ConnectionRefusedError, http.client.HTTPException)
+    if answer := next((error for error in errors if isinstance(error, refused)), None):
+        return f"the sample app's port refuses requests ({answer})"
+    return "the sample app cannot be reached from here"
+
+
+def app_state(client: ApiClient, workload: Workload) -> str:
+    """Returns what the cluster says where the sample app is down; "" when a pod of it is ready."""
+    try:
+        path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.deployment}"
+        seen = json.loads(get(client, path))
+    except Unanswered as error:
+        return f"the API does not say whether the sample app runs ({error})"
+    if seen["status"].get("readyReplicas", 0):
+        return ""
+    return f"the sample app is down, none of its {seen['spec'].get('replicas', 1)} pods is ready"
 
 
 def measure(done: Iterable[tuple[float, bool]]) -> Measured:

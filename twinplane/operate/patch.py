@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,25 +14,34 @@ from stacks.outputs import StackOutputs
 from twinplane.compare import look
 from twinplane.compare.differences import Cluster
 from twinplane.compare.probes import node_group, recommended_release
-from twinplane.compare.questions import Access, kubernetes_client, login
+from twinplane.compare.questions import Access, Unanswered, get, kubernetes_client, login
 from twinplane.errors import Failed, UsageError
-from twinplane.operate.load import Load, Measured, http_get, open_nodes
+from twinplane.operate.load import Load, Measured, app_state, http_get, open_nodes
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 
 RELEASE_KEY = "twinplane:nodeReleaseVersion"
 #: Seconds that an update already in progress may take until patch gives up: EKS rolls node by node.
 ROLL_TIMEOUT = 1800
+#: Seconds until all is well after the last node: leases of a restarted control plane are renewed within 20.
+SETTLING = 180
+#: On a Node while the role node_patch works on it.
+MARK = "twinplane/patching-cordoned"
 
 
 @dataclass(frozen=True)
 class Patched:
-    """What a patch did. `load` is None where nothing was to do."""
+    """What a patch did. `load` is None where nothing was to do.
+
+    `troubles`: what does not work now. `notes`: what a person should know of a node, e.g. a held package.
+    """
 
     stack: str
     before: dict[str, str]
     after: dict[str, str]
     load: Measured | None
+    troubles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -38,29 +50,51 @@ class Patched:
 
     def export(self) -> dict[str, Any]:
         """As plain data, for `--json`."""
-        load = vars(self.load) if self.load else None
-        return {"stack": self.stack, "changed": self.changed, "before": self.before, "after": self.after, "load": load}
+        load = {name: value for name, value in vars(self.load).items() if value != ""} if self.load else None
+        return {
+            "stack": self.stack,
+            "changed": self.changed,
+            "before": self.before,
+            "after": self.after,
+            "load": load,
+            "troubles": self.troubles,
+            "notes": self.notes,
+        }
 
 
-def patch(stack: Stack, tell: Tell) -> Patched:
+def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] = ()) -> Patched:
     """Brings all nodes up to date, one at a time, under a light load. Nothing to do is fine.
 
-    Raises Failed when the playbook or the update fails; run it again, it continues.
+    `skip` names machines that are left alone. Raises UsageError while something does not work, unless `force`; and
+    Failed, which says in what state the nodes are left.
     """
     outputs = stack.outputs()
+    _check(outputs, skip)
     client = kubernetes_client(outputs.kubeconfig, stack.environment)
     tell("looking at the nodes")
     cluster = look(stack.name, outputs, stack.environment, tell)
-    before = pending(cluster)
+    left = _left_behind(client)
+    besides = {*skip, *(left if isinstance(left, dict) else ())}
+    if left and isinstance(left, dict) and _troubles(cluster, besides):
+        cluster = _settled(stack, besides, tell)  # What the ended patch restarted comes back by itself.
+    before, ill = pending(cluster), _troubles(cluster, besides)
+
+    def well() -> None:
+        if ill and not force:
+            raise UsageError(f"patch: {'; '.join(ill)}; mend that first, or patch all the same with --force")
+
+    notes: list[str] = []
     if outputs.kind == "managed":
-        load = _managed(stack, outputs, client, tell)
+        load = _managed(stack, outputs, client, well, tell)
+    elif _due(cluster, skip) or left:
+        well()
+        load, notes = _self_managed(stack, outputs, client, skip, tell)
     else:
-        load = _self_managed(stack, outputs, cluster, client, tell)
+        load = None
     if load is None:
-        return Patched(stack.name, before, before, None)
-    tell("looking at the nodes again")
-    after = pending(look(stack.name, stack.outputs(), stack.environment, tell))
-    return Patched(stack.name, before, after, load)
+        return Patched(stack.name, before, before, None, tuple(_troubles(cluster, skip)))
+    cluster = _settled(stack, {*skip, *map(_name, ill)}, tell)
+    return Patched(stack.name, before, pending(cluster), load, tuple(_troubles(cluster, skip)), tuple(notes))
 
 
 def pending(cluster: Cluster) -> dict[str, str]:
@@ -71,25 +105,92 @@ def pending(cluster: Cluster) -> dict[str, str]:
     }
 
 
+def _check(outputs: StackOutputs, skip: Collection[str]) -> None:
+    """Raises UsageError for machines that cannot be skipped."""
+    if skip and outputs.kind == "managed":
+        raise UsageError("patch: --skip is for self-managed stacks: EKS chooses the order of its nodes")
+    names = [machine.name for machine in outputs.machines]
+    if unknown := sorted({*skip} - {*names}):
+        raise UsageError(f"patch: --skip {', '.join(unknown)}: no such machine; there are {', '.join(names)}")
+    if skip and not any(each.role == "control-plane" and each.name not in skip for each in outputs.machines):
+        raise UsageError("patch: --skip: one control plane must stay: patch asks the cluster from there")
+
+
+def _due(cluster: Cluster, skip: Collection[str]) -> bool:
+    rows = [cells for name, cells in cluster.nodes.items() if name not in skip]
+    return any(cells["pending updates"].state != "good" or "cordoned" in cells["status"].value for cells in rows)
+
+
+def _troubles(cluster: Cluster, besides: Collection[str]) -> list[str]:
+    """Returns what compare says does not work, but for the nodes or components in `besides`."""
+    return [line for line in cluster.troubles() if _name(line) not in besides]
+
+
+def _name(trouble: str) -> str:
+    """Returns the node or component that a line of compare is about: "STACK: NAME: ..."."""
+    return trouble.split(": ")[1]
+
+
+def _left_behind(client: ApiClient) -> dict[str, str] | str:
+    """Returns the nodes that a patch works on, or did when it was ended, and their states; why they are not known."""
+    try:
+        nodes = json.loads(get(client, "/api/v1/nodes"))["items"]
+    except Unanswered as error:
+        return str(error)
+    states = {}
+    for node in nodes:
+        if MARK in node["metadata"].get("annotations", {}) and node["spec"].get("unschedulable"):
+            ready = any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"]["conditions"])
+            states[node["metadata"]["name"]] = "cordoned" if ready else "cordoned and not Ready"
+    return states
+
+
 def _self_managed(
-    stack: Stack, outputs: StackOutputs, cluster: Cluster, client: ApiClient, tell: Tell
-) -> Measured | None:
-    """Cordon, drain, update, reboot, uncordon, node by node, by the playbook. None when nothing is pending."""
-    states = {cells["pending updates"].state for cells in cluster.nodes.values()}
-    cordoned = any(cells["status"].value != "Ready" for cells in cluster.nodes.values())
-    if states == {"good"} and not cordoned:
-        return None
+    stack: Stack, outputs: StackOutputs, client: ApiClient, skip: Collection[str], tell: Tell
+) -> tuple[Measured, list[str]]:
+    """Cordon, drain, update, reboot, uncordon, node by node, by the playbook. Returns the load and the notes."""
     from twinplane import ansible  # loads ansible-runner: only where it runs
 
+    request = login(outputs)
+    request["machines"] = [machine for machine in request["machines"] if machine["name"] not in skip]
     with _load(outputs, client) as load:
-        result = ansible.run("patch", login(outputs), tell, environment=stack.environment)
-    if not result.ok:
-        reason = (result.failures or ["the playbook failed"])[0]
-        raise Failed(f"patch: {reason}; run it again, it goes on ({load.measured()})")
-    return load.measured()
+        result = ansible.run("patch", request, tell, environment=stack.environment)
+    if result.ok:
+        return load.measured(), result.notes
+    reasons = "; ".join(result.failures) or "the playbook failed"
+    again = "" if "run it again" in reasons else "; when that is mended, run it again"
+    raise Failed(f"patch: {reasons}; {_state(_left_behind(client))}{again} ({load.measured()})")
 
 
-def _managed(stack: Stack, outputs: StackOutputs, client: ApiClient, tell: Tell) -> Measured | None:
+def _state(left: dict[str, str] | str) -> str:
+    """Returns in what state a patch that failed leaves the nodes, and the command that opens them."""
+    if isinstance(left, str):
+        return f"the API does not say whether a node is left cordoned ({left}): `kubectl get nodes` will"
+    if not left:
+        return "no node is left cordoned by it"
+    return "; ".join(f"{name} is left {state}, `kubectl uncordon {name}` opens it" for name, state in left.items())
+
+
+def _settled(stack: Stack, besides: Collection[str], tell: Tell) -> Cluster:
+    """Looks until compare finds no trouble, but for what was there before, or the time is over. Returns that look."""
+    end, said = time.monotonic() + SETTLING, tell
+    tell("looking at the nodes again")
+    while True:
+        cluster = look(stack.name, stack.outputs(), stack.environment, said)
+        troubles, remaining = _troubles(cluster, besides), end - time.monotonic()
+        if not troubles or remaining < 0:
+            return cluster
+        tell(f"waiting for {'; '.join(troubles)} ({remaining:.0f} s left)")
+        said = _silent  # The same lines at every look tell nothing.
+        time.sleep(3)
+
+
+def _silent(_: str) -> None: ...
+
+
+def _managed(
+    stack: Stack, outputs: StackOutputs, client: ApiClient, well: Callable[[], None], tell: Tell
+) -> Measured | None:
     """Raises the node group's release in the stack's config, and lets `pulumi up` do the rest. None when newest."""
     if outputs.node_mode == "auto":
         raise UsageError(
@@ -104,6 +205,8 @@ def _managed(stack: Stack, outputs: StackOutputs, client: ApiClient, tell: Tell)
         raise Failed(f"patch: {newest.question}: {newest.error}")
     if group.fact.release_version == newest.fact == outputs.node_release_version and group.fact.status == "ACTIVE":
         return None
+    if group.fact.status != "UPDATING":  # Nodes that come and go are no trouble of an update in progress.
+        well()
     with _load(outputs, client) as load:
         if group.fact.status == "UPDATING":
             tell(f"node group {group.fact.name}: an update is already in progress, waiting for its end")
@@ -132,4 +235,5 @@ def _wait(access: Access, outputs: StackOutputs) -> None:
 
 
 def _load(outputs: StackOutputs, client: ApiClient) -> Load:
-    return Load(lambda: open_nodes(client), http_get(outputs.workload.node_port))
+    port = outputs.workload.node_port
+    return Load(lambda: open_nodes(client), http_get(port), lambda: app_state(client, outputs.workload))
