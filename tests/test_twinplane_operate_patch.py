@@ -180,6 +180,26 @@ def test_self_managed_and_up_to_date_changes_nothing(
     assert playbooks == []
 
 
+@pytest.mark.parametrize(
+    ("name", "days", "due"),
+    [
+        ("/etc/kubernetes/pki/apiserver.crt", 89, True),
+        ("/etc/kubernetes/pki/apiserver.crt", 90, False),
+        ("/var/lib/kubelet/pki/kubelet.crt", 10, False),
+    ],
+)
+def test_a_certificate_that_is_due_is_something_to_do(
+    monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]], name: str, days: int, due: bool
+) -> None:
+    seen = cluster("self-managed", up_to_date)
+    [first, *others] = [each for each in seen.certificates if each.machine and not each.certificate.authority]
+    near = replace(first, days=days, certificate=replace(first.certificate, name=name))
+    seen = replace(seen, certificates=(near, *(replace(each, days=300) for each in others)))
+    monkeypatch.setattr(module, "look", lambda *_: seen)
+    module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
+    assert len(playbooks) == due
+
+
 def test_self_managed_goes_on_with_a_node_that_was_left_cordoned(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:

@@ -25,6 +25,8 @@ RELEASE_KEY = "twinplane:nodeReleaseVersion"
 ROLL_TIMEOUT = 1800
 #: Seconds until all is well after the last node: leases of a restarted control plane are renewed within 20.
 SETTLING = 180
+#: Days left below which the playbook renews a control plane's certificate (playbooks/roles/certificates).
+RENEWED = 90
 #: On a Node while the role node_patch works on it.
 MARK = "twinplane/patching-cordoned"
 
@@ -118,6 +120,10 @@ def _check(outputs: StackOutputs, skip: Collection[str]) -> None:
 
 def _due(cluster: Cluster, skip: Collection[str]) -> bool:
     rows = [cells for name, cells in cluster.nodes.items() if name not in skip]
+    for each in cluster.certificates:
+        ours = each.machine not in {"", *skip} and each.certificate.name.startswith("/etc/kubernetes/")
+        if ours and not each.certificate.authority and each.days is not None and each.days < RENEWED:
+            return True
     return any(cells["pending updates"].state != "good" or "cordoned" in cells["status"].value for cells in rows)
 
 
