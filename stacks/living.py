@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import grpc
 import pulumi
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto.resource_pb2 import ResourceInvokeRequest
 
 from components import record
 
@@ -20,11 +24,19 @@ def living() -> dict[str, str] | None:
     is registered. Raises pulumi.RunError where it cannot.
     """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    # Not pulumi.runtime.invoke: that looks up each resource that an output refers to, and none is registered yet.
+    request = ResourceInvokeRequest(
+        tok="pulumi:pulumi:readStackResourceOutputs",
+        args=ParseDict({"stackName": stack}, Struct()),
+        acceptResources=False,
+    )
+    monitor: Any = pulumi.runtime.settings.get_monitor()
     try:
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack})
+        answer = monitor.Invoke(request)
     except Exception as error:
-        raise pulumi.RunError(f"the state of stack {stack} cannot be read: {error}") from None
-    return of_state(answer.value["outputs"].values())
+        reason = error.details() if isinstance(error, grpc.Call) else error
+        raise pulumi.RunError(f"the state of stack {stack} cannot be read: {reason}") from None
+    return of_state(MessageToDict(getattr(answer, "return"))["outputs"].values())
 
 
 def of_state(resources: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
