@@ -1,5 +1,6 @@
 """The guard of a living cluster, run by the real ansible-playbook on manifests in a folder of its own."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def site(playbooks: Path) -> Path:
 
 def lives(root: Path) -> None:
     (root / "var/lib/kubelet/kubeadm-done").touch()
+    (root / "var/lib/etcd/member").mkdir(parents=True)
     for name, text in MANIFESTS.items():
         (root / f"etc/kubernetes/manifests/{name}.yaml").write_text(f"spec:\n  containers:\n    {text}\n")
 
@@ -84,7 +86,7 @@ def test_another_value_is_refused_before_any_machine_is_changed(
 def test_all_that_differs_is_named(site: Path, request_: dict[str, Any]) -> None:
     lives(site)
     [line] = run(request_, kubernetes_version="1.37.0", kubernetes_pod_cidr="10.0.0.0/16")
-    assert "has kubernetes_version 1.36.3 and kubernetes_pod_cidr 10.244.0.0/16, which" in line
+    assert all(f"{name} {RUNS[name]}" in line for name in ("kubernetes_version", "kubernetes_pod_cidr"))
 
 
 def test_the_same_values_go_on(site: Path, request_: dict[str, Any]) -> None:
@@ -104,6 +106,37 @@ def test_an_interrupted_start_is_no_cluster_yet(site: Path, request_: dict[str, 
     lives(site)
     (site / "var/lib/kubelet/kubeadm-done").unlink()
     assert run(request_, kubernetes_version="1.35.4") == []
+
+
+def test_etcd_without_its_data_is_refused(site: Path, request_: dict[str, Any]) -> None:
+    lives(site)
+    (site / "var/lib/etcd/member").rmdir()
+    [line] = run(request_)
+    assert "etcd has no data in " in line
+    assert "restore a snapshot" in line
+    assert changed(site) == set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused"),
+    [
+        ('Error from server (NotFound): configmaps "kubeadm-config" not found', True),
+        ('Error from server (Forbidden): User "kubernetes-admin" cannot get resource', True),
+        ("The connection to the server was refused", False),
+    ],
+)
+def test_an_etcd_that_began_anew_is_refused(
+    site: Path, request_: dict[str, Any], monkeypatch: pytest.MonkeyPatch, answer: str, refused: bool
+) -> None:
+    lives(site)
+    program = site / "bin" / "kubectl"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{answer}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    failures = run(request_)
+    assert bool(failures) is refused
+    assert not refused or "etcd has begun anew" in failures[0]
 
 
 def test_it_is_asked_before_anything_else() -> None:
