@@ -128,6 +128,27 @@ def test_a_failed_update_repeats_its_first_error(stack: Stack, pulumi: Fake) -> 
         stack.up(lambda _: None)
 
 
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("error: update failed\nerror: aws:ec2/vpc: boom\n", "aws:ec2/vpc: boom"),
+        ("error: 1 error occurred:\n* VpcInUse: it has subnets\nerror: update failed\n", "VpcInUse: it has subnets"),
+        ("error: update failed\n", "update failed"),
+        (
+            "error: the stack is currently locked by 1 lock(s). Either wait\n"
+            "  file:///s/a.json: created by ada@elsewhere (pid 7) at 2026-11-24T22:00:00Z\n",
+            "another update runs; if it was killed, run `pulumi cancel` "
+            "(its lock: ada@elsewhere (pid 7) at 2026-11-24T22:00:00Z)",
+        ),
+    ],
+)
+def test_a_failed_update_tells_the_cause_not_its_wrapper(stack: Stack, pulumi: Fake, output: str, told: str) -> None:
+    pulumi.answer(output, code=1)
+    with pytest.raises(Failed) as caught:
+        stack.up(lambda _: None)
+    assert str(caught.value) == f"pulumi up -s dev: {told}"
+
+
 def test_an_update_of_an_unknown_stack_is_wrong_use(stack: Stack, pulumi: Fake) -> None:
     pulumi.answer("error: no stack named 'dev' found\n", code=6)
     with pytest.raises(UsageError, match="stack dev: unknown"):

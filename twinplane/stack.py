@@ -33,6 +33,9 @@ ADVICE = {
     "is currently locked": "another update runs; if it was killed, run `pulumi cancel`",
 }
 
+#: What pulumi says around the reason of a failure.
+WRAPPERS = {"update failed", "1 error occurred:", "preview failed"}
+
 #: Host and process of a lock, as the file backend names them.
 LOCK_HOLDER = re.compile(r"created by \S+@(\S+) \(pid (\d+)\)")
 
@@ -119,8 +122,7 @@ class Stack:
         if code == NO_STACK:
             raise self._error(f"error: no stack named '{self.name}' found")
         if code:
-            reasons = [line for line in said if line.startswith("error:")] or said[-1:] or ["no output"]
-            raise Failed(f"pulumi {verb} -s {self.name}: {reasons[0].removeprefix('error:').strip()}")
+            raise Failed(f"pulumi {verb} -s {self.name}: {reason(said)}")
 
     def _run(self, verb: str, tell: Tell) -> tuple[int, list[str]]:
         """-> exit code and what pulumi printed; each line is told as it comes."""
@@ -153,6 +155,17 @@ class Stack:
             return UsageError(f"stack {self.name}: unknown; make it with `pulumi stack init {self.name}` or check -s")
         advice = next((advice for words, advice in ADVICE.items() if words in said), None)
         return UsageError(f"stack {self.name}: {advice or line.removeprefix('error:').strip()}")
+
+
+def reason(said: list[str]) -> str:
+    """Returns the line of an update's output that says why it failed; for a lock, who holds it and since when."""
+    if any("is currently locked" in line for line in said):
+        holders = [line.partition(": created by ")[2] for line in said if LOCK_HOLDER.search(line)]
+        return f"{ADVICE['is currently locked']} (its lock: {', '.join(holders) or 'not named'})"
+    errors = [line.removeprefix("error:").strip() for line in said if line.startswith("error:")]
+    causes = [line.removeprefix("* ") for line in said if line.startswith("* ")]
+    telling = [line for line in errors if line not in WRAPPERS] or causes or errors or said[-1:] or ["no output"]
+    return telling[0]
 
 
 def orphaned(said: list[str]) -> bool:
