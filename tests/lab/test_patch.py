@@ -78,3 +78,29 @@ def test_a_second_patch_has_nothing_to_do(shell: Shell, stack: str) -> None:
 @pytest.mark.parametrize("stack", [MANAGED, SELF_MANAGED])
 def test_the_stacks_state_is_the_truth_afterwards(shell: Shell, stack: str) -> None:
     shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", stack)
+
+
+def test_what_hands_and_crashes_leave_on_a_node_is_seen_and_told(shell: Shell, self_managed: Cluster) -> None:
+    """A held package, one half installed, and a restart that is due: none is passed over, nothing stays cordoned."""
+    (held_name, held), (broken_name, broken) = (
+        (node["metadata"]["name"], self_managed.host(node))
+        for node in self_managed.ready_nodes()
+        if "node-role.kubernetes.io/control-plane" not in node["metadata"]["labels"]
+    )
+    oldest = "$(apt-cache madison {} | awk '{{print $3}}' | sort -V | head -1)"
+    install = f"apt-get install -y --allow-downgrades tzdata={oldest.format('tzdata')}"
+    done = held.run("sh", "-c", f"{install} && apt-mark hold tzdata && touch /run/reboot-required", timeout=120)
+    assert done.returncode == 0, done.stderr
+    unpack = f"cd /tmp && apt-get download openssl={oldest.format('openssl')} && dpkg --unpack openssl_*.deb"
+    assert broken.run("sh", "-c", unpack, timeout=120).returncode == 0
+    try:
+        result = patched(shell, SELF_MANAGED)
+    finally:
+        held.run("sh", "-c", "apt-mark unhold tzdata && apt-get install -y tzdata", timeout=120)
+    notes = "\n".join(result["notes"])
+    assert f"{held_name}: tzdata is held, stays at " in notes
+    assert f"{broken_name}: finished what an interrupted dpkg left half installed: openssl" in notes
+    assert not any("reboot required" in value for value in result["after"].values())
+    assert result["after"][broken_name].endswith("(0 security)")
+    assert result["troubles"] == []
+    assert not any(node["spec"].get("unschedulable") for node in self_managed.ready_nodes())
