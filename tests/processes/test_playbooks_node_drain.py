@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.processes.test_twinplane_ansible import PLAY, key, request_  # noqa: F401
-from twinplane import ansible, ssh
+from tests.processes.test_twinplane_ansible import PLAY
+from twinplane import ansible
 
 KUBECTL = """#!{python}
 import json, pathlib, sys
@@ -38,18 +38,18 @@ def pod(name: str, owners: list[dict[str, Any]]) -> dict[str, Any]:
 OWNED = pod("precious", [{"kind": "ReplicaSet", "controller": True}])
 
 
+PROJECT = ansible.PLAYBOOKS
+
+
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cluster(playbooks: Path, tmp_path: Path) -> Path:
     """-> the file that the cluster is, with one pod on worker-1, and a playbook that drains it."""
-    project, folder, programs = ansible.PLAYBOOKS, tmp_path / "playbooks", tmp_path / "bin"
-    folder.mkdir()
+    programs = tmp_path / "bin"
     programs.mkdir()
     names = {"library": "library", "module_utils": "module_utils", "roles_path": "roles"}
-    paths = "".join(f"{name} = {project / path}\n" for name, path in names.items())
-    (tmp_path / "ansible.cfg").write_text(
-        f"[defaults]\ninterpreter_python = {sys.executable}\nremote_tmp = {tmp_path}\n{paths}"
-    )
-    (folder / "site.yml").write_text(
+    with (tmp_path / "ansible.cfg").open("a") as config:
+        config.writelines(f"{name} = {PROJECT / path}\n" for name, path in names.items())
+    (playbooks / "site.yml").write_text(
         PLAY
         + f"    - run_once: true\n      environment: {{PATH: '{programs}:/usr/bin:/bin'}}\n      block:\n"
         + "        - ansible.builtin.include_role: {name: node_drain}\n"
@@ -60,8 +60,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(json.dumps(state))
     (programs / "kubectl").write_text(KUBECTL.format(python=sys.executable, cluster=str(path)))
     (programs / "kubectl").chmod(0o755)
-    monkeypatch.setattr(ansible, "PLAYBOOKS", folder)
-    monkeypatch.setattr(ssh, "wait", lambda *_, **__: {})
     return path
 
 
@@ -69,7 +67,7 @@ def change(cluster: Path, **values: Any) -> None:
     cluster.write_text(json.dumps(json.loads(cluster.read_text()) | values))
 
 
-def test_the_pods_leave_and_the_node_stays_cordoned(cluster: Path, request_: dict[str, Any]) -> None:  # noqa: F811
+def test_the_pods_leave_and_the_node_stays_cordoned(cluster: Path, request_: dict[str, Any]) -> None:
     result = ansible.run("site", {**request_, "variables": {"limit": 300}})
     assert result.failures == []
     state = json.loads(cluster.read_text())
@@ -78,18 +76,18 @@ def test_the_pods_leave_and_the_node_stays_cordoned(cluster: Path, request_: dic
 
 def test_a_budget_that_yields_nothing_is_named_and_the_node_takes_pods_again(
     cluster: Path,
-    request_: dict[str, Any],  # noqa: F811
+    request_: dict[str, Any],
 ) -> None:
     change(cluster, held=True)
     lines: list[str] = []
     result = ansible.run("site", request_, lines.append)
     held = "worker-1: default/precious waits: PodDisruptionBudget default/gold allows 0 disruptions"
     assert result.failures == [f"control-plane-1: Evict its pods: {held}; no time is left"]
-    assert any(f"waiting  {held}; " in line and line.endswith(" s left") for line in lines)
+    assert any(f" waiting  Evict its pods: {held}; " in line and line.endswith(" s left") for line in lines)
     assert [argv[0] for argv in json.loads(cluster.read_text())["done"]] == ["cordon", "uncordon"]
 
 
-def test_a_node_that_someone_else_had_cordoned_stays_so(cluster: Path, request_: dict[str, Any]) -> None:  # noqa: F811
+def test_a_node_that_someone_else_had_cordoned_stays_so(cluster: Path, request_: dict[str, Any]) -> None:
     change(cluster, held=True, cordoned=True)
     assert not ansible.run("site", request_).ok
     assert json.loads(cluster.read_text())["cordoned"] is True
@@ -97,7 +95,7 @@ def test_a_node_that_someone_else_had_cordoned_stays_so(cluster: Path, request_:
 
 def test_a_pod_without_a_controller_stops_it_before_the_cordon(
     cluster: Path,
-    request_: dict[str, Any],  # noqa: F811
+    request_: dict[str, Any],
 ) -> None:
     change(cluster, pods=[OWNED, pod("alone", [])])
     [failure] = ansible.run("site", request_).failures
