@@ -16,12 +16,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 KUBERNETES = Path("/etc/kubernetes")
 CONFIG = KUBERNETES / "kubeadm.yaml"
 DUE, SHARE = timedelta(days=90), 4
+#: Seconds that a part has to end by itself: an API server waits up to a minute for requests that have no end.
+GRACE = 15
 #: Seconds that a restarted part has until it is healthy.
 PATIENCE = 180
 #: kubeadm's name of a certificate -> its file below /etc/kubernetes, and the parts that read it at their start.
@@ -112,13 +115,21 @@ def healthy(part: str) -> bool:
         return False
 
 
+def stop(part: str, number: signal.Signals) -> None:
+    """Sends a signal to the part's processes that run with older certificates."""
+    for pid in stale(part):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def restart(part: str) -> None:
     """Ends the part, so that the kubelet starts it again, and waits until it is healthy."""
-    for pid in stale(part):
-        os.kill(pid, signal.SIGTERM)
-    end = time.monotonic() + PATIENCE
+    stop(part, signal.SIGTERM)
+    begun = time.monotonic()
     while stale(part) or not processes(part) or not healthy(part):
-        if time.monotonic() > end:
+        if time.monotonic() - begun > GRACE:
+            stop(part, signal.SIGKILL)
+        if time.monotonic() - begun > PATIENCE:
             sys.exit(f"{part}: not healthy {PATIENCE} s after its restart with renewed certificates")
         time.sleep(1)
     print(f"restarted {part}", flush=True)
