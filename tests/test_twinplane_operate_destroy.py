@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -105,3 +106,19 @@ def test_in_another_account_nothing_is_gone(
 
 def test_a_stack_that_never_came_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not forgets(monkeypatch, UsageError("has no outputs"), NO_ANSWER)
+
+
+@pytest.mark.parametrize(("holder", "refused"), [("patch by ada@elsewhere (process 7)", True), (None, False)])
+def test_a_stack_whose_machines_are_locked_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs], holder: str | None, refused: bool
+) -> None:
+    now = datetime.now(UTC).isoformat()
+    lease = {"spec": {"holderIdentity": holder, "renewTime": now, "acquireTime": now}}
+    monkeypatch.setattr(module, "kubernetes_client", lambda *_: None)
+    monkeypatch.setattr(module, "get", lambda *_: json.dumps(lease).encode())
+    machines = [machine.instance_id for machine in outputs["self-managed"].machines]
+    if refused:
+        with pytest.raises(UsageError, match=r"destroy: the machines are locked: patch by ada@elsewhere \(process 7\)"):
+            forgets(monkeypatch, outputs["self-managed"], reservation(*machines))
+    else:
+        assert not forgets(monkeypatch, outputs["self-managed"], reservation(*machines))

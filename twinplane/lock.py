@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ from twinplane.errors import UsageError
 from twinplane.ssh import Machine, Session
 
 NAME, NAMESPACE = "twinplane-machines", "kube-system"
+PATH = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{NAME}"
 #: Seconds without a renewal after which others take the lock. A single control plane may reboot for that long: its
 #: holder cannot renew meanwhile, and nobody else can ask.
 DURATION = 180
@@ -78,8 +79,12 @@ class Lock:
                 if found is None:
                     return False
                 spec = _spec(found)
-                if holder := spec.get("holderIdentity"):
-                    self._judge(holder, spec)
+                if alive := holder(spec):
+                    raise UsageError(f"{self.verb}: {alive}")
+                if spec.get("holderIdentity"):
+                    self.progress(
+                        f"taking over the machines' lock: {spec['holderIdentity']} ended without giving it back"
+                    )
                 now = _now()
                 taken = {"holderIdentity": self.holder, "acquireTime": now, "renewTime": now}
                 if self._write({**taken, "leaseDurationSeconds": DURATION}, found):
@@ -92,19 +97,6 @@ class Lock:
                     self.progress(f"waiting at most {PATIENCE:.0f} s for the API, which keeps the lock: {error}")
                     told = True
             time.sleep(1)
-
-    def _judge(self, holder: str, spec: dict[str, Any]) -> None:
-        """Raises UsageError where the holder is alive, as far as can be seen from here."""
-        renewed, acquired = (datetime.fromisoformat(spec[each]) for each in ("renewTime", "acquireTime"))
-        age = (datetime.now(UTC) - renewed).total_seconds()
-        if age > spec.get("leaseDurationSeconds", DURATION) or ended(holder):
-            self.progress(f"taking over the lock of the machines: {holder} ended without giving it back")
-            return
-        since = int((datetime.now(UTC) - acquired).total_seconds())
-        raise UsageError(
-            f"{self.verb}: the machines are locked: {holder}, since {since // 60} min {since % 60} s; wait for its end "
-            f"(a holder that died is noticed {DURATION} s after its last sign, {max(age, 0):.0f} s ago)"
-        )
 
     def _renew(self) -> None:
         pause = RENEW
@@ -159,9 +151,25 @@ class Lock:
         return None
 
 
-def ended(holder: str) -> bool:
+def holder(spec: Mapping[str, Any]) -> str:
+    """Returns a line that names the living holder of a Lease with this `spec`; empty where there is none."""
+    identity = spec.get("holderIdentity")
+    if not identity:
+        return ""
+    renewed, acquired = (datetime.fromisoformat(spec[each]) for each in ("renewTime", "acquireTime"))
+    age = (datetime.now(UTC) - renewed).total_seconds()
+    if age > spec.get("leaseDurationSeconds", DURATION) or ended(identity):
+        return ""
+    since = int((datetime.now(UTC) - acquired).total_seconds())
+    return (
+        f"the machines are locked: {identity}, since {since // 60} min {since % 60} s; wait for its end "
+        f"(a holder that died is noticed {DURATION} s after its last sign, {max(age, 0):.0f} s ago)"
+    )
+
+
+def ended(identity: str) -> bool:
     """Returns whether the holder is a process of this machine that is gone. False for those of other machines."""
-    found = _HOLDER.fullmatch(holder)
+    found = _HOLDER.fullmatch(identity)
     if not found or found["host"] != socket.gethostname():
         return False
     try:

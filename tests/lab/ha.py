@@ -131,7 +131,7 @@ def well(cluster: Cluster) -> bool:
     machines = cluster.outputs["machines"]
     servers = [each["privateIp"] for each in machines if each["role"] == "control-plane"]
     return (
-        _ready(cluster) == len(machines)
+        ready(cluster) == len(machines)
         and all(answers(cluster, "get", "--raw", "/readyz", "--server", f"https://{each}:6443") for each in servers)
         and all(serves(cluster, each["privateIp"]) for each in machines)
     )
@@ -159,7 +159,7 @@ def kill(instance_id: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _ready(cluster: Cluster) -> int:
+def ready(cluster: Cluster) -> int:
     """-> nodes that are Ready; none where the API does not say."""
     path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
     return cluster.kubectl("get", "nodes", f"--request-timeout={PATIENCE}s", "-o", path, check=False).count("True")

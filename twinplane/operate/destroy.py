@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kubernetes.client import ApiClient
 
 from stacks.outputs import StackOutputs
-from twinplane import tunnel
+from twinplane import lock, tunnel
 from twinplane.compare.probes import eks_cluster, instances
-from twinplane.compare.questions import Access, Call, Unanswered
+from twinplane.compare.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
 from twinplane.operate import orphans
 from twinplane.screen import Tell
@@ -33,7 +35,9 @@ def destroy(stack: Stack, tell: Tell) -> None:
     check_account(outputs, access)
     # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
     tunnel.options([machine.export() for machine in outputs.machines], stack.environment)
-    if gone(outputs, access):
+    if not gone(outputs, access):
+        check_lock(outputs, stack.environment)
+    else:
         tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
         orphans.delete(outputs, access)
         stack = replace(stack, environment={**stack.environment, FORGET: "true"})
@@ -51,6 +55,18 @@ def check_account(outputs: StackOutputs, access: Access) -> None:
             f"stack {outputs.cluster_name} is in account {outputs.account}, and the AWS credentials are of {account}: "
             "set AWS_PROFILE, or the keys, of that account"
         )
+
+
+def check_lock(outputs: StackOutputs, environment: Mapping[str, str]) -> None:
+    """Raises UsageError while another verb changes the machines: their reset would refuse too, but late."""
+    if not outputs.machines:
+        return
+    try:
+        lease = json.loads(get(kubernetes_client(outputs.kubeconfig, environment), lock.PATH))
+    except (Unanswered, UsageError):
+        return  # there is no such lock, or nobody who keeps it
+    if alive := lock.holder(lease.get("spec") or {}):
+        raise UsageError(f"destroy: {alive}")
 
 
 def gone(outputs: StackOutputs, access: Access) -> bool:
