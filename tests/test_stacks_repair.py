@@ -81,7 +81,8 @@ def test_a_cluster_as_it_was_left_keeps_its_token(cluster: Cluster) -> None:
 def test_a_stack_that_has_no_cluster_yet_is_not_asked(cluster: Cluster) -> None:
     cluster.error = "it would not answer"
     assert repair.token([]) == ""
-    assert repair.token([{"type": "pulumi:pulumi:Stack", "outputs": {}}]) == ""
+    for outputs in ({}, {"kubeconfig": ""}, {"kubeconfig": "none yet"}):
+        assert repair.token([{"type": "pulumi:pulumi:Stack", "outputs": outputs}]) == ""
 
 
 def test_the_same_damage_again_is_another_token(cluster: Cluster) -> None:
