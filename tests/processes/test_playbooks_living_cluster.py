@@ -16,6 +16,7 @@ RUNS = {
     "kubernetes_version": "1.36.3",
     "kubernetes_pod_cidr": "10.244.0.0/16",
     "kubernetes_service_cidr": "10.96.0.0/12",
+    "control_plane_endpoint": "api.internal:6443",
 }
 #: As kubeadm writes them.
 MANIFESTS = {
@@ -81,6 +82,23 @@ def test_another_value_is_refused_before_any_machine_is_changed(
         "cannot be changed: set it back, or make another cluster"
     ]
     assert changed(site) == set()
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_another_address_of_the_api_is_refused_before_any_machine_is_changed(
+    site: Path, request_: dict[str, Any], check: bool
+) -> None:
+    lives(site)
+    (site / "etc/kubernetes/admin.conf").write_text("    server: https://api.public:6443\n")
+    [line] = run(request_, check=check)
+    assert "reach the API by https://api.public:6443, and the stack wants https://api.internal:6443" in line
+    assert changed(site) == set()
+
+
+def test_the_same_address_of_the_api_goes_on(site: Path, request_: dict[str, Any]) -> None:
+    lives(site)
+    (site / "etc/kubernetes/admin.conf").write_text("    server: https://api.internal:6443\n")
+    assert run(request_) == []
 
 
 def test_all_that_differs_is_named(site: Path, request_: dict[str, Any]) -> None:
