@@ -126,6 +126,26 @@ def test_an_interrupted_start_is_no_cluster_yet(site: Path, request_: dict[str, 
     assert run(request_, kubernetes_version="1.35.4") == []
 
 
+@pytest.mark.parametrize(("joined", "refused"), [([2, 3], True), ([1], False), ([1, 2, 3], False), ([], False)])
+def test_the_first_control_plane_begins_no_second_cluster(
+    site: Path, request_: dict[str, Any], playbooks: Path, joined: list[int], refused: bool
+) -> None:
+    tasks = playbooks / "roles/living_cluster/tasks/main.yml"
+    tasks.write_text(tasks.read_text().replace("lib/kubelet/", "lib/{{ inventory_hostname }}/"))
+    for number in (1, 2, 3):
+        folder = site / f"var/lib/control-plane-{number}"
+        folder.mkdir()
+        if number in joined:
+            (folder / "kubeadm-done").touch()
+    (site / "var/lib/etcd/member").mkdir(parents=True)
+    control_plane = request_["machines"][0]
+    request_["machines"] = [{**control_plane, "name": f"control-plane-{number}"} for number in (1, 2, 3)]
+    failures = run(request_)
+    assert bool(failures) is refused
+    assert not refused or "control-plane-1 is in no cluster, and control-plane-2, control-plane-3 are" in failures[0]
+    assert bool(changed(site)) is not refused
+
+
 def test_etcd_without_its_data_is_refused(site: Path, request_: dict[str, Any]) -> None:
     lives(site)
     (site / "var/lib/etcd/member").rmdir()
