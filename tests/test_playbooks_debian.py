@@ -172,3 +172,14 @@ def test_a_newer_kernel_that_does_not_run_is_a_reason_for_a_restart(
         (tmp_path / f"vmlinuz-{name}-cloud-amd64").touch()
     reason = "kernel 6.1.0-10-cloud-amd64 is installed, 6.1.0-9-cloud-amd64 runs"
     assert reason in debian.reboot_reasons()
+
+
+@pytest.mark.parametrize("installed", ["6.1.0-9-amd64", "6.1.0-8-cloud-amd64"])
+def test_a_kernel_of_another_flavour_or_an_older_one_is_none(
+    debian: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: str
+) -> None:
+    monkeypatch.setattr(debian, "BOOT", tmp_path)
+    monkeypatch.setattr(debian, "stale_processes", set)
+    monkeypatch.setattr(debian.platform, "release", lambda: "6.1.0-9-cloud-amd64")
+    (tmp_path / f"vmlinuz-{installed}").touch()
+    assert not any("kernel" in line for line in debian.reboot_reasons())

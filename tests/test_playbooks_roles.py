@@ -145,6 +145,19 @@ def test_the_certificate_has_no_ids_of_instances() -> None:
     assert cluster["apiServer"]["certSANs"] == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 
 
+def test_certificates_are_renewed_at_a_machine_s_own_hour_also_where_another_is_skipped() -> None:
+    def hour(host: str, *left_out: str) -> str:
+        groups = {"control_plane": [f"control-plane-{n}" for n in (1, 2, 3) if f"control-plane-{n}" not in left_out]}
+        return next(
+            line
+            for line in render("certificates", "renew-certificates.timer.j2", host, 3, groups=groups).splitlines()
+            if line.startswith("OnCalendar=")
+        )
+
+    assert len({hour(f"control-plane-{n}") for n in (1, 2, 3)}) == 3
+    assert hour("control-plane-2", "control-plane-1") == hour("control-plane-2")
+
+
 CASES = [
     ("node", "hosts.j2", "worker-1", 1),
     ("containerd", "config.toml.j2", "worker-1", 1),

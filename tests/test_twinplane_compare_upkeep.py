@@ -120,9 +120,17 @@ def ended_pods(answers: dict[str, Any]) -> None:
     answers[APP_PODS]["items"][2]["status"]["phase"] = "Failed"
 
 
+def tolerates_everything(answers: dict[str, Any]) -> None:
+    for pod in answers[APP_PODS]["items"]:
+        pod["spec"]["nodeName"] = "w-1"
+    answers[NODES]["items"][2]["spec"]["unschedulable"] = True
+    answers[APP]["items"][0]["spec"]["template"]["spec"]["tolerations"] = [{"operator": "Exists"}]
+
+
 @pytest.mark.parametrize(
     ("change", "name", "value"),
     [
+        (tolerates_everything, "sample-app", "not spread: 3 on w-1, none on cp-1"),
         (both_on_the_control_plane, "coredns", "not spread: 2 on cp-1, none on w-1, w-2"),
         (cordoned_worker, "sample-app", "3 on w-1"),
         (ended_pods, "sample-app", "1 on w-2, none on w-1"),

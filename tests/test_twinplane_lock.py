@@ -156,6 +156,17 @@ def test_who_loses_it_knows(control_plane: ControlPlane, monkeypatch: pytest.Mon
     assert control_plane.holder == "patch by root@elsewhere (process 1)"
 
 
+def test_a_cluster_that_its_holder_takes_back_is_not_lost_to_somebody(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW", 0.01)
+    with lock(control_plane, "reset") as held:
+        control_plane.cluster = False
+        held._renewing.join(5)
+        assert not held._renewing.is_alive()
+        assert not held.lost
+
+
 def test_two_at_once_one_gets_it(control_plane: ControlPlane) -> None:
     refused: Sequence[str] = []
 

@@ -103,12 +103,14 @@ class Lock:
         while not self._stop.wait(pause):
             try:
                 found = self._read()
-                spec = _spec(found) if found else {}
+                if found is None:
+                    return  # the playbook `reset` has taken the cluster back, and its Lease with it
+                spec = _spec(found)
                 if spec.get("holderIdentity") != self.holder:
                     self.lost = True
                     self.progress(f"the lock of the machines is lost to {spec.get('holderIdentity') or 'nobody'}")
                     return
-                pause = RENEW if self._write({**spec, "renewTime": _now()}, found or {}) else AGAIN
+                pause = RENEW if self._write({**spec, "renewTime": _now()}, found) else AGAIN
             except Unreachable:
                 pause = AGAIN
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kubectl import Refused, kubectl
 
 DOCUMENTATION = """
 module: nodes
@@ -54,16 +54,14 @@ def main() -> None:
     """Answers `reached`, `nodes` and `ranges` by name, the names `missing` and `leaving`, `ready` and `progress`."""
     module = AnsibleModule({"machines": {"type": "dict", "required": True}}, supports_check_mode=True)
     machines = module.params["machines"]
-    argv = ["kubectl", "get", "nodes", "--output=json", "--request-timeout=10s"]
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        shown = kubectl("get", "nodes", "--output=json", "--request-timeout=10s")
     except OSError as error:
         module.fail_json(msg=f"kubectl: {error.strerror}")
-    if done.returncode:
-        line = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    except Refused as error:
         nothing = {"nodes": {}, "missing": [], "leaving": [], "ranges": {}, "ready": False}
-        module.exit_json(changed=False, reached=False, progress=f"the API does not answer: {line}", **nothing)
-    nodes = {item["metadata"]["name"]: node(item) for item in json.loads(done.stdout)["items"]}
+        module.exit_json(changed=False, reached=False, progress=f"the API does not answer: {error}", **nothing)
+    nodes = {item["metadata"]["name"]: node(item) for item in json.loads(shown)["items"]}
     ill = troubles(nodes, machines)
     module.exit_json(
         changed=False,

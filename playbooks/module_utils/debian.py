@@ -139,7 +139,8 @@ def reboot_reasons() -> list[str]:
     Processes of pods do not count: their libraries are those of their images.
     """
     found = ["a package asks for it"] if Path("/run/reboot-required").exists() else []
-    if (newest := newest_kernel()) not in {"", platform.release()}:
+    # Another flavour of the same kernel is no newer one: a restart would not choose it.
+    if numbers(newest := newest_kernel()) > numbers(platform.release()):
         found.append(f"kernel {newest} is installed, {platform.release()} runs")
     return found + sorted(f"{name} runs with replaced libraries" for name in stale_processes())
 
@@ -147,7 +148,12 @@ def reboot_reasons() -> list[str]:
 def newest_kernel() -> str:
     """Returns the release of the newest kernel in /boot; "" where there is none, as in a container."""
     found = [file.name.removeprefix("vmlinuz-") for file in BOOT.glob("vmlinuz-*")]
-    return max(found, key=lambda name: [int(part) for part in re.findall(r"\d+", name)], default="")
+    return max(found, key=numbers, default="")
+
+
+def numbers(release: str) -> list[int]:
+    """Returns the numbers of a kernel's release, by which releases are in order."""
+    return [int(part) for part in re.findall(r"\d+", release)]
 
 
 def stale_processes() -> set[str]:

@@ -16,6 +16,7 @@ RUNS = {
     "kubernetes_version": "1.36.3",
     "kubernetes_pod_cidr": "10.244.0.0/16",
     "kubernetes_service_cidr": "10.96.0.0/12",
+    "control_plane_endpoint": "api.internal:6443",
 }
 #: As kubeadm writes them.
 MANIFESTS = {
@@ -83,6 +84,23 @@ def test_another_value_is_refused_before_any_machine_is_changed(
     assert changed(site) == set()
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_another_address_of_the_api_is_refused_before_any_machine_is_changed(
+    site: Path, request_: dict[str, Any], check: bool
+) -> None:
+    lives(site)
+    (site / "etc/kubernetes/admin.conf").write_text("    server: https://api.public:6443\n")
+    [line] = run(request_, check=check)
+    assert "reach the API by https://api.public:6443, and the stack wants https://api.internal:6443" in line
+    assert changed(site) == set()
+
+
+def test_the_same_address_of_the_api_goes_on(site: Path, request_: dict[str, Any]) -> None:
+    lives(site)
+    (site / "etc/kubernetes/admin.conf").write_text("    server: https://api.internal:6443\n")
+    assert run(request_) == []
+
+
 def test_all_that_differs_is_named(site: Path, request_: dict[str, Any]) -> None:
     lives(site)
     [line] = run(request_, kubernetes_version="1.37.0", kubernetes_pod_cidr="10.0.0.0/16")
@@ -106,6 +124,26 @@ def test_an_interrupted_start_is_no_cluster_yet(site: Path, request_: dict[str, 
     lives(site)
     (site / "var/lib/kubelet/kubeadm-done").unlink()
     assert run(request_, kubernetes_version="1.35.4") == []
+
+
+@pytest.mark.parametrize(("joined", "refused"), [([2, 3], True), ([1], False), ([1, 2, 3], False), ([], False)])
+def test_the_first_control_plane_begins_no_second_cluster(
+    site: Path, request_: dict[str, Any], playbooks: Path, joined: list[int], refused: bool
+) -> None:
+    tasks = playbooks / "roles/living_cluster/tasks/main.yml"
+    tasks.write_text(tasks.read_text().replace("lib/kubelet/", "lib/{{ inventory_hostname }}/"))
+    for number in (1, 2, 3):
+        folder = site / f"var/lib/control-plane-{number}"
+        folder.mkdir()
+        if number in joined:
+            (folder / "kubeadm-done").touch()
+    (site / "var/lib/etcd/member").mkdir(parents=True)
+    control_plane = request_["machines"][0]
+    request_["machines"] = [{**control_plane, "name": f"control-plane-{number}"} for number in (1, 2, 3)]
+    failures = run(request_)
+    assert bool(failures) is refused
+    assert not refused or "control-plane-1 is in no cluster, and control-plane-2, control-plane-3 are" in failures[0]
+    assert bool(changed(site)) is not refused
 
 
 def test_etcd_without_its_data_is_refused(site: Path, request_: dict[str, Any]) -> None:

@@ -115,7 +115,7 @@ def _replicas(
     open_nodes = [
         node.name
         for node in observed.nodes.fact or ()
-        if node.ready and node.schedulable and {*deployment.tolerates} & {"", *node.taints} >= {*node.taints}
+        if node.ready and node.schedulable and ("" in deployment.tolerates or {*node.taints} <= {*deployment.tolerates})
     ]
     where = [f"{number} on {name}" for name, number in sorted(count.items())]
     if empty := [name for name in open_nodes if not count[name]]:
