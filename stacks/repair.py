@@ -29,7 +29,7 @@ PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 def token(resources: Iterable[Mapping[str, Any]]) -> str:
     """Returns the trigger of the playbook's run: another one where something is to be repaired, else the last one.
 
-    `resources` are those of the stack's state, each its type and outputs. What is found is said as a warning.
+    `resources` are those of the stack's state, each its type and outputs. It warns of what it finds.
     """
     state = list(resources)
     outputs: Mapping[str, Any] = next((each["outputs"] for each in state if each["type"] == "pulumi:pulumi:Stack"), {})
@@ -80,7 +80,8 @@ def _nodes(machines: Mapping[str, str], nodes: list[dict[str, Any]], ranges: Map
             yield f"{name} has not finished joining"
         if ranges.get(name) and spec.get("podCIDR") and ranges[name] != spec["podCIDR"]:
             yield f"{name} has the pod range {spec['podCIDR']}, and its network {ranges[name]}"
-    yield from (f"{name} is a Node of no machine" for name in found if name not in machines)
+    others = (name for name, node in found.items() if name not in machines and node["spec"].get("providerID"))
+    yield from (f"{name} is a Node of no machine" for name in others)
 
 
 def _pods(machines: Mapping[str, str], pods: list[dict[str, Any]]) -> Iterator[str]:

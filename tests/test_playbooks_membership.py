@@ -10,6 +10,7 @@ from tests.test_playbooks_modules import load
 
 module = load("library/membership.py", "library_membership")
 ETC = "etc/kubernetes"
+NOTHING = {"lacking": [], "phases": [], "lost": [], "strays": [], "expired": False}
 
 
 def give(root: Path, *paths: str) -> None:
@@ -28,12 +29,11 @@ def control_plane(tmp_path: Path) -> Path:
 
 
 def test_a_machine_that_never_joined_lacks_nothing(tmp_path: Path) -> None:
-    assert module.look(True, tmp_path) == {"joined": False, "lacking": [], "phases": [], "lost": [], "expired": False}
+    assert module.look(True, tmp_path) == {"joined": False, **NOTHING}
 
 
 def test_a_whole_control_plane_lacks_nothing(control_plane: Path) -> None:
-    found = module.look(True, control_plane)
-    assert found == {"joined": True, "lacking": [], "phases": [], "lost": [], "expired": False}
+    assert module.look(True, control_plane) == {"joined": True, **NOTHING}
 
 
 @pytest.mark.parametrize(("file", "phase"), module.PHASES.items())
@@ -43,6 +43,14 @@ def test_each_missing_file_has_the_phase_that_writes_it(control_plane: Path, fil
     assert found["phases"] == [phase]
     assert found["lacking"] == [f"/{ETC}/{file}"]
     assert found["lost"] == []
+
+
+def test_a_key_without_its_certificate_goes_too(control_plane: Path) -> None:
+    (control_plane / ETC / "pki/etcd/server.crt").unlink()
+    (control_plane / ETC / "pki/apiserver.key").unlink()
+    found = module.look(True, control_plane)
+    assert sorted(found["strays"]) == [f"/{ETC}/pki/apiserver.crt", f"/{ETC}/pki/etcd/server.key"]
+    assert found["phases"] == ["certs all"]
 
 
 @pytest.mark.parametrize("name", module.AUTHORITIES)

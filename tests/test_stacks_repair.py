@@ -110,7 +110,7 @@ def test_what_is_wrong_with_a_node_is_named(cluster: Cluster, broken: dict[str, 
 
 
 def test_a_node_of_no_machine_is_named(cluster: Cluster) -> None:
-    cluster.nodes.append(node("worker-9"))
+    cluster.nodes += [node("worker-9", providerID="aws:///a/i-9"), node("by-hand")]
     assert repair.damage(cluster.outputs) == ["worker-9 is a Node of no machine"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -106,14 +105,14 @@ def test_the_second_one_is_refused_with_holder_and_age(control_plane: ControlPla
 
 
 def test_a_living_process_of_this_machine_is_not_taken_for_dead(control_plane: ControlPlane) -> None:
-    control_plane.held_by(f"patch by root@{socket.gethostname()} (process {os.getppid()})")
+    control_plane.held_by(f"patch by root@{module.here()} (process {os.getppid()})")
     with pytest.raises(UsageError, match="locked"), lock(control_plane):
         pytest.fail("it was let in")
 
 
 @pytest.mark.parametrize("here", [True, False])
 def test_the_lock_of_a_dead_holder_is_taken(control_plane: ControlPlane, here: bool) -> None:
-    ours, theirs = f"patch by root@{socket.gethostname()} (process {dead()})", "patch by root@elsewhere (process 1)"
+    ours, theirs = f"patch by root@{module.here()} (process {dead()})", "patch by root@elsewhere (process 1)"
     holder, renewed = (ours, 1.0) if here else (theirs, module.DURATION + 1.0)
     control_plane.held_by(holder, renewed=renewed, since=renewed)
     lines: list[str] = []

@@ -109,13 +109,15 @@ def run(
                 with nullcontext() if playbook == "facts" or check else lock:
                     _play(
                         watcher,
-                        lambda: lock.lost or cancelled(),
+                        lambda: bool(lock.lost) or cancelled(),
                         private_data_dir=str(folder),
                         playbook=str(PLAYBOOKS / f"{playbook}.yml"),
                         limit=",".join(machine["name"] for machine in here),
                         cmdline="--check --diff" if check else None,
                         envvars=_environment(folder, way, session.environment),
                     )
+                if lock.lost:
+                    result.failures[:] = [f"{lock.lost}: stopped; look what runs there before you run it again"]
     result.ok = not result.failures
     return result
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -27,6 +28,7 @@ RENEW, AGAIN = 20.0, 3.0
 #: Seconds that the API has to answer, where a cluster is there.
 PATIENCE = 60.0
 KUBECONFIG = "/etc/kubernetes/admin.conf"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 _HOLDER = re.compile(r"(?P<verb>\S+) by \S+@(?P<host>\S+) \(process (?P<pid>\d+)\)")
 
 
@@ -38,7 +40,7 @@ class Lock:
     """Held from `with` to its end, and renewed meanwhile. A cluster that does not exist yet needs none.
 
     Raises UsageError where somebody else holds it: named, with the age of the lock. A lock whose holder is dead is
-    taken over. `lost` is true once somebody else has taken ours.
+    taken over. `lost` says who has taken ours, once somebody has.
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class Lock:
     ) -> None:
         self.session, self.verb, self.progress = session, verb, progress
         self.control_planes = [machine for machine in machines if machine["role"] == "control-plane"]
-        self.holder = f"{verb} by {getpass.getuser()}@{socket.gethostname()} (process {os.getpid()})"
-        self.lost = False
+        self.holder = f"{verb} by {getpass.getuser()}@{here()} (process {os.getpid()})"
+        self.lost = ""
         self._held = False
         self._stop = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="lock", daemon=True)
@@ -107,8 +109,7 @@ class Lock:
                     return  # the playbook `reset` has taken the cluster back, and its Lease with it
                 spec = _spec(found)
                 if spec.get("holderIdentity") != self.holder:
-                    self.lost = True
-                    self.progress(f"the lock of the machines is lost to {spec.get('holderIdentity') or 'nobody'}")
+                    self.lost = f"the lock of the machines is lost to {spec.get('holderIdentity') or 'nobody'}"
                     return
                 pause = RENEW if self._write({**spec, "renewTime": _now()}, found) else AGAIN
             except Unreachable:
@@ -169,10 +170,16 @@ def holder(spec: Mapping[str, Any]) -> str:
     )
 
 
+def here() -> str:
+    """Returns the name of this machine, with its boot where it tells: two may share a name, and none a boot."""
+    boot = BOOT.read_text()[:8] if BOOT.exists() else ""
+    return f"{socket.gethostname()}{boot and '/' + boot}"
+
+
 def ended(identity: str) -> bool:
     """Returns whether the holder is a process of this machine that is gone. False for those of other machines."""
     found = _HOLDER.fullmatch(identity)
-    if not found or found["host"] != socket.gethostname():
+    if not found or found["host"] != here():
         return False
     try:
         os.kill(int(found["pid"]), 0)

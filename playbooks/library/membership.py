@@ -13,7 +13,7 @@ module: membership
 short_description: Whether a machine has joined, and what it has lost since
 description:
   - V(phases) are those of C(kubeadm init phase) that write again what a control plane lacks. V(lost) is what no kubeadm
-    can make again. V(lacking) are paths.
+    can make again. V(lacking) are paths. V(strays) are certificates without their keys, and keys without theirs.
   - Changes nothing.
 options:
   control_plane: {description: Whether the machine is a control plane., required: true, type: bool}
@@ -49,28 +49,32 @@ def expired(root: Path) -> bool:
 
 
 def look(control_plane: bool, root: Path = Path("/")) -> dict[str, Any]:
-    """Returns `joined`, `lacking`, `phases`, `lost` and `expired`."""
+    """Returns `joined`, `lacking`, `phases`, `lost`, `strays` and `expired`."""
 
     def gone(path: str) -> bool:
         return not (root / path.lstrip("/")).exists()
 
     if gone(MARKER):
-        return {"joined": False, "lacking": [], "phases": [], "lost": [], "expired": False}
+        return {"joined": False, "lacking": [], "phases": [], "lost": [], "strays": [], "expired": False}
     wanted = set(KUBELET)
     phases: list[str] = []
     lost: list[str] = []
+    strays: list[str] = []
     if control_plane:
         wanted |= {f"/etc/kubernetes/{file}" for file in PHASES}
         missing = [phase for file, phase in PHASES.items() if gone(f"/etc/kubernetes/{file}")]
         phases = list(dict.fromkeys(missing))
         lost = [f"/etc/kubernetes/pki/{file}" for file in AUTHORITIES if gone(f"/etc/kubernetes/pki/{file}")]
+        for leaf in LEAVES + ETCD_LEAVES:
+            pair = [f"/etc/kubernetes/pki/{leaf}.{kind}" for kind in ("crt", "key")]
+            strays += [path for path in pair if not gone(path)] if any(map(gone, pair)) else []
         if gone("/var/lib/kubelet/config.yaml"):
             phases.append("kubelet-start")
     out = expired(root)
     if control_plane and out and "kubeconfig kubelet" not in phases:
         phases.append("kubeconfig kubelet")
     lacking = sorted(path for path in wanted if gone(path)) + ([CLIENT] if out else [])
-    return {"joined": True, "lacking": lacking, "phases": phases, "lost": lost, "expired": out}
+    return {"joined": True, "lacking": lacking, "phases": phases, "lost": lost, "strays": strays, "expired": out}
 
 
 def main() -> None:

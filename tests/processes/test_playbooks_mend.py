@@ -17,7 +17,7 @@ WRITES = "Write again what is missing or of an older configuration"
 #: What the tasks before have found: nothing is lost, and the configuration is another one.
 FOUND = {
     "mend_timeout": 20,
-    "mend_seen": {"joined": True, "phases": [], "lacking": [], "lost": [], "expired": False},
+    "mend_seen": {"joined": True, "phases": [], "lacking": [], "lost": [], "strays": [], "expired": False},
     "mend_applied": {"rc": 1},
 }
 
