@@ -157,12 +157,15 @@ def test_a_worker_leaves_only_when_its_pods_can(
 
 def test_a_second_verb_is_refused_while_a_playbook_runs(shell: Shell, self_managed: Cluster) -> None:
     self_managed.kubectl("delete", "node", "worker-2")  # so that `up` has something to do
+    due = host(self_managed, "worker-1")
+    due.run("touch", "/run/reboot-required")  # and patch
     with subprocess.Popen(
         UP, cwd=PROJECT, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as first:
         until("the lock is held", lambda: holder(self_managed), 60)
         second = shell.run("twinplane", "patch", SELF_MANAGED, "--force", check=False)
         assert first.communicate(timeout=300)[0]
+    due.run("rm", "/run/reboot-required")
     assert second.returncode == 2
     assert "the machines are locked: site by " in second.stderr
     assert first.returncode == 0
