@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import pulumi
 
 from components import record
 
+ATTEMPTS = 6
 REFERENCES = "PULUMI_DISABLE_RESOURCE_REFERENCES"
 #: A cluster lives as soon as one of these exists: machines may be a cluster before the first update has ended.
 CARRIERS = ("aws:ec2/instance:Instance", "aws:eks/cluster:Cluster")
@@ -31,12 +33,17 @@ def resources() -> list[Mapping[str, Any]]:
     is registered. Raises pulumi.RunError where it cannot.
     """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    try:
-        with _references_as_text():
-            answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack})
-    except Exception as error:
-        raise pulumi.RunError(f"the state of stack {stack} cannot be read: {error}") from None
-    return list(answer.value["outputs"].values())
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with _references_as_text():
+                answer = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": stack})
+            return list(answer.value["outputs"].values())
+        except Exception as error:
+            if attempt == ATTEMPTS:
+                raise pulumi.RunError(f"the state of stack {stack} cannot be read: {error}") from None
+        # A backend of files writes the state in place, and just then, at the update's start: it may be found empty.
+        time.sleep(0.2 * attempt)
+    raise AssertionError
 
 
 @contextmanager
