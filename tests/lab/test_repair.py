@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from lab.hosts.host import Host
-from tests.lab import ha
 from tests.lab.conftest import PROJECT, SELF_MANAGED, Cluster, Shell, until
 
 UP = ("pulumi", "up", "--yes", "--skip-preview", "-s", SELF_MANAGED)
@@ -197,37 +196,3 @@ def test_a_replaced_host_key_stops_every_verb_before_the_first_machine(shell: Sh
     finally:
         worker.run("sh", "-c", f"mv -f /run/key {key} && ssh-keygen -y -f {key} > {key}.pub")
         worker.run("systemctl", "restart", "ssh")
-
-
-def test_an_etcd_without_its_data_is_recognised_and_nothing_is_touched(shell: Shell, self_managed: Cluster) -> None:
-    control_plane = host(self_managed, "control-plane-1")
-    etcd(control_plane, "mv /etc/kubernetes/manifests/etcd.yaml /run/etcd.yaml", runs=False)
-    control_plane.run("mv", "/var/lib/etcd/member", "/var/lib/etcd.kept")
-    try:
-        updated = shell.run(*UP, check=False)
-        assert updated.returncode != 0
-        assert "etcd has no data in /var/lib/etcd" in updated.stdout + updated.stderr
-
-        etcd(control_plane, "mv /run/etcd.yaml /etc/kubernetes/manifests/etcd.yaml", runs=True)
-        bucket = self_managed.outputs["backupsBucket"]
-        new = f"new and empty: restore it from a snapshot in the bucket {bucket}"
-        until("compare names it", lambda: new in shell.run("twinplane", "compare", check=False).stdout, 120)
-        patched = shell.run("twinplane", "patch", SELF_MANAGED, check=False)
-        assert patched.returncode == 2
-        assert new in patched.stderr
-        updated = shell.run(*UP, check=False)
-        assert updated.returncode != 0
-        assert "etcd has begun anew, without the cluster's data" in updated.stdout + updated.stderr
-    finally:
-        etcd(control_plane, "mv -f /etc/kubernetes/manifests/etcd.yaml /run/etcd.yaml || true", runs=False)
-        control_plane.run("sh", "-c", "rm -rf /var/lib/etcd/member && mv /var/lib/etcd.kept /var/lib/etcd/member")
-        etcd(control_plane, "mv /run/etcd.yaml /etc/kubernetes/manifests/etcd.yaml", runs=True)
-        # It has seen an etcd of another history.
-        control_plane.run("pkill", "-KILL", "kube-apiserver")
-    until("all nodes are Ready", lambda: ha.ready(self_managed) == 3, 180)
-
-
-def etcd(control_plane: Host, command: str, *, runs: bool) -> None:
-    """Runs the command, and waits until etcd runs, or does not."""
-    control_plane.run("sh", "-c", command)
-    until(f"etcd runs: {runs}", lambda: (control_plane.run("pgrep", "-x", "etcd").returncode == 0) is runs, 120)
