@@ -47,8 +47,8 @@ def test_every_machine_is_reached_through_its_tunnel(request_: dict[str, Any], t
     opened = [each for each in aws_cli.calls(log) if each != ["--version"]]
     for machine in request_["machines"]:
         call = ["ec2-instance-connect", "open-tunnel", "--instance-id", machine["instanceId"]]
-        # Once to see whether it greets, once for Ansible's one connection.
-        assert opened.count([*call, "--region", machine["sshTunnel"]]) == 2
+        # Once to see whether it greets, once to log in with the pinned key, once for Ansible's one connection.
+        assert opened.count([*call, "--region", machine["sshTunnel"]]) == 3
 
 
 def test_another_machine_behind_the_tunnel_is_refused(request_: dict[str, Any], tunnels: tuple[Shell, Path]) -> None:
