@@ -14,6 +14,8 @@ from components import tags
 class LaunchTemplateArgs:
     """What a LaunchTemplate is made from."""
 
+    #: "t3.medium".
+    instance_type: str
     #: Size of the root volume, GiB: the system, images, and what pods write into their containers.
     volume_gib: int
 
@@ -44,6 +46,7 @@ class LaunchTemplate(pulumi.ComponentResource):
         template = aws.ec2.LaunchTemplate(
             name,
             update_default_version=True,
+            instance_type=args.instance_type,
             metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled",
                 http_tokens="required",

@@ -50,17 +50,18 @@ class NodeGroup(pulumi.ComponentResource):
         super().__init__("twinplane:cluster:NodeGroup", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.role_arn, able_role_arn = node_role(name, NODE_POLICIES, self)
-        template = LaunchTemplate(name, LaunchTemplateArgs(VOLUME_GIB), child)
-        # Not pulumi-eks' ManagedNodeGroup, which knows no update_config.
+        template = LaunchTemplate(name, LaunchTemplateArgs(args.instance_type, VOLUME_GIB), child)
+        # Not pulumi-eks' ManagedNodeGroup, which knows no update_config. The instance type is the template's: another
+        # one is a new version of it, to which EKS rolls the nodes, drained under their budgets. A group that was made
+        # with types of its own cannot take that; under this name it is followed by another, and then drained.
         nodes = aws.eks.NodeGroup(
-            name,
+            f"{name}-group",
             cluster_name=args.cluster_name,
             version=args.kubernetes_version,
             # Without its permissions a node can neither join nor, at the end, give back its network interfaces.
             node_role_arn=able_role_arn,
             subnet_ids=args.subnet_ids,
             ami_type="AL2023_x86_64_STANDARD",
-            instance_types=[args.instance_type],
             release_version=args.release_version,
             launch_template=aws.eks.NodeGroupLaunchTemplateArgs(id=template.template_id, version=template.version),
             update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=args.max_unavailable),

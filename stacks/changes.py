@@ -88,7 +88,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         ),
         "availabilityZones": Change(refused="EKS keeps the zones that a cluster was created in"),
         "workers": Change("nodes come, or EKS drains those that go; nothing with nodeMode auto"),
-        "instanceType": Change("another node group comes, then EKS drains the old one; nothing with nodeMode auto"),
+        "instanceType": Change("EKS replaces the nodes one by one, drained; nothing with nodeMode auto"),
         "nodeMode": Change(refused="all nodes and add-ons would be replaced at once"),
         "nodeReleaseVersion": Change("EKS replaces the nodes one by one, drained"),
         "adminArns": Change("in place"),

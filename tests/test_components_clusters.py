@@ -329,13 +329,18 @@ def test_managed_arguments(argument: str, value: Any, wire_name: str, sent: Any)
     [
         ("private_subnet_ids", ["subnet-8", "subnet-9"], "subnetIds", ["subnet-8", "subnet-9"]),
         ("nodes", 5, "scalingConfig", {"desiredSize": 5, "minSize": 5, "maxSize": 5}),
-        ("instance_type", "m7i.large", "instanceTypes", ["m7i.large"]),
         ("node_release_version", "1.36.3-20260901", "releaseVersion", "1.36.3-20260901"),
     ],
 )
 def test_managed_arguments_of_the_nodes(argument: str, value: Any, wire_name: str, sent: Any) -> None:
     assert managed(**{argument: value}).one("aws:eks/nodeGroup:NodeGroup").inputs[wire_name] == sent
     assert managed().one("aws:eks/nodeGroup:NodeGroup").inputs.get(wire_name) != sent
+
+
+def test_the_instance_type_is_in_the_launch_template_so_that_eks_rolls_the_nodes() -> None:
+    graph = managed(instance_type="m7i.large")
+    assert graph.one("aws:ec2/launchTemplate:LaunchTemplate").inputs["instanceType"] == "m7i.large"
+    assert "instanceTypes" not in graph.one("aws:eks/nodeGroup:NodeGroup").inputs
 
 
 def test_managed_admins_get_an_access_entry_each() -> None:
@@ -369,7 +374,7 @@ def test_managed_outputs() -> None:
     assert graph.exports == {
         "endpoint": "https://c.eks.test",
         "kubeconfig": f"{SECRET} kubeconfig of c",
-        "nodeGroupName": "c-nodes-0123abc",
+        "nodeGroupName": "c-nodes-group-0123abc",
         "nodeReleaseVersion": "1.36.3-20260901",
     }
     assert contains_secret(graph.raw_exports["kubeconfig"])

@@ -90,9 +90,10 @@ def test_logs_are_there_before_the_cluster_that_fills_them() -> None:
 
 
 def test_machines_are_guarded_and_their_parts_tagged() -> None:
-    made = run(lambda: LaunchTemplate("t", LaunchTemplateArgs(volume_gib=33))).one(
+    made = run(lambda: LaunchTemplate("t", LaunchTemplateArgs("m7i.large", volume_gib=33))).one(
         "aws:ec2/launchTemplate:LaunchTemplate"
     )
+    assert made.inputs["instanceType"] == "m7i.large"
     assert made.inputs["metadataOptions"] == {
         "httpEndpoint": "enabled",
         "httpTokens": "required",

@@ -149,14 +149,22 @@ def test_a_launch_template_is_told_and_checked(eks: Any, store: Store) -> None:
         ({"launchTemplate": template, "diskSize": 30}, "Disk size must be specified within the launch template"),
     ):
         refuse(eks.create_nodegroup, "InvalidParameterException", message, **GROUP | wrong)
+    both = {"launchTemplate": template, "instanceTypes": ["t3.large"]}
+    refuse(eks.create_nodegroup, "InvalidRequestException", "Cannot specify instance types in", **GROUP | both)
     made = eks.create_nodegroup(**GROUP, launchTemplate=template)["nodegroup"]
     assert made["launchTemplate"] == {"id": "lt-2", "name": "its-name", "version": "4"}
-    assert made["instanceTypes"] == ["m7i.large"]
+    assert "instanceTypes" not in made, "as where the template has one"
     assert "diskSize" not in made
     with store.change() as clusters:
         clusters["demo"].nodegroups["ng"].api["status"] = "ACTIVE"
     other = {"clusterName": "demo", "nodegroupName": "ng", "launchTemplate": {"id": "lt-1", "version": "1"}}
     refuse(eks.update_nodegroup_version, "InvalidParameterException", "a different launch template", **other)
+    with store.change() as clusters:  # as one that was made with a type of its own
+        clusters["demo"].nodegroups["ng"].api["instanceTypes"] = ["t3.medium"]
+    refuse(
+        eks.update_nodegroup_version, "InvalidParameterException", "continue to not specify an instance type",
+        **other | {"launchTemplate": template},
+    )  # fmt: skip
 
 
 def test_a_node_group_is_told_in_full(eks: Any, store: Store) -> None:

@@ -118,6 +118,14 @@ def test_another_version_of_the_launch_template_replaces_every_node(store: Store
     assert [each["MetadataOptions"]["HttpPutResponseHopLimit"] for each in cloud.templates] == [1, 1, 2, 2]
 
 
+def test_another_instance_type_is_another_version_of_the_launch_template(
+    store: Store, cluster: Api, cloud: Cloud
+) -> None:
+    make_group(store, launchTemplate={"id": "lt-2", "version": "1"})
+    until(store, cluster, "ACTIVE")
+    assert {machine.instance_type for machine in cloud.machines()} == {"m7i.large"}
+
+
 def test_a_failed_update_goes_back_to_the_launch_template_of_before(
     store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +223,42 @@ def test_deletion_leaves_nothing(store: Store, cluster: Api, cloud: Cloud) -> No
     assert not cluster.joined
     assert not cloud.routes
     assert {machine.state for machine in cloud.machines()} == {"terminated"}
+
+
+def gone(store: Store, cluster: Api) -> bool:
+    for _ in range(30):
+        if "ng" not in store.cluster("demo").nodegroups:
+            return True
+        step(store, cluster)
+    return False
+
+
+def test_deletion_drains_all_nodes_at_once_under_disruption_budgets(
+    store: Store, cluster: Api, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(store)
+    until(store, cluster, "ACTIVE")
+    first, second = cluster.joined
+    cluster.pods, cluster.locked = {"p": first, "q": second}, {"p"}
+    nodegroup.delete(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    assert not gone(store, cluster)
+    assert cluster.unschedulable == {first, second}
+    assert [machine.hostname for machine in cloud.machines() if machine.wanted == "running"] == [first]
+    assert cluster.pods == {"p": first, "q": ""}
+    monkeypatch.setattr(nodes, "FAREWELL", -1)
+    assert gone(store, cluster), "a budget holds a deletion up for a time"
+    assert {machine.state for machine in cloud.machines()} == {"terminated"}
+
+
+def test_deletion_goes_on_when_the_budget_allows_it(store: Store, cluster: Api) -> None:
+    make_group(store, size=1)
+    until(store, cluster, "ACTIVE")
+    cluster.pods, cluster.locked = {"p": next(iter(cluster.joined))}, {"p"}
+    nodegroup.delete(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    assert not gone(store, cluster)
+    cluster.locked = set()
+    assert gone(store, cluster)
+    assert cluster.pods == {"p": ""}
 
 
 def test_deletion_in_the_middle_of_an_update(store: Store, cluster: Api, cloud: Cloud) -> None:

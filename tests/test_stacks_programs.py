@@ -177,7 +177,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert cluster["privateSubnetIds"] == group["subnetIds"]
     assert all("private" in subnet for subnet in group["subnetIds"])
     assert group["scalingConfig"]["desiredSize"] == 4
-    assert group["instanceTypes"] == ["m7i.large"]
+    assert made.one("aws:ec2/launchTemplate:LaunchTemplate").inputs["instanceType"] == "m7i.large"
     assert group["releaseVersion"] == "1.35.4-20260901"
     app = made.one("Deployment", "twinplane-s-sample-app").inputs["spec"]["template"]["spec"]["containers"][0]
     assert app["image"] == "sample-app:v9"

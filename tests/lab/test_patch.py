@@ -9,6 +9,7 @@ import yaml
 
 from lab.constants import PROJECT
 from tests.lab.conftest import MANAGED, SELF_MANAGED, Cluster, Shell
+from twinplane.operate.load import Load, http_get
 
 #: Of all requests during a patch: what a client without retries may lose.
 TOLERATED = 0.02
@@ -49,7 +50,8 @@ def test_managed_nodes_are_replaced_by_newer_ones(shell: Shell, managed: Cluster
 
 
 def test_managed_nodes_are_replaced_by_machines_of_another_type(shell: Shell, managed: Cluster, tmp_path: Path) -> None:
-    """A new version of the launch template: the cloud rolls the nodes, there and back."""
+    """There by a new version of the launch template, to which the cloud rolls the nodes; back with another node group,
+    which comes before the old one is drained and goes. A client of the load balancer loses nothing."""
 
     def types() -> set[str]:
         return {node["metadata"]["labels"]["node.kubernetes.io/instance-type"] for node in managed.ready_nodes()}
@@ -60,11 +62,21 @@ def test_managed_nodes_are_replaced_by_machines_of_another_type(shell: Shell, ma
     other.write_text(yaml.safe_dump(config))
     ids, usual = {node["metadata"]["uid"] for node in managed.ready_nodes()}, types()
     up = ("pulumi", "up", "--yes", "--skip-preview", "-s", MANAGED)
-    shell.run(*up, "--config-file", str(other))
-    assert types() == {"t3a.medium"}
-    assert not ids & {node["metadata"]["uid"] for node in managed.ready_nodes()}
-    shell.run(*up)
+    made = shell.json("pulumi", "stack", "export", "-s", MANAGED)["deployment"]["resources"]
+    [group] = [each["urn"] for each in made if each["type"] == "aws:eks/nodeGroup:NodeGroup"]
+    address = managed.outputs["workload"]["balancerAddress"]
+    with Load(lambda: (address,), http_get(80)) as load:
+        shell.run(*up, "--config-file", str(other))
+        rolled = load.measured()
+        assert types() == {"t3a.medium"}
+        assert not ids & {node["metadata"]["uid"] for node in managed.ready_nodes()}
+        ids = {node["metadata"]["uid"] for node in managed.ready_nodes()}
+        shell.run(*up, "--replace", group)
     assert types() == usual
+    assert not ids & {node["metadata"]["uid"] for node in managed.ready_nodes()}
+    print(f"rolled: {rolled}; with the group replaced: {load.measured()}")
+    assert (rolled.failed, load.measured().failed) == (0, 0), f"{rolled}; {load.measured()}"
+    assert rolled.requests > 100
 
 
 @pytest.mark.usefixtures("managed", "self_managed")

@@ -129,6 +129,11 @@ class AutoNodes(Nodes):
         """Takes the next step towards no nodes and no pool, whether the cluster answers or not."""
         self._delete(kube, self._of(self.store.cluster(self.cluster))[self.group])
 
+    def _empty_or_late(self, kube: Kube, node: Node, machine: ec2.Machine) -> bool:
+        """A pool goes with its cluster: its pods have nowhere to go."""
+        del kube, node, machine
+        return True
+
     def _of(self, cluster: Cluster) -> dict[str, Nodegroup]:
         return cluster.pools
 

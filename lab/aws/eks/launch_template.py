@@ -15,7 +15,10 @@ IDLE = {"EbsOptimized", "Monitoring"}
 
 
 def find(given: Json) -> Json:
-    """-> `launchTemplate` and `instanceTypes` as DescribeNodegroup tells them. Raises EksError."""
+    """-> `launchTemplate` as DescribeNodegroup tells it, and the `instanceType` in it, "" where it has none.
+
+    Raises EksError.
+    """
     try:
         found = _version(given)
     except ClientError as error:
@@ -29,7 +32,7 @@ def find(given: Json) -> Json:
     described = {
         "id": found["LaunchTemplateId"], "name": found["LaunchTemplateName"], "version": str(found["VersionNumber"]),
     }  # fmt: skip
-    return {"launchTemplate": described, "instanceTypes": [data["InstanceType"]] if data.get("InstanceType") else []}
+    return {"launchTemplate": described, "instanceType": data.get("InstanceType", "")}
 
 
 def mark(described: Json) -> str:

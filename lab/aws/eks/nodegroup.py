@@ -40,6 +40,9 @@ def create(store: Store, given: Json) -> Json:
     template = launch_template.find(given["launchTemplate"]) if given.get("launchTemplate") else {}
     if template and "diskSize" in given:
         raise EksError("InvalidParameterException", "Disk size must be specified within the launch template.")
+    of_template = template.get("instanceType", "")
+    if of_template and given.get("instanceTypes"):
+        raise EksError("InvalidRequestException", "Cannot specify instance types in launch template and API request")
     with store.change() as clusters:
         cluster = find(clusters, given["clusterName"])
         if name in cluster.nodegroups:
@@ -61,7 +64,7 @@ def create(store: Store, given: Json) -> Json:
             "status": "CREATING",
             "capacityType": "ON_DEMAND",
             "scalingConfig": scaling,
-            "instanceTypes": given.get("instanceTypes") or template.get("instanceTypes") or ["t3.medium"],
+            **({} if of_template else {"instanceTypes": given.get("instanceTypes") or ["t3.medium"]}),
             "subnets": given["subnets"],
             "amiType": AMI_TYPE,
             "nodeRole": given["nodeRole"],
@@ -154,6 +157,10 @@ def update_version(store: Store, given: Json) -> Json:
             wanted, present = template["launchTemplate"], group.api.get("launchTemplate", {})
             if wanted["id"] != present.get("id"):
                 message = f"You cannot specify a different launch template: the node group has {present.get('id')}"
+                raise EksError("InvalidParameterException", message, nodegroupName=given["nodegroupName"])
+            if bool(template["instanceType"]) == ("instanceTypes" in group.api):
+                word = "not specify" if "instanceTypes" in group.api else "specify"
+                message = f"You must continue to {word} an instance type within the launch template"
                 raise EksError("InvalidParameterException", message, nodegroupName=given["nodegroupName"])
             group.api["launchTemplate"] = wanted
             parameters |= {"LaunchTemplateName": wanted["name"], "LaunchTemplateVersion": wanted["version"]}

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 #: As EKS: a drain that takes longer fails the update unless it was forced, seconds.
 DRAIN = 15 * 60
+#: As EKS: a node that goes with its group is drained no longer, seconds
+#: (https://docs.aws.amazon.com/eks/latest/userguide/delete-managed-node-group.html).
+FAREWELL = 5 * 60
 #: A node that has not joined by then makes the creation fail, seconds; EKS waits about as long.
 JOIN = 15 * 60
 
@@ -90,9 +93,15 @@ class Nodes:
             return not next_.done
 
     def _delete(self, kube: Kube, group: Nodegroup) -> bool:
-        """Ends every node, drained or not, whether the cluster answers or not."""
+        """Drains all nodes at once, and ends each when it is empty, or was given its time."""
         for node in group.nodes:
             machines = [each for each in ec2.machines() if node.token == each.token]
+            if node.phase not in {"draining", "leaving"}:
+                self._phase(node, "draining")
+            if node.phase == "draining":
+                if not all(self._empty_or_late(kube, node, each) for each in machines if each.wanted == "running"):
+                    continue
+                self._phase(node, "leaving")
             for machine in machines:
                 if machine.wanted != "terminated":
                     ec2.terminate(machine.id)
@@ -116,14 +125,15 @@ class Nodes:
     def _launch(self, cluster: Cluster, group: Nodegroup, node: Node) -> bool:
         """-> whether there is an instance now; why not is in the group's health."""
         try:
+            template = launch_template.data(node.template)
             node.instance = ec2.launch(
                 release=node.release,
                 subnet_id=node.subnet,
-                instance_type=group.api["instanceTypes"][0],
+                instance_type=template.get("InstanceType") or group.api["instanceTypes"][0],
                 tags=self._tags(cluster) | {f"kubernetes.io/cluster/{cluster.name}": "owned"},
                 token=node.token,
                 security_group=cluster.api["resourcesVpcConfig"]["clusterSecurityGroupId"],
-                template=launch_template.data(node.template),
+                template=template,
                 profile=instance_profile.ensure(group.api),
             )
         except ClientError as error:
@@ -180,13 +190,19 @@ class Nodes:
             group = self._of(clusters[self.cluster])[self.group]
             group.nodes = [each for each in group.nodes if each.token != node.token]
 
+    def _empty_or_late(self, kube: Kube, node: Node, machine: ec2.Machine) -> bool:
+        """-> whether a node of a group that goes may end. A cluster that does not answer holds nothing up."""
+        if time.time() - node.since > FAREWELL:
+            return True
+        try:
+            return not _evict(kube, machine.hostname)
+        except KubeError as error:
+            if error.status not in {0, 404}:
+                raise
+            return True
+
     def _drain(self, kube: Kube, group: Nodegroup, node: Node, name: str) -> None:
-        kube.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
-        pods = kube.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")["items"]
-        left = [pod["metadata"] for pod in pods if must_move(pod)]
-        for pod in left:
-            if "deletionTimestamp" not in pod:
-                kube.evict(pod["namespace"], pod["name"])
+        left = _evict(kube, name)
         late = time.time() - node.since > DRAIN
         if not left or (late and (group.force or not group.update)):
             self._phase(node, "leaving")
@@ -212,6 +228,17 @@ class Nodes:
             if marked:
                 present.api["launchTemplate"]["version"] = of[0].template.rpartition(":")[2]
             present.update = ""
+
+
+def _evict(kube: Kube, name: str) -> list[Json]:
+    """Cordons a node and asks for the eviction of its pods. -> the metadata of those that are still there."""
+    kube.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
+    pods = kube.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")["items"]
+    left = [pod["metadata"] for pod in pods if must_move(pod)]
+    for pod in left:
+        if "deletionTimestamp" not in pod:
+            kube.evict(pod["namespace"], pod["name"])
+    return left
 
 
 def at_once(api: Json) -> int:
