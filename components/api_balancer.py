@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
 
 from components import tags
-from components.ready import ready
-from components.security_groups import API
+from components.security_groups import API, SecurityGroups
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class ApiBalancer(pulumi.ComponentResource):
     it, and so that it can be replaced.
     """
 
-    #: Its name, known when all control planes are registered.
+    #: Its name. It leads to control planes for what depends on this component.
     host: pulumi.Output[str]
 
     def __init__(self, name: str, args: ApiBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -73,7 +72,7 @@ class ApiBalancer(pulumi.ComponentResource):
             tags=tags.named(name),
             opts=child,
         )
-        listener = aws.lb.Listener(
+        aws.lb.Listener(
             name,
             load_balancer_arn=balancer.arn,
             port=API.first,
@@ -82,24 +81,28 @@ class ApiBalancer(pulumi.ComponentResource):
             tags=tags.named(name),
             opts=child,
         )
-        targets = [
+        for each, instance_id in args.control_planes.items():
             aws.lb.TargetGroupAttachment(
                 f"{name}-{each}", target_group_arn=group.arn, target_id=instance_id, port=API.first, opts=child
             )
-            for each, instance_id in args.control_planes.items()
-        ]
-        self.host = ready(balancer.dns_name, listener, *targets)
+        self.host = balancer.dns_name
         self.register_outputs({"host": self.host})
 
 
-def api_hosts(
-    name: str, within: ApiBalancerArgs, outside: ApiBalancerArgs | None, parent: pulumi.Resource
-) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-    """Returns the API's name for machines and that for people, which without `outside` is the same."""
-    child = pulumi.ResourceOptions(parent=parent)
+def api_balancers(
+    name: str,
+    inside: ApiBalancerArgs,
+    outside: Sequence[pulumi.Input[str]],
+    groups: SecurityGroups,
+    parent: pulumi.Resource,
+) -> tuple[ApiBalancer, ApiBalancer]:
+    """Returns the one for machines, and the one for people in the subnets `outside`; without any it is the same."""
+    opts = pulumi.ResourceOptions(parent=parent, depends_on=groups.rules)
     # Once there was one alone, inside or outside.
-    former = pulumi.ResourceOptions(parent=parent, aliases=[pulumi.Alias(f"{name}-api")])
-    internal = ApiBalancer(f"{name}-api-internal", within, former if outside is None else child)
-    if outside is None:
-        return internal.host, internal.host
-    return internal.host, ApiBalancer(f"{name}-api-public", outside, former).host
+    former = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(aliases=[pulumi.Alias(f"{name}-api")]))
+    front = groups.public_balancer_id
+    internal = ApiBalancer(f"{name}-api-internal", inside, former if front is None else opts)
+    if front is None:
+        return internal, internal
+    public = replace(inside, subnet_ids=outside, public=True, security_group_id=front)
+    return internal, ApiBalancer(f"{name}-api-public", public, former)

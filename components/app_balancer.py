@@ -23,8 +23,8 @@ class AppBalancerArgs:
     ports: Any
     #: IPv4 blocks that reach it. The controller opens the nodes' ports to them, and to nobody else.
     cidrs: Sequence[str]
-    #: "internet-facing" or "internal": known when there is a controller.
-    scheme: pulumi.Input[str]
+    #: "internet-facing" or "internal".
+    scheme: str
     #: Whether the controller may give it this project's tags. EKS Auto Mode's may not: its role lacks the permission
     #: (https://docs.aws.amazon.com/eks/latest/userguide/auto-cluster-iam-role.html#tag-prop).
     tagged: bool = True
@@ -50,15 +50,14 @@ class AppBalancer(pulumi.ComponentResource):
         self.register_outputs({"address": self.address})
 
 
-def directions(scheme: pulumi.Input[str], *, tagged: bool) -> dict[str, pulumi.Input[str]]:
+def directions(scheme: str, *, tagged: bool) -> dict[str, str]:
     """What the controller is told beside the ports
     (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/docs/service_controller.md)."""
     prefix = "service.beta.kubernetes.io/aws-load-balancer"
-    internal = pulumi.Output.from_input(scheme).apply(lambda known: str(known == "internal").lower())
     ours = ",".join(f"{key}={value}" for key, value in tags.common().items())
     return {
         f"{prefix}-type": "nlb",  # one that passes any TCP
-        f"{prefix}-internal": internal,
+        f"{prefix}-internal": str(scheme == "internal").lower(),
         # The same for EKS Auto Mode, which would make an internal one
         # (https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html).
         f"{prefix}-scheme": scheme,

@@ -18,15 +18,15 @@ class AutoNodes(pulumi.ComponentResource):
     """The role of nodes that EKS chooses, starts, patches and ends, with disks and load balancers."""
 
     role_arn: pulumi.Output[str]
-    #: For the cluster, which has no other nodes.
+    #: For the cluster, which has no other nodes, and depends on this component: the role needs its permissions first.
     options: eks.AutoModeOptionsArgs
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:AutoNodes", name, None, opts)
-        self.role_arn, able_role_arn = node_role(name, NODE_POLICIES, self)
+        self.role_arn, _ = node_role(name, NODE_POLICIES, self)
         self.options = eks.AutoModeOptionsArgs(
             enabled=True,
             create_node_role=False,
-            compute_config=eks.ClusterComputeConfigArgs(node_pools=list(POOLS), node_role_arn=able_role_arn),
+            compute_config=eks.ClusterComputeConfigArgs(node_pools=list(POOLS), node_role_arn=self.role_arn),
         )
         self.register_outputs({"role_arn": self.role_arn})

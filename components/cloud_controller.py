@@ -46,7 +46,7 @@ class CloudControllerArgs:
 class CloudController(pulumi.ComponentResource):
     """Initializes nodes, removes those whose instance is gone, balances Services: by the role of the machines."""
 
-    #: Of the DaemonSet, known when it runs.
+    #: Of the DaemonSet. It runs for what depends on this component.
     name: pulumi.Output[str]
 
     def __init__(self, name: str, args: CloudControllerArgs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -16,7 +16,6 @@ from components import tags
 from components.add_on import AddOn, AddOnArgs
 from components.chart_source import ChartSource
 from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
-from components.ready import ready
 
 DRIVER = "ebs.csi.aws.com"
 #: Of EKS Auto Mode, whose nodes have a driver built in
@@ -37,9 +36,8 @@ class EbsCsiArgs:
 
     #: EKS gets its add-on; another cluster the chart; None: EKS Auto Mode, which has a driver.
     identity: EksIdentity | OidcIdentity | None
-    #: Its volumes carry the tag `kubernetes.io/cluster/<cluster>`, as those of EKS' add-on do by themselves. Known when
-    #: the nodes have a cloud controller: the chart's pods ask for labels that it gives.
-    cluster: pulumi.Input[str]
+    #: Its volumes carry the tag `kubernetes.io/cluster/<cluster>`, as those of EKS' add-on do by themselves.
+    cluster: str
     #: Of an administrator, who sees at the end that the volumes are gone. A secret.
     kubeconfig: pulumi.Input[str]
     #: Of the add-on; None: EKS' default for the cluster's version.
@@ -54,16 +52,25 @@ class EbsCsiArgs:
 class EbsCsi(pulumi.ComponentResource):
     """The driver with a role of its own. Claims that name no class get a gp3 volume, encrypted, where their pod is.
 
-    It goes when all its volumes are gone, which is a while after their claims.
+    It goes when all its volumes are gone, which is a while after their claims. The chart's pods ask for labels that the
+    cloud controller gives to nodes: where there is one, this component depends on it.
     """
 
-    #: Of the storage class, known when the driver is there: who has claims of it goes before the driver.
+    #: Of the storage class: who has claims of it goes before the driver.
     storage_class: pulumi.Output[str]
 
     def __init__(self, name: str, args: EbsCsiArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:storage:EbsCsi", name, None, opts)
         driver = [] if args.identity is None else [self._driver(name, args, args.identity)]
         provisioner = DRIVER if driver else AUTO_DRIVER
+        volumes = command.local.Command(
+            f"{name}-volumes",
+            interpreter=[sys.executable, "-m", "twinplane.volumes"],
+            delete=provisioner,
+            stdin=pulumi.Output.secret(args.kubeconfig),
+            logging=command.local.Logging.STDERR,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=driver),
+        )
         made = kubernetes.storage.v1.StorageClass(
             name,
             metadata={
@@ -75,17 +82,9 @@ class EbsCsi(pulumi.ComponentResource):
             # A volume is of one zone: the scheduler chooses it first.
             volume_binding_mode="WaitForFirstConsumer",
             allow_volume_expansion=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=driver),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*driver, volumes]),
         )
-        volumes = command.local.Command(
-            f"{name}-volumes",
-            interpreter=[sys.executable, "-m", "twinplane.volumes"],
-            delete=provisioner,
-            stdin=pulumi.Output.secret(args.kubeconfig),
-            logging=command.local.Logging.STDERR,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=driver),
-        )
-        self.storage_class = ready(made.metadata.name, volumes)
+        self.storage_class = made.metadata.name
         self.register_outputs({"storage_class": self.storage_class})
 
     def _driver(self, name: str, args: EbsCsiArgs, identity: EksIdentity | OidcIdentity) -> pulumi.Resource:
@@ -98,10 +97,10 @@ class EbsCsi(pulumi.ComponentResource):
             PodIdentityArgs(identity, NAMESPACE, SERVICE_ACCOUNT, managed_policies={"driver": policy}),
             child,
         )
+        after = pulumi.ResourceOptions(parent=self, depends_on=[role])
         if isinstance(identity, EksIdentity):
-            cluster = pulumi.Output.all(identity.cluster, role.role_arn).apply(lambda known: str(known[0]))
             tagged = {"controller": {"extraVolumeTags": tags.common()}}
-            return AddOn(name, AddOnArgs(cluster, NAME, args.addon_version, tagged), child).resource
+            return AddOn(name, AddOnArgs(identity.cluster, NAME, args.addon_version, tagged), after).resource
         controller = {
             # The instance metadata, which would say it, answers no pod.
             "region": aws.get_region_output(opts=of_child).region,
@@ -110,5 +109,4 @@ class EbsCsi(pulumi.ComponentResource):
             **projection(role.role_arn),
             **args.values.get("controller", {}),
         }
-        after = pulumi.ResourceOptions(parent=self, depends_on=[role])
         return args.chart.release(name, NAME, NAMESPACE, {**args.values, "controller": controller}, after)

@@ -10,7 +10,6 @@ import pulumi_aws as aws
 from components import tags
 from components.bucket_guards import bucket_guards, without_tls
 from components.policy_document import policy
-from components.ready import ready
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,6 @@ class EtcdBackups(pulumi.ComponentResource):
     Its snapshots may outlive the stack. The Secrets in them are encrypted by the API server already.
     """
 
-    #: Known when all of the bucket's guards are up.
     bucket: pulumi.Output[str]
     #: IAM policy of those who write and read snapshots.
     write_policy: pulumi.Output[str]
@@ -47,25 +45,23 @@ class EtcdBackups(pulumi.ComponentResource):
             tags=tags.named(name),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        guards = [
-            *bucket_guards(name, bucket, tls_only, self, open_by_policy=False),
-            aws.s3.BucketLifecycleConfiguration(
-                name,
-                bucket=bucket.id,
-                rules=[
-                    {
-                        "id": "old-snapshots",
-                        "status": "Enabled",
-                        "filter": {"prefix": ""},
-                        "expiration": {"days": args.keep_days},
-                        "noncurrent_version_expiration": {"noncurrent_days": OLD_VERSION_DAYS},
-                        "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
-                    }
-                ],
-                opts=pulumi.ResourceOptions(parent=self, deleted_with=bucket),
-            ),
-        ]
-        self.bucket = ready(bucket.id, *guards)
+        bucket_guards(name, bucket, tls_only, self, open_by_policy=False)
+        aws.s3.BucketLifecycleConfiguration(
+            name,
+            bucket=bucket.id,
+            rules=[
+                {
+                    "id": "old-snapshots",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "expiration": {"days": args.keep_days},
+                    "noncurrent_version_expiration": {"noncurrent_days": OLD_VERSION_DAYS},
+                    "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
+                }
+            ],
+            opts=pulumi.ResourceOptions(parent=self, deleted_with=bucket),
+        )
+        self.bucket = bucket.id
         self.write_policy = bucket.arn.apply(write_to)
         self.register_outputs({"bucket": self.bucket, "write_policy": self.write_policy})
 

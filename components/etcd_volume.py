@@ -8,7 +8,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
-from components.ready import ready
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class EtcdVolumeArgs:
 class EtcdVolume(pulumi.ComponentResource):
     """An encrypted volume: no image or log takes etcd's writes or its space, and it outlives its machine."""
 
-    #: Known when the volume is attached; the machine sees it as the disk's serial number.
+    #: The machine sees it as the disk's serial number.
     volume_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: EtcdVolumeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -39,7 +38,7 @@ class EtcdVolume(pulumi.ComponentResource):
             tags=tags.named(name),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        attachment = aws.ec2.VolumeAttachment(
+        aws.ec2.VolumeAttachment(
             name,
             device_name="/dev/sdf",  # AWS wants one; Nitro machines see an NVMe disk
             instance_id=args.instance_id,
@@ -48,5 +47,5 @@ class EtcdVolume(pulumi.ComponentResource):
             # A volume is attached to one machine: a replaced one gives it up first.
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        self.volume_id = ready(volume.id, attachment)
+        self.volume_id = volume.id
         self.register_outputs({"volume_id": self.volume_id})

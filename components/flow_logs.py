@@ -9,7 +9,6 @@ import pulumi_aws as aws
 
 from components import tags
 from components.policy_document import policy
-from components.ready import ready
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class FlowLogs(pulumi.ComponentResource):
             traffic_type="ALL",
             log_destination_type="cloud-watch-logs",
             log_destination=group.arn,
-            iam_role_arn=ready(role.arn, permission),
+            iam_role_arn=role.arn,
             tags=tags.named(name),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
         )
         self.log_group_name = group.name
         self.register_outputs({"log_group_name": self.log_group_name})

@@ -11,7 +11,6 @@ import pulumi_aws as aws
 from components import tags
 from components.container_registry import PULL
 from components.policy_document import policy
-from components.ready import ready
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class MachineRoleArgs:
 class MachineRole(pulumi.ComponentResource):
     """An IAM role that only EC2 machines take, and the instance profile that gives it to them."""
 
-    #: Known when the role has all its policies: a machine that starts with it has what it needs.
+    #: A machine that shall have all it needs from its start on depends on this component.
     profile_name: pulumi.Output[str]
     role_arn: pulumi.Output[str]
 
@@ -43,12 +42,10 @@ class MachineRole(pulumi.ComponentResource):
         pull: pulumi.Output[str] = pulumi.Output.all(partition.partition, region, account).apply(
             lambda known: pull_images(*known)
         )
-        policies = [
-            aws.iam.RolePolicy(f"{name}-{purpose}", name=purpose, role=role.name, policy=policy, opts=child)
-            for purpose, policy in {"pull-images": pull, **args.policies}.items()
-        ]
+        for purpose, document in {"pull-images": pull, **args.policies}.items():
+            aws.iam.RolePolicy(f"{name}-{purpose}", name=purpose, role=role.name, policy=document, opts=child)
         profile = aws.iam.InstanceProfile(name, role=role.name, tags=tags.named(name), opts=child)
-        self.profile_name = ready(profile.name, *policies)
+        self.profile_name = profile.name
         self.role_arn = role.arn
         self.register_outputs({"profile_name": self.profile_name, "role_arn": self.role_arn})
 

@@ -19,7 +19,6 @@ from components.auto_nodes import AutoNodes
 from components.cluster_key import ClusterKey, ClusterKeyArgs
 from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs
 from components.node_group import NodeGroup, NodeGroupArgs
-from components.ready import ready
 
 NodeMode = Literal["managed", "auto"]
 #: All there are, https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
@@ -56,8 +55,10 @@ class ManagedClusterArgs:
 
 
 class ManagedCluster(pulumi.ComponentResource):
-    """A cluster whose control plane AWS runs. Its kubeconfig is known when the nodes are Ready and have DNS."""
+    """A cluster whose control plane AWS runs. What `provider` makes comes when the nodes are Ready and have DNS."""
 
+    #: As EKS knows it.
+    cluster_name: pulumi.Output[str]
     #: URL of the API server.
     endpoint: pulumi.Output[str]
     #: JSON; it asks `aws eks get-token` for a token. A secret.
@@ -91,8 +92,7 @@ class ManagedCluster(pulumi.ComponentResource):
             endpoint_public_access=True,
             public_access_cidrs=args.api_cidrs,
             enabled_cluster_log_types=LOGS,
-            # Through this input the cluster comes after its log group, and goes before it.
-            encryption_config_key_arn=ready(key.arn, logs.group),
+            encryption_config_key_arn=key.arn,
             # EKS' default, EXTENDED, goes on to cost six times as much when a minor's standard support ends.
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             skip_default_node_group=True,
@@ -103,10 +103,13 @@ class ManagedCluster(pulumi.ComponentResource):
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),  # else in Auto Mode: pulumi-eks#1726
             use_default_vpc_cni=True,
             tags=tags.common(),
-            opts=child,
+            # The cluster comes after its log group, and goes before it.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *([auto] if auto else [])]),
         )
 
-        self.endpoint, known = cluster.core.endpoint, cluster.kubeconfig_json
+        self.cluster_name, self.endpoint = cluster.eks_cluster.name, cluster.core.endpoint
+        self.kubeconfig = pulumi.Output.secret(cluster.kubeconfig_json)
+        needed: list[pulumi.Resource] = [cluster]
         if auto:
             self.node_group_name = self.node_release_version = pulumi.Output.from_input(None)
             self.node_role_arn = auto.role_arn
@@ -114,33 +117,31 @@ class ManagedCluster(pulumi.ComponentResource):
             nodes, dns = self._nodes(name, args, cluster)
             self.node_group_name, self.node_release_version = nodes.node_group_name, nodes.release_version
             self.node_role_arn = nodes.role_arn
-            known = ready(known, dns)
-        self.kubeconfig = pulumi.Output.secret(known)
-        self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
-        told = ("endpoint", "kubeconfig", "node_group_name", "node_release_version", "node_role_arn")
+            needed = [dns]
+        after = pulumi.ResourceOptions(parent=self, depends_on=needed)
+        self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=after)
+        told = ("cluster_name", "endpoint", "kubeconfig", "node_group_name", "node_release_version", "node_role_arn")
         self.register_outputs({each: getattr(self, each) for each in told})
 
     def _nodes(self, name: str, args: ManagedClusterArgs, cluster: eks.Cluster) -> tuple[NodeGroup, aws.eks.Addon]:
         """The node group after the add-ons that it needs, and DNS, which needs nodes."""
-        child = pulumi.ResourceOptions(parent=self)
 
-        def add_on(which: str, cluster_name: pulumi.Output[str]) -> aws.eks.Addon:
+        def add_on(which: str, *needs: pulumi.Resource) -> aws.eks.Addon:
             version = version_of(which, args.kubernetes_version, args.add_on_versions)
-            return AddOn(f"{name}-{which}", AddOnArgs(cluster_name, which, version), child).resource
+            after = pulumi.ResourceOptions(parent=self, depends_on=list(needs))
+            return AddOn(f"{name}-{which}", AddOnArgs(self.cluster_name, which, version), after).resource
 
-        cluster_name = cluster.eks_cluster.name
-        needed = [add_on(each, cluster_name) for each in ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")]
+        needed = [add_on(each) for each in ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")]
         nodes = NodeGroup(
             f"{name}-nodes",
             NodeGroupArgs(
-                cluster_name=ready(cluster_name, *needed),
+                cluster_name=self.cluster_name,
                 kubernetes_version=cluster.eks_cluster.version,
                 subnet_ids=args.private_subnet_ids,
                 nodes=args.nodes,
                 instance_type=args.instance_type,
                 release_version=args.node_release_version,
             ),
-            child,
+            pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
-        after = pulumi.Output.all(cluster_name, nodes.node_group_name).apply(lambda known: str(known[0]))
-        return nodes, add_on("coredns", after)
+        return nodes, add_on("coredns", nodes)

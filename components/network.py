@@ -13,7 +13,6 @@ import pulumi_aws as aws
 from components import tags
 from components.availability_zones import availability_zones
 from components.flow_logs import FlowLogs, FlowLogsArgs
-from components.ready import ready
 from components.subnet_blocks import subnet_blocks
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 
@@ -45,14 +44,10 @@ class NetworkArgs:
     pod_routes: Side | None = None
 
 
-#: Id, and what ties it to its routes.
-Subnet = tuple[pulumi.Output[str], aws.ec2.RouteTableAssociation]
-
-
 class Network(pulumi.ComponentResource):
     """A VPC, its subnets and their routes.
 
-    A subnet's id is known only when its routes are there: what starts in a subnet can reach what it needs.
+    What starts in a subnet, and must reach what it needs, depends on this component: then the routes are there.
     Raises pulumi.RunError where the region has fewer zones than asked for.
     """
 
@@ -89,7 +84,7 @@ class Network(pulumi.ComponentResource):
                 **target,
             )
 
-        def subnet(side: str, index: int, block: IPv4Network, routes: aws.ec2.RouteTable) -> Subnet:
+        def subnet(side: str, index: int, block: IPv4Network, routes: aws.ec2.RouteTable) -> pulumi.Output[str]:
             full = f"{name}-{side}-{index + 1}"
             made = aws.ec2.Subnet(
                 full,
@@ -100,36 +95,34 @@ class Network(pulumi.ComponentResource):
                 tags=tags.named(full, {**DISCOVERY[side], **args.subnet_tags}),
                 opts=child,
             )
-            return made.id, aws.ec2.RouteTableAssociation(full, subnet_id=made.id, route_table_id=routes.id, opts=child)
+            aws.ec2.RouteTableAssociation(full, subnet_id=made.id, route_table_id=routes.id, opts=child)
+            return made.id
 
         # The group that AWS gives to what names none lets nothing in or out.
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, tags=tags.named(f"{name}-default"), opts=child)
         blocks = subnet_blocks(args.cidr, args.zones)
         public_routes = table("public")
         public_out = way_out("public", public_routes, gateway_id=internet.id)
-        public = [subnet("public", index, block, public_routes) for index, block in enumerate(blocks.public)]
-        self.public_subnet_ids = [ready(subnet_id, tied, public_out) for subnet_id, tied in public]
+        self.public_subnet_ids = [
+            subnet("public", index, block, public_routes) for index, block in enumerate(blocks.public)
+        ]
         gateways = [
-            self._nat_gateway(f"{name}-nat-{index + 1}", self.public_subnet_ids[index])
+            self._nat_gateway(f"{name}-nat-{index + 1}", self.public_subnet_ids[index], public_out)
             for index in range({"none": 0, "single": 1, "per_zone": args.zones}[args.nat])
         ]
 
         # A table for each zone, so that each zone can get a gateway of its own.
         tables = 1 if args.pod_routes == "private" else args.zones
         private_routes = [table("private", f"-{index + 1}") for index in range(tables)]
-        out = [
+        for index, routes in enumerate(private_routes if gateways else []):
             way_out(f"private-{index + 1}", routes, nat_gateway_id=gateways[index % len(gateways)].id)
-            for index, routes in enumerate(private_routes)
-            if gateways
-        ]
-        private = [subnet("private", n, block, private_routes[n % tables]) for n, block in enumerate(blocks.private)]
-        own, table_ids = [each for each, _ in private], [each.id for each in [public_routes, *private_routes]]
-        served = VpcEndpointsArgs(vpc.id, args.cidr, table_ids, own, args.interface_endpoints)
-        endpoints = VpcEndpoints(name, served, child)
         self.private_subnet_ids = [
-            ready(subnet_id, tied, *out[index % tables : index % tables + 1], *endpoints.made)
-            for index, (subnet_id, tied) in enumerate(private)
+            subnet("private", index, block, private_routes[index % tables])
+            for index, block in enumerate(blocks.private)
         ]
+        table_ids = [each.id for each in [public_routes, *private_routes]]
+        served = VpcEndpointsArgs(vpc.id, args.cidr, table_ids, self.private_subnet_ids, args.interface_endpoints)
+        VpcEndpoints(name, served, child)
         if args.flow_log_days:
             FlowLogs(f"{name}-flow-logs", FlowLogsArgs(vpc.id, args.flow_log_days), child)
 
@@ -137,8 +130,8 @@ class Network(pulumi.ComponentResource):
         told = ("vpc_id", "public_subnet_ids", "private_subnet_ids")
         self.register_outputs({each: getattr(self, each) for each in told})
 
-    def _nat_gateway(self, name: str, subnet_id: pulumi.Output[str]) -> aws.ec2.NatGateway:
-        child = pulumi.ResourceOptions(parent=self)
-        address = aws.ec2.Eip(name, domain="vpc", tags=tags.named(name), opts=child)
+    def _nat_gateway(self, name: str, subnet_id: pulumi.Output[str], internet: aws.ec2.Route) -> aws.ec2.NatGateway:
         own = tags.named(name)
-        return aws.ec2.NatGateway(name, subnet_id=subnet_id, allocation_id=address.id, tags=own, opts=child)
+        address = aws.ec2.Eip(name, domain="vpc", tags=own, opts=pulumi.ResourceOptions(parent=self))
+        after = pulumi.ResourceOptions(parent=self, depends_on=[internet])
+        return aws.ec2.NatGateway(name, subnet_id=subnet_id, allocation_id=address.id, tags=own, opts=after)

@@ -49,7 +49,7 @@ class NodeGroup(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:NodeGroup", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.role_arn, able_role_arn = node_role(name, NODE_POLICIES, self)
+        self.role_arn, permissions = node_role(name, NODE_POLICIES, self)
         template = LaunchTemplate(name, LaunchTemplateArgs(args.instance_type, VOLUME_GIB), child)
         # Not pulumi-eks' ManagedNodeGroup, which knows no update_config. The instance type is the template's: another
         # one is a new version of it, to which EKS rolls the nodes, drained under their budgets. A group that was made
@@ -58,8 +58,7 @@ class NodeGroup(pulumi.ComponentResource):
             f"{name}-group",
             cluster_name=args.cluster_name,
             version=args.kubernetes_version,
-            # Without its permissions a node can neither join nor, at the end, give back its network interfaces.
-            node_role_arn=able_role_arn,
+            node_role_arn=self.role_arn,
             subnet_ids=args.subnet_ids,
             ami_type="AL2023_x86_64_STANDARD",
             release_version=args.release_version,
@@ -69,7 +68,8 @@ class NodeGroup(pulumi.ComponentResource):
                 desired_size=args.nodes, min_size=args.nodes, max_size=args.nodes
             ),
             tags=tags.named(name),
-            opts=child,
+            # Without its permissions a node can neither join nor, at the end, give back its network interfaces.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=permissions),
         )
 
         self.node_group_name = nodes.node_group_name

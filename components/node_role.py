@@ -9,17 +9,16 @@ import pulumi_aws as aws
 
 from components import tags
 from components.machine_role import trust
-from components.ready import ready
 
 
 def node_role(
     name: str, policies: Sequence[str], parent: pulumi.Resource
-) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
-    """Makes it with AWS's managed `policies`, by their names. -> its ARN, and the same known when it has them all."""
+) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
+    """Makes it with AWS's managed `policies`, by their names. -> its ARN, and what its nodes depend on."""
     child = pulumi.ResourceOptions(parent=parent)
     partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=parent))
     role = aws.iam.Role(name, assume_role_policy=partition.dns_suffix.apply(trust), tags=tags.named(name), opts=child)
-    permissions = [
+    permissions: list[pulumi.Resource] = [
         aws.iam.RolePolicyAttachment(
             f"{name}-{policy}",
             role=role.name,
@@ -28,4 +27,4 @@ def node_role(
         )
         for policy in policies
     ]
-    return role.arn, ready(role.arn, *permissions)
+    return role.arn, permissions

@@ -11,7 +11,6 @@ import pulumi_aws as aws
 
 from components import tags
 from components.policy_document import policy
-from components.ready import ready
 
 #: Whom a token of a pod is for, when AWS is asked with it.
 AUDIENCE = "sts.amazonaws.com"
@@ -56,7 +55,7 @@ class PodIdentity(pulumi.ComponentResource):
     With an `OidcIdentity` a pod must also show its token: `projection`, since no webhook adds it here.
     """
 
-    #: Known when the role has its permissions and its service account.
+    #: Pods that shall have it from their start on depend on this component.
     role_arn: pulumi.Output[str]
 
     def __init__(self, name: str, args: PodIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -69,27 +68,21 @@ class PodIdentity(pulumi.ComponentResource):
                 lambda known: oidc_trust(known[0], known[1], args.namespace, args.service_account)
             )
         role = aws.iam.Role(name, assume_role_policy=document, tags=tags.named(name), opts=child)
-        made: list[pulumi.CustomResource] = [
-            aws.iam.RolePolicy(f"{name}-{purpose}", name=purpose, role=role.name, policy=policy, opts=child)
-            for purpose, policy in args.policies.items()
-        ]
-        made += [
+        for purpose, document in args.policies.items():
+            aws.iam.RolePolicy(f"{name}-{purpose}", name=purpose, role=role.name, policy=document, opts=child)
+        for purpose, arn in args.managed_policies.items():
             aws.iam.RolePolicyAttachment(f"{name}-{purpose}", role=role.name, policy_arn=arn, opts=child)
-            for purpose, arn in args.managed_policies.items()
-        ]
         if isinstance(identity, EksIdentity):
-            made.append(
-                aws.eks.PodIdentityAssociation(
-                    name,
-                    cluster_name=identity.cluster,
-                    namespace=args.namespace,
-                    service_account=args.service_account,
-                    role_arn=role.arn,
-                    tags=tags.named(name),
-                    opts=child,
-                )
+            aws.eks.PodIdentityAssociation(
+                name,
+                cluster_name=identity.cluster,
+                namespace=args.namespace,
+                service_account=args.service_account,
+                role_arn=role.arn,
+                tags=tags.named(name),
+                opts=child,
             )
-        self.role_arn = ready(role.arn, *made)
+        self.role_arn = role.arn
         self.register_outputs({"role_arn": self.role_arn})
 
 

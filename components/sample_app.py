@@ -27,8 +27,8 @@ class SampleAppArgs:
     node_port: int = 30080
     #: IPv4 blocks that reach a Service of type LoadBalancer, for HTTP and TCP; none: there is no such Service.
     balancer_cidrs: Sequence[str] = ()
-    #: "internet-facing" or "internal": known when the cluster has a cloud controller.
-    balancer_scheme: pulumi.Input[str] = "internet-facing"
+    #: "internet-facing" or "internal".
+    balancer_scheme: str = "internet-facing"
     #: Whether that controller may give the load balancer this project's tags.
     balancer_tagged: bool = True
     #: Host names of an Ingress of `ingress_class`; none: there is no Ingress.

@@ -11,7 +11,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
-from components.ready import ready
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,8 @@ class SecurityGroups(pulumi.ComponentResource):
     balancer_id: pulumi.Output[str]
     #: Of the public one; None where there is none.
     public_balancer_id: pulumi.Output[str] | None
+    #: What they let through. Who is to be reached from its start on depends on these.
+    rules: list[pulumi.CustomResource]
 
     def __init__(self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:SecurityGroups", name, None, opts)
@@ -138,9 +139,9 @@ class SecurityGroups(pulumi.ComponentResource):
         behind = {"referenced_security_group_id": control_plane.id, **API.ports}
         passed = [leaving(each, f"{name}-{role}-out", "control planes", **behind) for role, each in balancers.items()]
 
-        self.machine_id = ready(machine.id, out, *rules)
-        self.control_plane_id = ready(control_plane.id, *rules)
-        self.balancer_id = ready(balancers["balancer"].id, *passed, *rules)
-        self.public_balancer_id = ready(entrance.id, *passed, *rules) if args.api_public else None
+        self.machine_id, self.control_plane_id = machine.id, control_plane.id
+        self.balancer_id = balancers["balancer"].id
+        self.public_balancer_id = entrance.id if args.api_public else None
+        self.rules = [*rules, out, *passed]
         told = ("machine_id", "control_plane_id", "balancer_id", "public_balancer_id")
         self.register_outputs({each: getattr(self, each) for each in told})

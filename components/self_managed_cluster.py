@@ -12,8 +12,8 @@ import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
 from components import tags
-from components.ansible_run import AnsibleRun, AnsibleRunArgs
-from components.api_balancer import ApiBalancerArgs, api_hosts
+from components.ansible_run import AnsibleRun, AnsibleRunArgs, LastRun
+from components.api_balancer import ApiBalancerArgs, api_balancers
 from components.cloud_controller_policy import cluster_tag
 from components.machine import Machine, MachineArgs
 from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
@@ -57,14 +57,14 @@ class SelfManagedClusterArgs:
     control_plane_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     #: Ansible variables, over all others.
     variables: Mapping[str, Any] = field(default_factory=dict)
-    #: Another text makes the playbook run again over machines that are not as it left them.
-    repair: str = ""
+    #: Of the playbook.
+    last_run: LastRun = field(default_factory=LastRun)
     #: In Kubernetes and in tags; a component that is renamed says its old name here. None: the component's name.
     cluster_name: str | None = None
 
 
 class SelfManagedCluster(pulumi.ComponentResource):
-    """Machines, and the cluster on them. Its outputs are known when all nodes are Ready."""
+    """Machines, and the cluster on them. What `provider` makes comes when all nodes are Ready."""
 
     #: URL of the API server, as people reach it.
     endpoint: pulumi.Output[str]
@@ -88,15 +88,15 @@ class SelfManagedCluster(pulumi.ComponentResource):
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
         owned = cluster_tag(args.cluster_name or name)
         routed = args.pod_cidr if args.pods_routed else None
-        public = bool(args.public_api_subnet_ids)
-        openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, public, owned)
+        outside = args.public_api_subnet_ids
+        openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, bool(outside), owned)
         groups = SecurityGroups(name, openings, child)
         image_id = args.image.find(pulumi.InvokeOptions(parent=self))
         allowed = {"control-plane": args.control_plane_policies, "worker": {}}
         roles = {role: MachineRole(f"{name}-{role}", MachineRoleArgs(may), child) for role, may in allowed.items()}
         self.role_arns = [role.role_arn for role in roles.values()]
         way = SshEndpointArgs(args.vpc_id, args.subnet_ids[0], groups.machine_id)
-        tunnel = None if args.ssh_cidrs else SshEndpoint(f"{name}-ssh", way, child).region
+        tunnels = [] if args.ssh_cidrs else [SshEndpoint(f"{name}-ssh", way, child)]
 
         def machine(role: str, number: int) -> Machine:
             return Machine(
@@ -112,11 +112,11 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     key_name=key.key_name,
                     etcd_volume_size=args.etcd_volume_size if role == "control-plane" else 0,
                     instance_profile=roles[role].profile_name,
-                    ssh_tunnel=tunnel,
+                    ssh_tunnel=tunnels[0].region if tunnels else None,
                     forwards=args.pods_routed,
                     tags=owned,
                 ),
-                child,
+                pulumi.ResourceOptions(parent=self, depends_on=[*groups.rules, roles[role]]),
             )
 
         control_planes = [machine("control-plane", number + 1) for number in range(args.control_planes)]
@@ -124,27 +124,27 @@ class SelfManagedCluster(pulumi.ComponentResource):
         self.machines = [each.exported for each in control_planes + workers]
         self.ssh_user, self.ssh_private_key = DEBIAN_USER, login.private
         targets = {each.hostname: each.instance_id for each in control_planes}
-        within = ApiBalancerArgs(args.vpc_id, args.api_subnet_ids, False, groups.balancer_id, targets)
-        outside = ApiBalancerArgs(
-            args.vpc_id, args.public_api_subnet_ids, True, groups.public_balancer_id or "", targets
-        )
-        host, people = api_hosts(name, within, outside if public else None, self)
-        url = pulumi.Output.concat("https://", people, f":{API.first}")
+        inside = ApiBalancerArgs(args.vpc_id, args.api_subnet_ids, False, groups.balancer_id, targets)
+        balancer, entrance = api_balancers(name, inside, outside, groups, self)
+        self.endpoint = pulumi.Output.concat("https://", entrance.host, f":{API.first}")
         variables = {
             "kubernetes_version": args.kubernetes_version,
             "kubernetes_cluster_name": args.cluster_name or name,
             "kubernetes_pod_cidr": str(args.pod_cidr),
             "kubernetes_service_cidr": str(args.service_cidr),
             "pod_network_routed": args.pods_routed,
-            "control_plane_endpoint": pulumi.Output.concat(host, f":{API.first}"),
-            "kubeconfig_server": url,
+            "control_plane_endpoint": pulumi.Output.concat(balancer.host, f":{API.first}"),
+            "kubeconfig_server": self.endpoint,
             **args.variables,
         }
-        run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables, args.repair)
-        site = AnsibleRun(f"{name}-site", run, child)
-        self.endpoint = pulumi.Output.unsecret(site.result.apply(lambda _: url))
+        run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables, args.last_run)
+        needed = [*control_planes, *workers, *tunnels, balancer, entrance]
+        site = AnsibleRun(f"{name}-site", run, pulumi.ResourceOptions(parent=self, depends_on=needed))
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.pod_ranges = pulumi.Output.unsecret(site.result.apply(lambda result: result.get("ranges") or {}))
-        self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=child)
+        # Where the kubeconfig is unknown, or another one, the cluster is the same while its address is.
+        self.provider = kubernetes.Provider(
+            name, kubeconfig=self.kubeconfig, cluster_identifier=balancer.host, opts=child
+        )
         told = ("endpoint", "kubeconfig", "machines", "pod_ranges", "role_arns", "ssh_user", "ssh_private_key")
         self.register_outputs({each: getattr(self, each) for each in told})

@@ -8,7 +8,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components import tags
-from components.ready import ready
 from components.security_groups import SSH
 
 
@@ -29,7 +28,7 @@ class SshEndpoint(pulumi.ComponentResource):
     A VPC can have one (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/eice-quotas.html).
     """
 
-    #: Its region, known when SSH goes through.
+    #: SSH goes through for what depends on this component.
     region: pulumi.Output[str]
 
     def __init__(self, name: str, args: SshEndpointArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -39,7 +38,7 @@ class SshEndpoint(pulumi.ComponentResource):
         group = aws.ec2.SecurityGroup(
             name, vpc_id=args.vpc_id, description="EC2 Instance Connect Endpoint", tags=own, opts=child
         )
-        out = aws.vpc.SecurityGroupEgressRule(
+        aws.vpc.SecurityGroupEgressRule(
             f"{name}-out",
             security_group_id=group.id,
             referenced_security_group_id=args.machine_group_id,
@@ -48,7 +47,7 @@ class SshEndpoint(pulumi.ComponentResource):
             opts=child,
             **SSH.ports,
         )
-        into = aws.vpc.SecurityGroupIngressRule(
+        aws.vpc.SecurityGroupIngressRule(
             f"{name}-in",
             security_group_id=args.machine_group_id,
             referenced_security_group_id=group.id,
@@ -57,7 +56,7 @@ class SshEndpoint(pulumi.ComponentResource):
             opts=child,
             **SSH.ports,
         )
-        endpoint = aws.ec2transitgateway.InstanceConnectEndpoint(
+        aws.ec2transitgateway.InstanceConnectEndpoint(
             name,
             subnet_id=args.subnet_id,
             security_group_ids=[group.id],
@@ -65,5 +64,5 @@ class SshEndpoint(pulumi.ComponentResource):
             tags=own,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        self.region = ready(aws.get_region_output(opts=pulumi.InvokeOptions(parent=self)).region, endpoint, out, into)
+        self.region = aws.get_region_output(opts=pulumi.InvokeOptions(parent=self)).region
         self.register_outputs({"region": self.region})

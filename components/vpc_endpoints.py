@@ -30,9 +30,6 @@ class VpcEndpointsArgs:
 class VpcEndpoints(pulumi.ComponentResource):
     """S3's gateway endpoint, where ECR keeps the layers of images, and the interface endpoints asked for."""
 
-    #: All of them.
-    made: list[aws.ec2.VpcEndpoint]
-
     def __init__(self, name: str, args: VpcEndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:VpcEndpoints", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -50,7 +47,7 @@ class VpcEndpoints(pulumi.ComponentResource):
             tags=tags.named(f"{name}-s3"),
             opts=child,
         )
-        self.made = [s3]
+        made = [s3]
         if args.interfaces:
             full = f"{name}-endpoints"
             group = aws.ec2.SecurityGroup(
@@ -71,7 +68,7 @@ class VpcEndpoints(pulumi.ComponentResource):
                 tags=tags.named(full),
                 opts=child,
             )
-            self.made += [
+            made += [
                 aws.ec2.VpcEndpoint(
                     f"{name}-{each.replace('.', '-')}",
                     vpc_id=args.vpc_id,
@@ -85,4 +82,4 @@ class VpcEndpoints(pulumi.ComponentResource):
                 )
                 for each in args.interfaces
             ]
-        self.register_outputs({"ids": [each.id for each in self.made]})
+        self.register_outputs({"ids": [each.id for each in made]})

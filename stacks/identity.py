@@ -9,9 +9,9 @@ from components.oidc_issuer import OidcIssuer
 from components.pod_identity import EksIdentity
 
 
-def of_managed(name: str, cluster: ManagedCluster) -> EksIdentity:
-    """-> that of the cluster of that name, known when its nodes are Ready, with the agent on them."""
-    return EksIdentity(pulumi.Output.unsecret(cluster.kubeconfig.apply(lambda _: name)))
+def of_managed(cluster: ManagedCluster) -> EksIdentity:
+    """-> that of the cluster."""
+    return EksIdentity(cluster.cluster_name)
 
 
 def variables(issuer: OidcIssuer) -> dict[str, pulumi.Input[str]]:

@@ -13,7 +13,6 @@ from components.ingress_controller import IngressController, IngressControllerAr
 from components.network import Network
 from components.pod_identity import EksIdentity, OidcIdentity
 from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
-from stacks import balancer
 from stacks.settings import Settings
 
 
@@ -46,10 +45,4 @@ def build(
     if arn is None:
         names = SelfSignedCertificateArgs(settings.ingress_hosts, imported=True)
         arn = SelfSignedCertificate(f"{settings.name}-hosts", names).arn
-    # An Ingress goes before the subnets that its load balancer stands in, too.
-    known = pulumi.Output.all(controller.ingress_class, *balancer.subnets(settings, network))
-    return {
-        "hosts": settings.ingress_hosts,
-        "certificate_arn": arn,
-        "ingress_class": known.apply(lambda values: str(values[0])),
-    }
+    return {"hosts": settings.ingress_hosts, "certificate_arn": arn, "ingress_class": controller.ingress_class}

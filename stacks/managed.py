@@ -43,15 +43,16 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             instance_type=settings.instance_type,
             node_release_version=settings.node_release_version,
         ),
+        pulumi.ResourceOptions(depends_on=[network]),
     )
-    pods = identity.of_managed(name, cluster)
+    pods = identity.of_managed(cluster)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
-            **balancer.build(settings, network),
-            **storage.build(settings, pods, cluster.kubeconfig, cluster.provider),
+            **balancer.build(settings),
+            **storage.build(settings, pods, cluster.kubeconfig, cluster.provider, [cluster]),
             **ingress.build(settings, network, pods, cluster.provider, needs),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),

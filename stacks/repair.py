@@ -16,6 +16,7 @@ import pulumi
 import yaml
 from cryptography import x509
 
+from components.ansible_run import LastRun
 from twinplane.compare.questions import Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
 
@@ -26,22 +27,22 @@ DUE, SHARE = timedelta(days=90), 4
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
 
-def token(resources: Iterable[Mapping[str, Any]]) -> str:
-    """Returns the trigger of the playbook's run: another one where something is to be repaired, else the last one.
+def last_run(resources: Iterable[Mapping[str, Any]]) -> LastRun:
+    """Returns what there is of the playbook's last run, with another trigger where something is to be repaired.
 
     `resources` are those of the stack's state, each its type and outputs. It warns of what it finds.
     """
     state = list(resources)
     outputs: Mapping[str, Any] = next((each["outputs"] for each in state if each["type"] == "pulumi:pulumi:Stack"), {})
     commands = (each["outputs"] for each in state if each["type"] == "command:local:Command")
-    last = next((run["triggers"][1] for run in commands if run["create"] == "site" and run["triggers"][1:]), "")
+    run: Mapping[str, Any] = next((each for each in commands if each["create"] == "site"), {})
+    trigger = str(next(iter(run.get("triggers", [])[1:]), ""))
     if not isinstance(yaml.safe_load(outputs.get("kubeconfig") or ""), dict):
-        return str(last)  # no playbook has handed out a kubeconfig: there is nobody to ask
-    found = "; ".join(damage(outputs))
-    if not found:
-        return str(last)
-    pulumi.log.warn(f"the playbook runs again: {found}")
-    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {found}"
+        return LastRun(trigger)  # no playbook has handed out a kubeconfig: there is nobody to ask
+    if found := "; ".join(damage(outputs)):
+        pulumi.log.warn(f"the playbook runs again: {found}")
+        return LastRun(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {found}")
+    return LastRun(trigger, run.get("stdout"))
 
 
 def damage(outputs: Mapping[str, Any]) -> list[str]:

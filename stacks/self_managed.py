@@ -70,20 +70,20 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             image=settings.machine_image,
             etcd_volume_size=settings.etcd_volume_size,
             control_plane_policies={"etcd-backups": backups.write_policy, **cloud_controller.policies(settings)},
-            repair=repair.token(living.resources()),
+            last_run=repair.last_run(living.resources()),
             variables={**identity.variables(issuer), **cloud_controller.variables(settings), **settings.playbook_vars},
         ),
+        pulumi.ResourceOptions(depends_on=[network]),
     )
     controllers = cloud_controller.build(settings, cluster.provider)
-    controller = [each.name for each in controllers]
     machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
-            **balancer.build(settings, network, *controller),
-            **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider, *controller),
+            **balancer.build(settings),
+            **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider, controllers),
             **ingress.build(settings, network, issuer.identity, cluster.provider, needs),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -20,12 +21,13 @@ def build(
     identity: EksIdentity | OidcIdentity,
     kubeconfig: pulumi.Input[str],
     provider: kubernetes.Provider,
-    *controller: pulumi.Output[str],
+    needs: Sequence[pulumi.Resource],
 ) -> dict[str, Any]:
     """Makes the driver, and returns what a SampleApp takes of it: the class of its volumes. Nothing, where there is
-    none. `controller` is known when there is a cloud controller, where the stack makes its own.
+    none.
 
-    The chart comes after that controller: the driver asks for labels that it gives to nodes, and crashes until then.
+    The driver comes after `needs`: the nodes, and where the stack makes its own, the cloud controller, without whose
+    labels on the nodes it crashes.
     """
     if settings.storage == "none":
         return {}
@@ -37,10 +39,10 @@ def build(
         f"{settings.name}-storage",
         EbsCsiArgs(
             identity=identity if needed else None,
-            cluster=pulumi.Output.all(*controller).apply(lambda _: settings.name),
+            cluster=settings.name,
             kubeconfig=kubeconfig,
             addon_version=version,
         ),
-        pulumi.ResourceOptions(providers={"kubernetes": provider}),
+        pulumi.ResourceOptions(providers={"kubernetes": provider}, depends_on=list(needs)),
     )
     return {"storage_class": driver.storage_class}

@@ -81,6 +81,17 @@ class Graph:
         assert len(found) == 1, f"{type_} {name}: {len(found)} of {[each.name for each in self.all(type_)]}"
         return found[0]
 
+    def before(self, what: Registered) -> set[str]:
+        """URNs of all that the engine makes before it: what it, its parents and its provider depend on, and so on."""
+        known, found, left = {each.urn: each for each in self.resources}, set[str](), [what.urn]
+        while left:
+            urn = left.pop()
+            if urn in known and urn not in found:
+                each = known[urn]
+                found.add(urn)
+                left += [*each.dependencies, each.parent, each.provider.rpartition("::")[0]]
+        return found - {what.urn}
+
     def __contains__(self, name: str) -> bool:
         return any(each.name == name for each in self.resources)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.ansible_run import AnsibleRun, AnsibleRunArgs, digest
+from components.ansible_run import AnsibleRun, AnsibleRunArgs, LastRun, digest
 from components.machine_image import MachineImage
 from components.machine_role import trust
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
@@ -141,9 +141,40 @@ def test_ansible_runs_again_when_a_playbook_changes(tmp_path: Path) -> None:
 
 
 def test_ansible_runs_again_for_a_repair() -> None:
-    [same, token] = ansible_run(repair="worker-1 has no Node").one("Command").inputs["triggers"]
+    [same, token] = ansible_run(last=LastRun("worker-1 has no Node")).one("Command").inputs["triggers"]
     assert same == ansible_run().one("Command").inputs["triggers"][0]
     assert token == "worker-1 has no Node"
+
+
+def test_a_preview_knows_what_a_run_will_answer_where_the_last_one_did() -> None:
+    """Else the kubeconfig is unknown, and every object in the cluster is foretold to be replaced."""
+
+    def program(answer: str | None) -> None:
+        made = SelfManagedCluster("c", SelfManagedClusterArgs(**SELF_MANAGED, last_run=LastRun(answer=answer)))
+        pulumi.export("kubeconfig", made.kubeconfig)
+
+    def previewed(answer: str | None) -> Any:
+        graph = run(lambda: program(answer), preview=True)
+        return graph.one("pulumi:providers:kubernetes").inputs.get("kubeconfig")
+
+    assert previewed('{"kubeconfig": "the last one"}') == "the last one"
+    assert previewed(None) != "the last one"
+    now = self_managed(last_run=LastRun(answer='{"kubeconfig": "the last one"}'))
+    assert now.exports["kubeconfig"] == f"{SECRET} kubeconfig of c-site", "an update takes what the run answers"
+
+
+def test_self_managed_machines_and_the_playbook_come_after_what_they_need() -> None:
+    graph = self_managed(etcd_volume_size=1, control_plane_policies={"more": "{}"})
+    rules = {each.urn for each in graph.all("SecurityGroupIngressRule") + graph.all("SecurityGroupEgressRule")}
+    for instance in graph.all("Instance"):
+        role = "control-plane" if "control-plane" in instance.name else "worker"
+        policies = {each.urn for each in graph.all("RolePolicy") if f"c-{role}-" in each.name}
+        assert policies
+        assert rules | policies <= graph.before(instance)
+    needed = ("TargetGroupAttachment", "Listener", "VolumeAttachment")
+    made = {each.urn for kind in needed for each in graph.all(kind)}
+    assert len(made) == 5
+    assert made <= graph.before(graph.one("Command", "c-site"))
 
 
 # SelfManagedCluster
@@ -286,7 +317,7 @@ def test_self_managed_ssh_goes_through_an_endpoint_where_no_block_is_given() -> 
     assert {each["sshTunnel"] for each in machines} == {"us-east-1"}
     assert all(each["sshAddress"] == each["instanceId"] for each in machines)
     # Machines can be reset before the endpoint goes.
-    assert graph.one("InstanceConnectEndpoint").urn in graph.one("Command", "c-site").dependencies
+    assert graph.one("InstanceConnectEndpoint").urn in graph.before(graph.one("Command", "c-site"))
     assert not self_managed().all("InstanceConnectEndpoint")
 
 

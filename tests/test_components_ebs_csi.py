@@ -34,7 +34,7 @@ def test_on_eks_it_is_the_add_on_which_comes_after_its_role() -> None:
     assert "addonVersion" not in driver().one("Addon").inputs
     association = graph.one("PodIdentityAssociation")
     assert association.inputs["serviceAccount"] == "ebs-csi-controller-sa"
-    assert association.urn in addon.dependencies
+    assert association.urn in graph.before(addon)
     assert not graph.all("Chart")
 
 
@@ -84,7 +84,7 @@ def test_it_goes_after_its_volumes_and_their_claims_before_them() -> None:
     assert (volumes.inputs["delete"], volumes.inputs["stdin"]) == ("ebs.csi.aws.com", "other")
     assert contains_secret(volumes.raw["stdin"])
     assert graph.one("Addon").urn in volumes.dependencies
-    assert {volumes.urn, graph.one("StorageClass").urn} <= graph.one("User").dependencies
+    assert {volumes.urn, graph.one("StorageClass").urn} <= graph.before(graph.one("User"))
     assert driver(identity=None).one("Command").inputs["delete"] == "ebs.csi.eks.amazonaws.com"
 
 

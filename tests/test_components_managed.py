@@ -148,9 +148,9 @@ def test_add_ons_come_in_the_order_in_which_nodes_need_them() -> None:
         "coredns": "v9",
     }
     group = graph.one("aws:eks/nodeGroup:NodeGroup")
-    assert {each.urn for name, each in made.items() if name != "coredns"} <= group.dependencies
-    assert group.urn in made["coredns"].dependencies
-    assert made["coredns"].urn in graph.one("pulumi:providers:kubernetes").dependencies
+    assert {each.urn for name, each in made.items() if name != "coredns"} <= graph.before(group)
+    assert group.urn in graph.before(made["coredns"])
+    assert made["coredns"].urn in graph.before(graph.one("pulumi:providers:kubernetes"))
 
 
 def test_nothing_else_installs_what_the_add_ons_are() -> None:

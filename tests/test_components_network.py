@@ -196,17 +196,18 @@ def test_outputs_are_ids_in_the_order_of_the_zones() -> None:
     }
 
 
-def test_a_subnet_id_waits_for_its_way_out() -> None:
+def test_who_depends_on_the_network_has_its_ways_out() -> None:
     def program() -> None:
-        made = Network("net", NetworkArgs(CIDR, nat="single"))
-        for number, subnet in enumerate([made.public_subnet_ids[0], made.private_subnet_ids[0]]):
-            pulumi.ComponentResource("twinplane:test:User", f"user-{number}", {"subnet": subnet})
+        made = Network("net", NetworkArgs(CIDR, nat="single", interface_endpoints=["sts"]))
+        after = pulumi.ResourceOptions(depends_on=[made])
+        pulumi.ComponentResource("twinplane:test:User", "user", None, after)
 
     graph = run(program)
-    urns = {each.urn: f"{each.type.split(':')[-1]} {each.name}" for each in graph.resources}
-    public, private = ({urns[urn] for urn in graph.one("User", f"user-{n}").dependencies} for n in (0, 1))
-    assert {"Route net-public-out", "RouteTableAssociation net-public-1"} <= public
-    assert {"Route net-private-1-out", "RouteTableAssociation net-private-1"} <= private
+    needed = graph.before(graph.one("User"))
+    ways = [each for kind in ("Route", "RouteTableAssociation", "VpcEndpoint") for each in graph.all(kind)]
+    assert {"net-public-out", "net-private-1-out", "net-private-1", "net-sts"} <= {each.name for each in ways}
+    assert {each.urn for each in ways} <= needed
+    assert graph.one("Route", "net-public-out").urn in graph.before(graph.one("NatGateway"))
 
 
 @given(
@@ -241,15 +242,6 @@ def test_subnets_with_routes_to_pods_share_the_one_table_that_has_the_cluster_s_
     assert len([tie for tie in ties if side in tie["subnetId"]]) == 3
     assert not any("routes" in each.inputs for each in graph.all("RouteTable")), "the controller's would be drift"
     assert not any("a" in each.inputs["tags"] for each in network(subnet_tags={"a": "b"}).all("RouteTable"))
-
-
-def test_a_shared_way_out_is_waited_for_by_all() -> None:
-    def program() -> None:
-        made = Network("net", NetworkArgs(CIDR, nat="single", pod_routes="private"))
-        pulumi.ComponentResource("twinplane:test:User", "user", {"subnet": made.private_subnet_ids[1]})
-
-    graph = run(program)
-    assert graph.one("Route", "net-private-1-out").urn in graph.one("User").dependencies
 
 
 def test_tags_of_subnets_besides() -> None:

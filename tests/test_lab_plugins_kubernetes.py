@@ -387,7 +387,11 @@ def test_another_cluster() -> None:
 
     assert not settings.other_cluster(config("https://a"), config("https://a", token="other"))
     assert settings.other_cluster(config("https://a"), config("https://b"))
-    assert not settings.other_cluster(config("https://a"), {"kubeconfig": UNKNOWN})
+    assert settings.other_cluster(config("https://a"), {"kubeconfig": UNKNOWN}), "it might be"
+    known = {**config("https://a"), "clusterIdentifier": "a"}
+    assert not settings.other_cluster(known, {"kubeconfig": UNKNOWN, "clusterIdentifier": "a"})
+    assert settings.other_cluster(known, {**config("https://a"), "clusterIdentifier": "b"})
+    assert not settings.other_cluster(config("https://a"), known), "the real one takes it up without a replacement"
     assert not settings.other_cluster(
         {**config("https://a"), "clusterIdentifier": "x"}, {**config("https://b"), "clusterIdentifier": "x"}
     )

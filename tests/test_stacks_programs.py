@@ -215,7 +215,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     public = made.one("Service", "twinplane-s-sample-app-public")
     assert public.inputs["spec"]["loadBalancerSourceRanges"] == ["192.0.2.1/32"], "who reaches the API"
     assert "internal" in public.inputs["metadata"]["annotations"].values()
-    assert controller.urn in public.dependencies, "it comes after the controller, and goes before it"
+    assert controller.urn in made.before(public), "it comes after the controller, and goes before it"
     assert any("cloud-controller" in each.name for each in made.all("RolePolicy"))
     owned = [made.one("SecurityGroup", "twinplane-s-machine"), *made.all("Instance"), *made.all("Subnet")]
     assert all(each.inputs["tags"]["kubernetes.io/cluster/twinplane-s"] == "owned" for each in owned)
@@ -313,14 +313,14 @@ def test_storage_outside_the_nodes(stack: str) -> None:
         [association] = made.all("PodIdentityAssociation")
         assert association.inputs["clusterName"] == "twinplane-managed"
         dns, nodes = made.one("Addon", "twinplane-managed-coredns"), made.one("aws:eks/nodeGroup:NodeGroup")
-        assert dns.urn in association.dependencies, "the agent is on the nodes, and DNS on them too"
-        assert nodes.urn in dns.dependencies
-        assert made.one("Addon", "twinplane-managed-eks-pod-identity-agent").urn in nodes.dependencies
-        driver = made.one("Addon", "twinplane-managed-storage").inputs
-        assert driver["addonVersion"] == "v1.62.0-eksbuild.1"
+        driver = made.one("Addon", "twinplane-managed-storage")
+        assert {dns.urn, association.urn} <= made.before(driver), "the agent is on the nodes, and DNS on them too"
+        assert nodes.urn in made.before(dns)
+        assert made.one("Addon", "twinplane-managed-eks-pod-identity-agent").urn in made.before(nodes)
+        assert driver.inputs["addonVersion"] == "v1.62.0-eksbuild.1"
     else:
         driver = made.one("Chart", "twinplane-self-managed-storage")
-        assert made.one("DaemonSet").urn in driver.dependencies, "it asks for labels of the cloud controller"
+        assert made.one("DaemonSet").urn in made.before(driver), "it asks for labels of the cloud controller"
         chart = driver.inputs
         assert chart["values"]["controller"]["k8sTagClusterId"] == "twinplane-self-managed"
         role = made.one("aws:iam/role:Role", "twinplane-self-managed-storage")

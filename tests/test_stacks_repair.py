@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.ansible_run import LastRun
 from stacks import repair
 from tests import certificate
 from twinplane.compare.questions import Unanswered
@@ -55,7 +56,10 @@ class Cluster:
         return [
             {"type": "pulumi:pulumi:Stack", "outputs": self.outputs},
             {"type": "command:local:Command", "outputs": {"create": "wait", "triggers": ["i-1", "i-2"]}},
-            {"type": "command:local:Command", "outputs": {"create": "site", "triggers": ["digest", *triggers]}},
+            {
+                "type": "command:local:Command",
+                "outputs": {"create": "site", "triggers": ["digest", *triggers], "stdout": "answer"},
+            },
         ]
 
 
@@ -74,23 +78,25 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 def test_a_cluster_as_it_was_left_keeps_its_token(cluster: Cluster) -> None:
     assert repair.damage(cluster.outputs) == []
-    assert repair.token(cluster.state("2026-11-30 worker-1 has no Node")) == "2026-11-30 worker-1 has no Node"
-    assert repair.token(cluster.state()) == ""
+    told = repair.last_run(cluster.state("2026-11-30 worker-1 has no Node"))
+    assert told == LastRun("2026-11-30 worker-1 has no Node", "answer")
+    assert repair.last_run(cluster.state()) == LastRun("", "answer")
 
 
 def test_a_stack_that_has_no_cluster_yet_is_not_asked(cluster: Cluster) -> None:
     cluster.error = "it would not answer"
-    assert repair.token([]) == ""
+    assert repair.last_run([]) == LastRun()
     for outputs in ({}, {"kubeconfig": ""}, {"kubeconfig": "none yet"}):
-        assert repair.token([{"type": "pulumi:pulumi:Stack", "outputs": outputs}]) == ""
+        assert repair.last_run([{"type": "pulumi:pulumi:Stack", "outputs": outputs}]) == LastRun()
 
 
 def test_the_same_damage_again_is_another_token(cluster: Cluster) -> None:
     del cluster.nodes[1]
     before = "2026-11-30T04:00:00.000+00:00 worker-1 has no Node"
-    found = repair.token(cluster.state(before))
-    assert found.endswith("worker-1 has no Node")
-    assert found != before
+    found = repair.last_run(cluster.state(before))
+    assert found.repair.endswith("worker-1 has no Node")
+    assert found.repair != before
+    assert found.answer is None, "it may renew the kubeconfig, and the API may be down until then"
 
 
 @pytest.mark.parametrize(

@@ -82,14 +82,14 @@ def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
 def other_cluster(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether the change of configuration points to another cluster, so that everything on it must be made anew.
 
-    `clusterIdentifier` decides if it is set; else the server address and CA of the active cluster. An unknown
-    kubeconfig (the cluster is changing in this very update) counts as the same one.
+    `clusterIdentifier` decides if both have it; else the server address and CA of the active cluster, and an unknown
+    kubeconfig counts as another one. As pulumi-kubernetes' provider/pkg/provider/provider.go has it (DiffConfig).
     """
-    if old.get("clusterIdentifier") or new.get("clusterIdentifier"):
-        return bool(old.get("clusterIdentifier") != new.get("clusterIdentifier"))
+    if old.get("clusterIdentifier") and new.get("clusterIdentifier"):
+        return bool(old["clusterIdentifier"] != new["clusterIdentifier"])
     texts = [reveal(config.get("kubeconfig")) for config in (old, new)]
-    if any(text is UNKNOWN for text in texts):
-        return False
+    if texts[1] is UNKNOWN or any(new.get(name) is UNKNOWN for name in ("context", "cluster")):
+        return True
     clusters = []
     for config, text in zip((old, new), texts, strict=True):
         try:
