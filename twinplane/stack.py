@@ -95,7 +95,7 @@ class Stack:
             raise UsageError(f"stack {self.name}: {error}") from None
 
     def set_config(self, key: str, value: str) -> None:
-        """Writes one config value, e.g. `twinplane:nodeReleaseVersion`, into the stack's file."""
+        """Writes one config value into the stack's file; a key without a namespace is the project's."""
         done = self._pulumi("config", "set", key, value)
         if done.returncode:
             raise self._error(done.stderr)
