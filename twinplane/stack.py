@@ -53,6 +53,11 @@ class Stack:
         return PROJECT / "stacks" / f"Pulumi.{self.name}.yaml"
 
     @property
+    def project(self) -> str:
+        """The project's name: prefix of every key of ours, and a tag of every resource."""
+        return str(yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"])
+
+    @property
     def endpoints(self) -> bool:
         """True when its config sends AWS calls to an endpoint of its own instead of to AWS."""
         if not self.file.exists():
