@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import pulumi
 import pulumi_command as command
+
+from components.interpreter import interpreter
 
 PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
 
@@ -64,7 +65,7 @@ class AnsibleRun(pulumi.ComponentResource):
         stdin: pulumi.Output[str] = pulumi.Output.secret(told)
         run = command.local.Command(
             name,
-            interpreter=[sys.executable, "-m", "twinplane.ansible"],
+            interpreter=interpreter("ansible"),
             create=args.playbook,
             update=args.playbook,
             delete="reset",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 
 from components.descheduler_policy import NAMESPACE, policy
+from components.interpreter import interpreter
 
 NAME = "descheduler"
 #: The user of the official image.
@@ -102,7 +102,7 @@ class Descheduler(pulumi.ComponentResource):
         )
         command.local.Command(
             f"{name}-nodes",
-            interpreter=[sys.executable, "-m", "twinplane.spread"],
+            interpreter=interpreter("spread"),
             create="wait",
             update="wait",
             stdin=pulumi.Output.secret(args.kubeconfig),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ import pulumi_kubernetes as kubernetes
 from components import tags
 from components.add_on import AddOn, AddOnArgs
 from components.chart_source import ChartSource
+from components.interpreter import interpreter
 from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
 
 DRIVER = "ebs.csi.aws.com"
@@ -65,7 +65,7 @@ class EbsCsi(pulumi.ComponentResource):
         provisioner = DRIVER if driver else AUTO_DRIVER
         volumes = command.local.Command(
             f"{name}-volumes",
-            interpreter=[sys.executable, "-m", "twinplane.volumes"],
+            interpreter=interpreter("volumes"),
             delete=provisioner,
             stdin=pulumi.Output.secret(args.kubeconfig),
             logging=command.local.Logging.STDERR,

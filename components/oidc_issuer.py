@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import sys
 
 import pulumi
 import pulumi_aws as aws
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from components import tags
 from components.bucket_guards import bucket_guards, without_tls
+from components.interpreter import interpreter
 from components.pod_identity import AUDIENCE, OidcIdentity
 from components.policy_document import policy
 
@@ -48,7 +48,7 @@ class OidcIssuer(pulumi.ComponentResource):
         of_child = pulumi.InvokeOptions(parent=self)
         pair = command.local.Command(
             name,
-            interpreter=[sys.executable, "-m", "twinplane.signing_key"],
+            interpreter=interpreter("signing_key"),
             create=BITS,
             logging=command.local.Logging.NONE,
             # Another key ends every token: another Python must not make one.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import pulumi_aws as aws
 import pulumi_command as command
 
 from components import tags
+from components.interpreter import interpreter
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class SelfSignedCertificate(pulumi.ComponentResource):
         names = " ".join(args.names)
         made = command.local.Command(
             name,
-            interpreter=[sys.executable, "-m", "twinplane.certificates"],
+            interpreter=interpreter("certificates"),
             create=names,
             triggers=[names],
             logging=command.local.Logging.NONE,

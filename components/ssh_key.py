@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_command as command
+
+from components.interpreter import interpreter
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class SshKey(pulumi.ComponentResource):
         super().__init__("twinplane:ssh:SshKey", name, None, opts)
         pair = command.local.Command(
             name,
-            interpreter=[sys.executable, "-m", "twinplane.keys"],
+            interpreter=interpreter("keys"),
             create=args.comment,
             logging=command.local.Logging.NONE,
             opts=pulumi.ResourceOptions(

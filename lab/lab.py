@@ -56,6 +56,7 @@ def up(progress: Progress) -> None:
     """
     _root()
     api.check_port()
+    stack_files.adopt()
     prepare(progress)
     constants.STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
     volume.sweep()

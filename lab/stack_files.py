@@ -1,6 +1,9 @@
-"""What the lab's stacks leave in their config files, taken back when the lab goes."""
+"""The config files of the lab's stacks: made this project's when the lab comes, put back when it goes."""
 
+import re
 from pathlib import Path
+
+import yaml
 
 from lab import whole_file
 from lab.constants import BASE_RELEASE, PROJECT, UPDATED_RELEASE
@@ -15,5 +18,15 @@ def reset(folder: Path = PROJECT / "stacks") -> None:
         old = file.read_text()
         lines = [line for line in old.splitlines(keepends=True) if not line.startswith("encryptionsalt:")]
         new = "".join(lines).replace(f"-{UPDATED_RELEASE}", f"-{BASE_RELEASE}")
+        if new != old:
+            whole_file.write(file, new, 0o644)
+
+
+def adopt(project: Path = PROJECT) -> None:
+    """Names the keys of the `*-lab` stacks after the project, which may be made from ours under a name of its own."""
+    name = yaml.safe_load((project / "Pulumi.yaml").read_text())["name"]
+    for file in (project / "stacks").glob("Pulumi.*-lab.yaml"):
+        old = file.read_text()
+        new = re.sub(r"^(  )(?!aws:)[\w.-]+:(?=\w+:)", rf"\g<1>{name}:", old, flags=re.MULTILINE)
         if new != old:
             whole_file.write(file, new, 0o644)

@@ -10,6 +10,8 @@ import pytest
 from moto.ec2.models.elastic_block_store import EBSBackend
 from moto.ec2.models.instances import Instance, InstanceBackend
 from moto.ec2.models.route_tables import Route
+from moto.ec2.models.subnets import SubnetBackend
+from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.general import General
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX
 from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
@@ -26,6 +28,8 @@ from lab.hosts import names
 CORRECTED: dict[Any, tuple[str, ...]] = {
     moto.ec2.models.instances: ("InstanceState",),
     Instance: ("terminate",),
+    SubnetBackend: ("delete_subnet",),
+    VPCBackend: ("delete_vpc",),
     InstanceBackend: ("get_reservations_by_instance_ids",),
     General: (
         "get_console_output",

@@ -132,7 +132,7 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 
 def stack(folder: Path, url: str, name: str) -> Project:
     """This project's own program, in `folder`, with its empty stack `name`, whose endpoints are all `url`."""
-    for each in ("__main__.py", ".venv", "lab"):
+    for each in ("__main__.py", ".venv", "lab", "twinplane"):
         (folder / each).symlink_to(PROJECT / each)
     for each in ("state", "config"):
         (folder / each).mkdir()

@@ -97,7 +97,7 @@ def ansible_run(**changes: Any) -> Graph:
 
 def test_ansible_runs_the_playbook_and_resets_at_the_end() -> None:
     inputs = ansible_run(playbook="other").one("Command").inputs
-    assert inputs["interpreter"][1:] == ["-m", "twinplane.ansible"]
+    assert inputs["interpreter"] == ["sh", "twinplane/run", "ansible"]
     assert (inputs["create"], inputs["update"], inputs["delete"]) == ("other", "other", "reset")
 
 

@@ -30,7 +30,7 @@ def test_the_look_at_the_nodes_begins_when_the_descheduler_runs() -> None:
     graph = descheduler(kubeconfig=f"{SECRET} other")
     look = graph.one("Command")
     assert look.inputs["stdin"] == f"{SECRET} other"
-    assert look.inputs["interpreter"][-1] == "twinplane.spread"
+    assert look.inputs["interpreter"] == ["sh", "twinplane/run", "spread"]
     assert graph.one("Deployment").urn in look.dependencies
 
 

@@ -193,7 +193,7 @@ def test_ssh_key_is_made_once_and_never_logged() -> None:
 
     graph = run(program)
     command = graph.one("Command")
-    assert command.inputs["interpreter"][1:] == ["-m", "twinplane.keys"]
+    assert command.inputs["interpreter"] == ["sh", "twinplane/run", "keys"]
     assert command.inputs["create"] == "someone"
     assert command.inputs["logging"] == "none"
     assert set(command.ignore_changes) == {"interpreter", "create"}

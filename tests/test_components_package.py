@@ -10,7 +10,12 @@ import pulumi_aws as aws
 import pytest
 from pulumi.provider.experimental.component import ComponentProvider
 
+from components.container_registry import ContainerRegistry, ContainerRegistryArgs
+from components.flow_logs import FlowLogs, FlowLogsArgs
+from components.network import Network, NetworkArgs
 from components.package import offered, plain, restored
+from tests.pulumi_mocks import run
+from tests.test_components_clusters import managed
 
 
 @dataclass(frozen=True)
@@ -68,3 +73,13 @@ def test_values_are_restored() -> None:
     assert restored("ids", Sequence[str], ["a"]) == ["a"]
     with pytest.raises(ValueError, match=r"^cidr: 192.0.2.0/40: '40' is not a valid netmask$"):
         restored("cidr", IPv4Network, "192.0.2.0/40")
+
+
+def test_what_is_offered_runs_no_command_of_this_projects_folder() -> None:
+    def program() -> None:
+        Network("n", NetworkArgs(IPv4Network("198.18.0.0/18")))
+        FlowLogs("f", FlowLogsArgs("vpc-1", 7))
+        ContainerRegistry("r", ContainerRegistryArgs(("app",), "p"))
+
+    for graph in (run(program), managed()):
+        assert graph.all("command:local:Command") == [], "another program's folder has no twinplane/run"

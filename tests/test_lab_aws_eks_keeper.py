@@ -181,6 +181,11 @@ def test_addons_become_active(store: Store, plane: ControlPlane, monkeypatch: py
     available["availableReplicas"] = 1
     look(store)
     assert store.cluster("demo").addons["coredns"]["status"] == "ACTIVE"
+    for replicas, status, issues in ((0, "DEGRADED", 1), (2, "ACTIVE", 0)):
+        available["availableReplicas"] = replicas
+        look(store)
+        described = store.cluster("demo").addons["coredns"]
+        assert (described["status"], len(described["health"]["issues"])) == (status, issues)
     addon.delete(store, {"clusterName": "demo", "addonName": "kube-proxy", "preserve": True})
     look(store)
     assert set(store.cluster("demo").addons) == {"coredns", *addon.STAND_INS}

@@ -47,6 +47,23 @@ def balancer(elb: Any, name: str = "api", kind: str = "network") -> dict[str, An
     return dict(made["LoadBalancers"][0])
 
 
+def test_the_network_stays_while_a_balancer_stands_in_it(elb: Any) -> None:
+    ec2 = api.client("ec2")
+    made = balancer(elb, kind="application")
+    vpc, place = made["VpcId"], made["AvailabilityZones"][0]["SubnetId"]
+    with pytest.raises(ClientError, match=f"DependencyViolation.*The subnet '{place}' has dependencies and cannot be"):
+        ec2.delete_subnet(SubnetId=place)
+    with pytest.raises(ClientError, match="DependencyViolation"):
+        ec2.delete_vpc(VpcId=vpc)
+    elb.delete_load_balancer(LoadBalancerArn=made["LoadBalancerArn"])
+    ec2.delete_subnet(SubnetId=place)
+    group = ec2.create_security_group(GroupName="left", Description="left", VpcId=vpc)["GroupId"]
+    with pytest.raises(ClientError, match="DependencyViolation"):
+        ec2.delete_vpc(VpcId=vpc)
+    ec2.delete_security_group(GroupId=group)
+    ec2.delete_vpc(VpcId=vpc)
+
+
 def listening(elb: Any, arn: str, targets: list[dict[str, Any]], port: int = 6443, **check: Any) -> str:
     vpc = elb.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["VpcId"]
     group = elb.create_target_group(

@@ -221,7 +221,7 @@ def test_deletion_waits_until_eks_knows_it_no_more(aws: Aws, eks: Stubber) -> No
 
 
 def test_a_busy_cluster_is_asked_again(aws: Aws, eks: Stubber) -> None:
-    eks.add_client_error("delete_cluster", "ResourceInUseException", "Cluster has nodegroups attached")
+    eks.add_client_error("delete_cluster", "ResourceInUseException", "it has an update in progress")
     eks.add_response("delete_cluster", cluster("DELETING"))
     eks.add_client_error("describe_cluster", "ResourceNotFoundException")
     aws.delete(change(CLUSTER, "demo", old_inputs=CLUSTER_INPUTS, state={}))
@@ -260,6 +260,23 @@ def test_waiting_ends_with_its_time_and_with_the_engine(
     monkeypatch.setattr(types.time, "monotonic", lambda: next(times, 10.0))
     with pytest.raises(PartialFailure, match="demo ACTIVE: not within the time given"):
         aws.create(change(CLUSTER, inputs=CLUSTER_INPUTS, timeout=5))
+
+
+def test_a_cluster_with_node_groups_fails_at_once_in_the_words_of_eks(aws: Aws, eks: Stubber) -> None:
+    eks.add_client_error("delete_cluster", "ResourceInUseException", "Cluster has nodegroups attached")
+    with pytest.raises(ProviderError, match=r"ResourceInUseException: Cluster has nodegroups attached \(DeleteCluster"):
+        aws.delete(change(CLUSTER, "demo", state=CLUSTER_INPUTS))
+
+
+def test_a_delete_that_waits_until_the_end_of_its_time_says_what_for(
+    aws: Aws, eks: Stubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        eks.add_client_error("delete_cluster", "ResourceInUseException", "an update is in progress")
+    times = iter([0.0, 1.0, 10.0])
+    monkeypatch.setattr(types.time, "monotonic", lambda: next(times, 10.0))
+    with pytest.raises(ProviderError, match=r"an update is in progress \(DeleteCluster\): not within the time given"):
+        aws.delete(change(CLUSTER, "demo", state=CLUSTER_INPUTS, timeout=5))
 
 
 IDENTITY = "aws:eks/podIdentityAssociation:PodIdentityAssociation"

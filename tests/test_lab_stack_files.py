@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from lab.stack_files import reset
+import pytest
+import yaml
+
+from lab.constants import PROJECT
+from lab.stack_files import adopt, reset
+from stacks.settings import KEYS
 
 BEFORE = """config:
   twinplane:kind: managed
@@ -20,3 +25,22 @@ def test_salt_and_release_go_and_a_users_edit_stays(tmp_path: Path) -> None:
     assert lab.read_text() == BEFORE
     assert real.read_text() == after
     assert sorted(tmp_path.iterdir()) == [lab, real]
+
+
+@pytest.mark.parametrize("name", ["mine", "twinplane", "a.b-c"])
+def test_the_keys_are_those_of_the_project(tmp_path: Path, name: str) -> None:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text(f"name: {name}\n")
+    for file in (PROJECT / "stacks").glob("Pulumi.*.yaml"):
+        (tmp_path / "stacks" / file.name).write_text(file.read_text())
+    adopt(tmp_path)
+    for file in (PROJECT / "stacks").glob("Pulumi.*.yaml"):
+        old = yaml.safe_load(file.read_text())["config"]
+        text = (tmp_path / "stacks" / file.name).read_text()
+        new = yaml.safe_load(text)["config"]
+        if file.name.endswith("-lab.yaml"):
+            spaces = {key.split(":")[0] for key in new if key.split(":")[1] in KEYS}
+            assert spaces == {name}
+            assert text.count("#") == file.read_text().count("#")
+        assert list(new.values()) == list(old.values())
+        assert [key.split(":")[1] for key in new] == [key.split(":")[1] for key in old]

@@ -308,6 +308,39 @@ def test_load_reads_the_running_stacks_config(monkeypatch: pytest.MonkeyPatch) -
         pulumi.runtime.set_all_config({})
 
 
+def test_a_key_of_another_projects_namespace_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pulumi.get_project", lambda: "mine")
+    monkeypatch.setattr("pulumi.get_stack", lambda: "dev")
+    monkeypatch.setattr("stacks.living.living", lambda: None)
+    ours = {f"mine:{key}": value for key, value in MANAGED.items()}
+    rename = "not read, for this project is named mine: sed -i 's/^  twinplane:/  mine:/' stacks/Pulumi.dev.yaml"
+    wrong = {
+        **{key: value for key, value in ours.items() if key != "mine:apiCidrs"},
+        "aws:region": "us-east-1",
+        "kubernetes:namespace": "x",
+        "twinplane:apiCidrs": BLOCK,
+        "twinplane:workers": "3",
+        "twinplane:appImage": "x:1",
+        "mine:workerz": "3",
+    }
+    try:
+        pulumi.runtime.set_all_config(wrong)
+        with pytest.raises(ConfigErrors) as told:
+            load()
+        assert told.value.lines == [
+            "config mine:workerz: unknown key; did you mean workers?",
+            f"config twinplane:apiCidrs: {rename}",
+            f"config twinplane:workers: {rename}",
+            "config twinplane:appImage: not read, for mine:appImage is set: pulumi config rm twinplane:appImage",
+        ]
+        pulumi.runtime.set_all_config({f"twinplane:{key}": value for key, value in MANAGED.items()})
+        with pytest.raises(ConfigErrors) as told:
+            load()
+        assert told.value.lines == [f"config twinplane:{key}: {rename}" for key in MANAGED]
+    finally:
+        pulumi.runtime.set_all_config({})
+
+
 @given(st.dictionaries(st.sampled_from([*KEYS, "other"]), st.text(max_size=12) | st.sampled_from([BLOCK, "{}", "[0]"])))
 def test_no_text_makes_a_traceback(config: dict[str, str]) -> None:
     for kind in ({}, {"kind": "managed"}, {"kind": "self-managed"}):

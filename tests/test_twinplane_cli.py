@@ -266,7 +266,7 @@ def test_demo_makes_what_is_missing_and_compares(monkeypatch: pytest.MonkeyPatch
     created = [
         "create managed-lab",
         "create self-managed-lab",
-        "set managed-lab twinplane:nodeReleaseVersion=1.36.3-20260901",
+        "set managed-lab nodeReleaseVersion=1.36.3-20260901",
     ]
     assert sorted(step for step in done if step.startswith(("create", "set"))) == ([] if there else created)
     assert done[0] == "lab"

@@ -66,6 +66,20 @@ def test_no_coredns_is_trouble(kind: str, replicas: int | None, ready: int, valu
     assert trouble.startswith(f"{kind}-lab: coredns: {value}")
 
 
+@KINDS
+@pytest.mark.parametrize(("replicas", "value"), [(0, "scaled to 0"), (None, "no such Deployment")])
+def test_no_sample_app_is_a_warning(kind: str, replicas: int | None, value: str) -> None:
+    def change(answers: dict[str, Any]) -> None:
+        if replicas is None:
+            answers[APP]["items"] = []
+        else:
+            answers[APP]["items"][0]["spec"]["replicas"] = replicas
+
+    found = cluster(kind, change)
+    assert list(found.warnings()) == [f"{kind}-lab: sample-app: {value}"]
+    assert list(found.troubles()) == []
+
+
 def test_eks_auto_mode_runs_coredns_out_of_sight() -> None:
     def change(answers: dict[str, Any]) -> None:
         answers[DEPLOYMENTS]["items"] = []

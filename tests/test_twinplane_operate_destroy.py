@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiClient
 
 from stacks.outputs import StackOutputs
 from tests.compare_cases import GOLDEN
 from twinplane.compare.questions import Access, Unanswered
 from twinplane.errors import UsageError
 from twinplane.operate import destroy as module
-from twinplane.operate import orphans
+from twinplane.operate import leftovers, orphans
 from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")
@@ -48,6 +49,7 @@ def forgets(
     the cluster left was deleted before."""
     seen: list[Stack] = []
     left: list[str] = []
+    checked: list[tuple[str, ...]] = []
 
     def say_to(_: Access, question: Any) -> Any:
         return {"Account": account} if question.service == "sts" else say(answer)
@@ -59,11 +61,15 @@ def forgets(
 
     monkeypatch.setattr(Stack, "outputs", lambda _: say(found))
     monkeypatch.setattr(orphans, "delete", lambda of, _: left.append(of.cluster_name))
+    monkeypatch.setattr(leftovers, "end_logs", lambda *_: None)
+    monkeypatch.setattr(leftovers, "check", lambda *of: checked.append(of[:3]))
     monkeypatch.setattr(Stack, "destroy", lambda stack, _: seen.append(stack))
     monkeypatch.setattr(Access, "answer", say_to)
     module.destroy(Stack("some", {"PATH": NOWHERE}), lambda _: None)
     (stack,) = seen
     assert stack.name == "some"
+    if isinstance(found, StackOutputs):
+        assert checked == [("twinplane", "some", found.cluster_name)]
     assert stack.environment["PATH"] == NOWHERE
     assert bool(left) == (stack.environment.get("PULUMI_K8S_DELETE_UNREACHABLE") == "true")
     return bool(left)
@@ -74,6 +80,55 @@ def test_managed(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutput
     assert forgets(monkeypatch, outputs["managed"], NOT_FOUND)
     assert not forgets(monkeypatch, outputs["managed"], alive)
     assert not forgets(monkeypatch, outputs["managed"], NO_ANSWER)
+
+
+def of_kind(spec: dict[str, Any], name: str, **more: Any) -> dict[str, Any]:
+    namespace, name = name.split("/")
+    return {"metadata": {"namespace": namespace, "name": name, **more.pop("metadata", {})}, "spec": spec, **more}
+
+
+OURS = of_kind(
+    {"type": "LoadBalancer"},
+    "twinplane/app",
+    status={"loadBalancer": {"ingress": [{"hostname": "App-1.elb.us-east-1.amazonaws.com"}]}},
+)
+#: Of a controller that keeps nothing in AWS.
+NGINX = of_kind({}, "b/site", status={"loadBalancer": {"ingress": [{"hostname": "app-1.elb.example"}]}})
+PLAIN = of_kind({"type": "ClusterIP"}, "b/inside")
+THEIRS = {
+    "/api/v1/services": of_kind({"type": "LoadBalancer"}, "a/shop"),
+    "/apis/networking.k8s.io/v1/ingresses": of_kind({}, "a/web", metadata={"finalizers": ["ingress.k8s.aws/x"]}),
+    "/apis/gateway.networking.k8s.io/v1/gateways": of_kind({}, "a/door", metadata={"finalizers": ["gateway/x"]}),
+}
+
+
+@pytest.mark.parametrize("theirs", [[], *([path] for path in THEIRS), [*THEIRS]])
+def test_balancers_of_others_are_named_and_nothing_is_deleted(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs], theirs: list[str]
+) -> None:
+    def get(_: Any, path: str) -> bytes:
+        if "gateways" in path and path not in theirs:
+            raise Unanswered("404 Not Found")
+        items = {"/api/v1/services": [OURS, PLAIN], "/apis/networking.k8s.io/v1/ingresses": [NGINX]}.get(path, [])
+        return json.dumps({"items": [*items, *([THEIRS[path]] if path in theirs else [])]}).encode()
+
+    deleted: list[Any] = []
+    monkeypatch.setattr(module, "kubernetes_client", lambda *_: None)
+    monkeypatch.setattr("twinplane.operate.balanced.get", get)
+    monkeypatch.setattr(orphans, "delete", lambda _outputs, _access, alive: deleted.append(alive))
+    access = Access(outputs["managed"], ApiClient(), {}, lambda _: None)
+    if not theirs:
+        module.balancers(outputs["managed"], access)
+        assert deleted == [{"app-1.elb.us-east-1.amazonaws.com"}], "of an earlier cluster, all but what lives"
+        return
+    with pytest.raises(UsageError) as refused:
+        module.balancers(outputs["managed"], access)
+    names = {"services": "Service a/shop", "ingresses": "Ingress a/web", "gateways": "Gateway a/door"}
+    expected = ", ".join(names[path.rsplit("/", 1)[-1]] for path in theirs)
+    assert str(refused.value) == (
+        f"destroy: {expected}: of others, with a load balancer that would stay behind: delete them first"
+    )
+    assert deleted == []
 
 
 def test_self_managed(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]) -> None:
@@ -116,6 +171,7 @@ def test_a_stack_whose_machines_are_locked_is_left_alone(
     lease = {"spec": {"holderIdentity": holder, "renewTime": now, "acquireTime": now}}
     monkeypatch.setattr(module, "kubernetes_client", lambda *_: None)
     monkeypatch.setattr(module, "get", lambda *_: json.dumps(lease).encode())
+    monkeypatch.setattr(module, "balancers", lambda *_: None)
     machines = [machine.instance_id for machine in outputs["self-managed"].machines]
     if refused:
         with pytest.raises(UsageError, match=r"destroy: the machines are locked: patch by ada@elsewhere \(process 7\)"):

@@ -106,6 +106,27 @@ def test_only_what_the_cluster_owned_is_deleted(outputs: StackOutputs, told: lis
     assert [line for line in told if disk in line and "3 GiB" in line]
 
 
+def test_what_a_living_cluster_has_stays(outputs: StackOutputs, told: list[str]) -> None:
+    """Only what an earlier cluster of the same name left goes."""
+    ec2, elb = api.client("ec2"), api._client("elbv2", api.credentials())
+    vpc, subnet = network()
+    make("old", outputs.cluster_name, vpc, subnet)
+    make("new", outputs.cluster_name, vpc, subnet)
+    groups = {each["GroupName"]: each["GroupId"] for each in ec2.describe_security_groups()["SecurityGroups"]}
+    by_name = {each["LoadBalancerName"]: each for each in elb.describe_load_balancers()["LoadBalancers"]}
+    elb.set_security_groups(LoadBalancerArn=by_name["web-new"]["LoadBalancerArn"], SecurityGroups=[groups["new"]])
+    alive = {by_name[name]["DNSName"].lower() for name in ("new", "web-new")}
+
+    orphans.delete(replace(outputs, vpc_id=vpc), Access(outputs, ApiClient(), {}, told.append), alive)
+
+    assert {each["LoadBalancerName"] for each in elb.describe_load_balancers()["LoadBalancers"]} == {"new", "web-new"}
+    assert "new" in {each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]}
+    assert "old" not in {each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]}
+    left = {each["GroupName"] for each in ec2.describe_security_groups()["SecurityGroups"]}
+    assert "new" in left
+    assert "old" not in left
+
+
 class Asked:
     """AWS with one classic load balancer, whose security group is in use for as long as there are `refusals`."""
 
@@ -146,7 +167,7 @@ def test_classic_load_balancers_and_their_groups(outputs: StackOutputs, monkeypa
 
 
 def test_what_cannot_be_deleted_is_said(outputs: StackOutputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Failed, match=r"what tp-.* left, whose cluster is gone: UnauthorizedOperation: no"):
+    with pytest.raises(Failed, match=r"what a cluster tp-.* that is gone has left: UnauthorizedOperation: no"):
         left_by(Asked(["UnauthorizedOperation: no"]), outputs, monkeypatch)
     monkeypatch.setattr(orphans, "WAIT", 0)
     with pytest.raises(Failed, match="DependencyViolation"):

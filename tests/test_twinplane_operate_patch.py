@@ -85,7 +85,7 @@ def managed(monkeypatch: pytest.MonkeyPatch, **group: str) -> Stack:
 def test_managed_raises_the_release_in_the_config_and_lets_pulumi_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = managed(monkeypatch)
     patched = module.patch(stack, lambda _: None)  # type: ignore[arg-type]
-    assert stack.done == ["set twinplane:nodeReleaseVersion=1.36.3-20261101", "up"]
+    assert stack.done == ["set nodeReleaseVersion=1.36.3-20261101", "up"]
     assert patched.load == MEASURED
     before = patched.export()["before"]
     assert list(before) == ["ip-198-18-0-20.ec2.internal", "ip-198-18-0-21.ec2.internal"]
@@ -111,7 +111,7 @@ def test_managed_and_already_newest_changes_nothing(monkeypatch: pytest.MonkeyPa
 def test_managed_goes_on_where_the_cloud_is_ahead_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = managed(monkeypatch, releaseVersion="1.36.3-20261101")
     assert module.patch(stack, lambda _: None).changed  # type: ignore[arg-type]
-    assert stack.done == ["refresh", "set twinplane:nodeReleaseVersion=1.36.3-20261101", "up"]
+    assert stack.done == ["refresh", "set nodeReleaseVersion=1.36.3-20261101", "up"]
 
 
 def test_managed_waits_for_an_update_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,6 +247,18 @@ def test_no_node_is_touched_while_one_is_not_well(
     assert [line.startswith("self-managed-lab: w-1: NotReady") for line in forced.troubles] == [True]
 
 
+def newest(answers: dict[str, Any]) -> None:
+    answers[RECOMMENDED]["Parameter"]["Value"] = "1.36.3-20260901"
+
+
+def test_an_update_that_patched_nothing_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    patched = module.patch(managed(monkeypatch), lambda _: None)  # type: ignore[arg-type]
+    assert patched.troubles[0] == (
+        "managed-lab: ip-198-18-0-20.ec2.internal: not patched, 1.36.3-20260901, pending: newer image 1.36.3-20261101"
+    )
+    assert len(patched.troubles) == 2
+
+
 def test_managed_looks_at_health_first_too(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = managed(monkeypatch)
     monkeypatch.setattr(module, "look", lambda *_: cluster("managed", ill))
@@ -257,7 +269,7 @@ def test_managed_looks_at_health_first_too(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_managed_goes_on_with_an_update_whose_nodes_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = managed(monkeypatch, status="UPDATING")
-    looks = iter((cluster("managed", ill), cluster("managed")))
+    looks = iter((cluster("managed", ill), cluster("managed", newest)))
     monkeypatch.setattr(module, "look", lambda *_: next(looks))
     monkeypatch.setattr(module, "_wait", lambda *_: stack.done.append("wait"))
     assert module.patch(stack, lambda _: None).troubles == ()  # type: ignore[arg-type]

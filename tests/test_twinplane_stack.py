@@ -156,8 +156,8 @@ def test_an_update_of_an_unknown_stack_is_wrong_use(stack: Stack, pulumi: Fake) 
 
 
 def test_config_is_set_in_the_stacks_file(stack: Stack, pulumi: Fake) -> None:
-    stack.set_config("twinplane:nodeReleaseVersion", "1.36.3-20261101")
-    assert pulumi.asked[0].startswith("config set twinplane:nodeReleaseVersion 1.36.3-20261101 --stack dev")
+    stack.set_config("nodeReleaseVersion", "1.36.3-20261101")
+    assert pulumi.asked[0].startswith("config set nodeReleaseVersion 1.36.3-20261101 --stack dev")
     pulumi.answer(code=1, stderr="error: incorrect passphrase")
     with pytest.raises(UsageError, match="is not the one that this stack was made with"):
         stack.set_config("a", "b")

@@ -149,7 +149,7 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove everything that a stack made, even where its cluster is gone already."""
+    """Remove all that a stack made, even where its cluster is gone already. Exit code 1 also: AWS has some left."""
     from twinplane.operate.destroy import destroy as run
 
     found = _stack(stack)

@@ -53,6 +53,11 @@ class Stack:
         return PROJECT / "stacks" / f"Pulumi.{self.name}.yaml"
 
     @property
+    def project(self) -> str:
+        """The project's name: prefix of every key of ours, and a tag of every resource."""
+        return str(yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"])
+
+    @property
     def endpoints(self) -> bool:
         """True when its config sends AWS calls to an endpoint of its own instead of to AWS."""
         if not self.file.exists():
@@ -95,7 +100,7 @@ class Stack:
             raise UsageError(f"stack {self.name}: {error}") from None
 
     def set_config(self, key: str, value: str) -> None:
-        """Writes one config value, e.g. `twinplane:nodeReleaseVersion`, into the stack's file."""
+        """Writes one config value into the stack's file; a key without a namespace is the project's."""
         done = self._pulumi("config", "set", key, value)
         if done.returncode:
             raise self._error(done.stderr)

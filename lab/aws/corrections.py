@@ -14,7 +14,10 @@ import moto.ec2.models.instances
 from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
+from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models.instances import Instance, InstanceBackend
+from moto.ec2.models.subnets import SubnetBackend
+from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.general import General
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -24,6 +27,8 @@ from lab.aws import ec2, images, instance_connect, load_balancers, routes, volum
 from lab.aws.journal import Entry
 
 _terminate_once = Instance.terminate
+_subnet_deleted_once = SubnetBackend.delete_subnet
+_vpc_deleted_once = VPCBackend.delete_vpc
 _described_once = InstanceBackend.get_reservations_by_instance_ids
 _health_for = FakeTargetGroup.health_for
 _balancer_once = ELBv2Backend.create_load_balancer
@@ -33,6 +38,8 @@ def prepare() -> None:
     """Readies moto: states that are true, consoles that are real, and the lab's images."""
     moto.ec2.models.instances.InstanceState = ec2.State  # type: ignore[assignment,misc]
     Instance.terminate = _terminate  # type: ignore[method-assign]
+    SubnetBackend.delete_subnet = _subnet_deleted  # type: ignore[method-assign]
+    VPCBackend.delete_vpc = _vpc_deleted  # type: ignore[method-assign]
     InstanceBackend.get_reservations_by_instance_ids = _described  # type: ignore[method-assign]
     General.get_console_output = _console_output  # type: ignore[method-assign]
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
@@ -88,6 +95,21 @@ def lasting(entry: Entry) -> Entry:
 def _terminate(self: Any) -> Any:
     """EC2 ends an instance again without an error."""
     return copy.copy(self._state) if self._state.wanted == "terminated" else _terminate_once(self)
+
+
+def _subnet_deleted(self: Any, subnet_id: str) -> Any:
+    """EC2 keeps a subnet that a load balancer stands in."""
+    standing = (place.id for each in load_balancers.backend().load_balancers.values() for place in each.subnets)
+    if subnet_id in standing:
+        raise DependencyViolationError(f"The subnet '{subnet_id}' has dependencies and cannot be deleted.")
+    return _subnet_deleted_once(self, subnet_id)
+
+
+def _vpc_deleted(self: Any, vpc_id: str) -> Any:
+    """EC2 keeps a VPC that has another security group than its own."""
+    if any(group.name != "default" for group in self.groups.get(vpc_id, {}).values()):
+        raise DependencyViolationError(f"The vpc '{vpc_id}' has dependencies and cannot be deleted.")
+    return _vpc_deleted_once(self, vpc_id)
 
 
 def _described(self: Any, instance_ids: list[str], filters: Any = None) -> Any:

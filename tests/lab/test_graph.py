@@ -2,6 +2,8 @@
 cluster gone."""
 
 import json
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,6 +85,9 @@ def test_preview_from_nothing_and_destroy_from_the_workload_down(stack: Project)
     # And less what a chart is rendered to, where its values are not known before.
     assert foreseen == {"create": len([each for each in made_here if "helm.sh/v4:Chart$" not in each["urn"]])}
     stack("up", "--yes", "--skip-preview", "--expect-no-changes")
+    text = stack("stack", "export", "--show-secrets")
+    for place in {str(stack.folder), str(PROJECT), sys.prefix, str(Path(sys.executable).resolve()), str(Path.home())}:
+        assert place not in text, "the state is for every machine"
     # What ends with another resource, by itself, is deleted by no call.
     by_itself = {(each["type"], each["urn"].split("::")[3]) for each in made_here if "deletedWith" in each}
     stack("destroy", "--yes", "--skip-preview")
@@ -330,3 +335,38 @@ def test_a_destroy_that_finds_the_cluster_gone(tmp_path: Path) -> None:
     project.environment["PULUMI_K8S_DELETE_UNREACHABLE"] = "true"
     project("destroy", "--yes", "--skip-preview")
     assert project.resources() == []
+
+
+ELSEWHERE = f"""
+import sys
+
+sys.path.insert(0, {str(PROJECT)!r})
+import pulumi_command as command
+from components.interpreter import interpreter
+
+command.local.Command("a", interpreter=interpreter("keys"), create="made", delete="ended")
+"""
+
+
+def test_what_was_brought_up_in_one_folder_is_destroyed_from_another(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    project = engine.project(first, "http://127.0.0.1:1", ELSEWHERE, "moved")
+    for name in (".venv", "twinplane"):
+        (first / name).symlink_to(PROJECT / name)
+    settings = first / "Pulumi.yaml"
+    settings.write_text(settings.read_text().replace(sys.prefix, '".venv"'))
+    project("up", "--yes", "--skip-preview")
+    shutil.copytree(first, second, symlinks=True)
+    shutil.rmtree(first)
+    state = {"PULUMI_BACKEND_URL": f"file://{second / 'state'}"}
+    path = project.environment["PATH"].replace(str(first), str(second))
+    moved = Project(second, project.environment | state | {"PATH": path})
+    moved("stack", "select", "dev")
+    assert set(moved.changes()) == {"same"}
+    (second / "twinplane").unlink()
+    told = moved("destroy", "--yes", "--skip-preview", code=1)
+    assert "twinplane/run" in told, "a destroy runs what is there"
+    (second / "twinplane").symlink_to(PROJECT / "twinplane")
+    moved("destroy", "--yes", "--skip-preview")
+    assert moved.resources() == []

@@ -94,9 +94,12 @@ def replicas(observed: Observed) -> Iterator[tuple[str, Cell]]:
     system = observed.deployments
     if system.fact is not None and not auto and not any(each.name == COREDNS for each in system.fact):
         yield COREDNS, Cell("no such Deployment: no name is resolved", (system.evidence([]),), "bad")
+    app = observed.outputs.workload.deployment
+    if observed.app_deployments.fact is not None and app not in (each.name for each in observed.app_deployments.fact):
+        yield app, Cell("no such Deployment", (observed.app_deployments.evidence([]),), "warning")
     for deployments, pods in ((system, observed.pods), (observed.app_deployments, observed.app_pods)):
         for each in deployments.fact or ():
-            if each.replicas > 1 or each.name == COREDNS:
+            if each.replicas > 1 or each.name in (COREDNS, app):
                 yield each.name, _replicas(observed, each, deployments, pods)
 
 
@@ -128,6 +131,8 @@ def _replicas(
     spread = ", ".join(where) or "nowhere"
     if deployment.name == COREDNS and not deployment.replicas:
         return Cell("scaled to 0: no name is resolved", evidence, "bad")
+    if not deployment.replicas:
+        return Cell("scaled to 0", evidence, "warning")
     if deployment.ready < deployment.replicas:
         value = f"{deployment.ready} of {deployment.replicas} ready: {spread}"
         return Cell(value, evidence, "bad" if deployment.name == COREDNS and not deployment.ready else "warning")

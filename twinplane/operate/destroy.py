@@ -13,7 +13,8 @@ from twinplane import lock, tunnel
 from twinplane.compare.probes import eks_cluster, instances
 from twinplane.compare.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
-from twinplane.operate import orphans
+from twinplane.operate import leftovers, orphans
+from twinplane.operate.balanced import balanced
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 
@@ -24,8 +25,8 @@ FORGET = "PULUMI_K8S_DELETE_UNREACHABLE"
 
 
 def destroy(stack: Stack, tell: Tell) -> None:
-    """Removes everything that the stack made. Raises UsageError before anything is deleted, Failed later; run it
-    again, it goes on."""
+    """Removes everything that the stack made, and looks whether AWS has something left of it. Raises UsageError before
+    anything is deleted, Failed later; run it again, it goes on."""
     try:
         outputs = stack.outputs()
     except UsageError:  # never fully up: what is in the cluster, if anything, is deleted as usual
@@ -37,11 +38,15 @@ def destroy(stack: Stack, tell: Tell) -> None:
     tunnel.options([machine.export() for machine in outputs.machines], stack.environment)
     if not gone(outputs, access):
         check_lock(outputs, stack.environment)
+        balancers(outputs, access)
     else:
         tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
         orphans.delete(outputs, access)
         stack = replace(stack, environment={**stack.environment, FORGET: "true"})
     stack.destroy(tell)
+    if outputs.kind == "managed":
+        leftovers.end_logs(outputs.cluster_name, access)
+    leftovers.check(stack.project, stack.name, outputs.cluster_name, access)
 
 
 def check_account(outputs: StackOutputs, access: Access) -> None:
@@ -67,6 +72,21 @@ def check_lock(outputs: StackOutputs, environment: Mapping[str, str]) -> None:
         return  # there is no such lock, or nobody who keeps it
     if alive := lock.holder(lease.get("spec") or {}):
         raise UsageError(f"destroy: {alive}")
+
+
+def balancers(outputs: StackOutputs, access: Access) -> None:
+    """Deletes load balancers that an earlier cluster of this name has left. Raises UsageError where others have some by
+    this one: they would stay behind, and the network with them."""
+    try:
+        found = balanced(kubernetes_client(outputs.kubeconfig, access.environment))
+    except (Unanswered, UsageError) as error:
+        access.tell(f"the cluster does not say who has load balancers: {error}")
+        return
+    if others := [str(each) for each in found if each.namespace != outputs.workload.namespace]:
+        raise UsageError(
+            f"destroy: {', '.join(others)}: of others, with a load balancer that would stay behind: delete them first"
+        )
+    orphans.delete(outputs, access, {address for each in found for address in each.addresses})
 
 
 def gone(outputs: StackOutputs, access: Access) -> bool:

@@ -1,13 +1,14 @@
 """What a cluster's controllers made in AWS and nobody deletes, once the cluster is gone. Pulumi never knew of it.
 
 They would have deleted it with the Services, Ingresses and claims that it was made for. The network cannot go before
-the load balancers; disks cost, and may hold what somebody wants: these are told.
+the load balancers; disks cost, and may hold what somebody wants: these are told. A cluster that was deleted by hand and
+built anew has left it too, under the same name.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from stacks.outputs import StackOutputs
@@ -18,25 +19,39 @@ from twinplane.errors import Failed
 WAIT, PAUSE = 300.0, 5.0
 
 
-def delete(outputs: StackOutputs, access: Access) -> None:
+def delete(outputs: StackOutputs, access: Access, alive: Collection[str] | None = None) -> None:
     """Deletes load balancers, target groups and security groups that carry the cluster's mark and are in its VPC, and
-    tells of disks. Raises Failed; again, it goes on."""
+    tells of disks, unless the cluster is there. Raises Failed; again, it goes on.
+
+    `alive` are the host names, in lower case, of load balancers that objects of a living cluster have: these stay.
+    None: no cluster lives.
+    """
     try:
         marked = set(_marked(outputs.cluster_name, access))
         groups = list(_in_vpc(outputs, access, marked, "target_groups", "TargetGroup"))
-        for arn in _in_vpc(outputs, access, marked, "load_balancers", "LoadBalancer"):
-            access.tell(f"  deleting {arn}")
-            access.answer(Call("elbv2", "delete_load_balancer", {"LoadBalancerArn": arn}))
-        for name in _classic(outputs, access, marked):
-            access.tell(f"  deleting load balancer {name}")
-            access.answer(Call("elb", "delete_load_balancer", {"LoadBalancerName": name}))
-        for arn in groups:
-            access.answer(Call("elbv2", "delete_target_group", {"TargetGroupArn": arn}))
+        balancers = list(_in_vpc(outputs, access, marked, "load_balancers", "LoadBalancer"))
+        classic = list(_classic(outputs, access, marked))
+        kept = [each for each in (*balancers, *classic) if each.get("DNSName", "").lower() in (alive or ())]
+        held = {group for each in kept for group in each.get("SecurityGroups", [])}
+        stay = {each.get("LoadBalancerArn") for each in kept}
+        for each in balancers:
+            if each not in kept:
+                access.tell(f"  deleting {each['LoadBalancerArn']}")
+                access.answer(Call("elbv2", "delete_load_balancer", {"LoadBalancerArn": each["LoadBalancerArn"]}))
+        for each in classic:
+            if each not in kept:
+                access.tell(f"  deleting load balancer {each['LoadBalancerName']}")
+                access.answer(Call("elb", "delete_load_balancer", {"LoadBalancerName": each["LoadBalancerName"]}))
+        for each in groups:
+            if not stay & set(each.get("LoadBalancerArns", [])):
+                access.answer(Call("elbv2", "delete_target_group", {"TargetGroupArn": each["TargetGroupArn"]}))
         for group in _security_groups(outputs, access):
-            _delete_security_group(outputs, access, group)
-        _tell_disks(outputs, access)
+            if group not in held:
+                _delete_security_group(outputs, access, group)
+        if alive is None:
+            _tell_disks(outputs, access)
     except Unanswered as error:
-        raise Failed(f"what {outputs.cluster_name} left, whose cluster is gone: {error}") from None
+        raise Failed(f"what a cluster {outputs.cluster_name} that is gone has left: {error}") from None
 
 
 def _marked(cluster: str, access: Access) -> Iterator[str]:
@@ -48,21 +63,21 @@ def _marked(cluster: str, access: Access) -> Iterator[str]:
             yield each["ResourceARN"]
 
 
-def _in_vpc(outputs: StackOutputs, access: Access, marked: set[str], kinds: str, kind: str) -> Iterator[str]:
-    """-> ARNs of those marked that are in the stack's own VPC: another account's user may name a cluster alike."""
+def _in_vpc(outputs: StackOutputs, access: Access, marked: set[str], kinds: str, kind: str) -> Iterator[dict[str, Any]]:
+    """-> those marked that are in the stack's own VPC: another account's user may name a cluster alike."""
     for each in access.answer(Call("elbv2", f"describe_{kinds}"))[f"{kind}s"]:
         if each[f"{kind}Arn"] in marked and each.get("VpcId") == outputs.vpc_id:
-            yield each[f"{kind}Arn"]
+            yield each
 
 
-def _classic(outputs: StackOutputs, access: Access, marked: set[str]) -> Iterator[str]:
-    """-> names of classic load balancers: what a Service gets that asks for no kind."""
+def _classic(outputs: StackOutputs, access: Access, marked: set[str]) -> Iterator[dict[str, Any]]:
+    """-> classic load balancers: what a Service gets that asks for no kind."""
     names = {arn.partition(":loadbalancer/")[2] for arn in marked}
     if not any(name and "/" not in name for name in names):
         return
     for each in access.answer(Call("elb", "describe_load_balancers"))["LoadBalancerDescriptions"]:
         if each["LoadBalancerName"] in names and each.get("VPCId") == outputs.vpc_id:
-            yield each["LoadBalancerName"]
+            yield each
 
 
 def _security_groups(outputs: StackOutputs, access: Access) -> Iterator[str]:

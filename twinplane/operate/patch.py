@@ -20,7 +20,8 @@ from twinplane.operate.load import Load, Measured, app_state, http_get, open_nod
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 
-RELEASE_KEY = "twinplane:nodeReleaseVersion"
+#: Without a namespace, as pulumi takes it for the running project.
+RELEASE_KEY = "nodeReleaseVersion"
 #: Seconds that an update already in progress may take until patch gives up: EKS rolls node by node.
 ROLL_TIMEOUT = 1800
 #: Seconds until all is well after the last node: leases of a restarted control plane are renewed within 20.
@@ -96,7 +97,11 @@ def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] =
     if load is None:
         return Patched(stack.name, before, before, None, tuple(_troubles(cluster, skip)))
     cluster = _settled(stack, {*skip, *map(_name, ill)}, tell)
-    return Patched(stack.name, before, pending(cluster), load, tuple(_troubles(cluster, skip)), tuple(notes))
+    after, troubles = pending(cluster), _troubles(cluster, skip)
+    if outputs.kind == "managed":
+        behind = (name for name, cells in cluster.nodes.items() if cells["pending updates"].state != "good")
+        troubles += [f"{stack.name}: {name}: not patched, {after[name]}" for name in behind]
+    return Patched(stack.name, before, after, load, tuple(troubles), tuple(notes))
 
 
 def pending(cluster: Cluster) -> dict[str, str]:

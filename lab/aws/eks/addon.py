@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from http import HTTPStatus
 
 from lab.aws import images
 from lab.aws.eks import system, update
 from lab.aws.eks.cluster import VERSION, active, arn
-from lab.aws.eks.kube import Kube, path_of
+from lab.aws.eks.kube import Kube, KubeError, path_of
 from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.state import Cluster, Store, find
 
@@ -27,6 +28,8 @@ STAND_INS = {
     "eks-pod-identity-agent": "a way from each node to the lab, which answers",
     "vpc-cni": "the nodes' own CNI configuration",
 }
+#: What EKS says of an add-on without pods.
+LACKING = "The add-on is unhealthy because it doesn't have the desired number of replicas."
 #: Configuration that has an effect here. Of STAND_INS everything is accepted and has none.
 _CONFIGURABLE = {"coredns": {"replicaCount"}, "kube-proxy": set[str]()}
 
@@ -143,7 +146,8 @@ def step(store: Store, cluster: Cluster, kube: Kube) -> bool:
     busy = False
     for name, described in cluster.addons.items():
         status = described["status"]
-        if status == "ACTIVE":
+        if status in ("ACTIVE", "DEGRADED"):
+            _judge(store, cluster.name, name, status, kube)
             continue
         manifests = objects(cluster, name)
         if status == "DELETING":
@@ -152,13 +156,37 @@ def step(store: Store, cluster: Cluster, kube: Kube) -> bool:
         else:
             for manifest in manifests:
                 kube.apply(manifest)
-            if name == "coredns":
-                deployment = kube.get(f"/apis/apps/v1/namespaces/{system.SYSTEM}/deployments/coredns")
-                if not deployment.get("status", {}).get("availableReplicas"):
-                    busy = True
-                    continue
+            if not _available(name, kube):
+                busy = True
+                continue
         _finish(store, cluster.name, name, described)
     return busy
+
+
+def _available(name: str, kube: Kube) -> bool:
+    """-> False for an add-on whose Deployment has no pod that is ready, or is gone."""
+    if name != "coredns":
+        return True
+    try:
+        deployment = kube.get(f"/apis/apps/v1/namespaces/{system.SYSTEM}/deployments/coredns")
+    except KubeError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    return bool(deployment.get("status", {}).get("availableReplicas"))
+
+
+def _judge(store: Store, cluster_name: str, name: str, status: str, kube: Kube) -> None:
+    """Tells the health of an add-on that nobody changes."""
+    well = _available(name, kube)
+    if well == (status == "ACTIVE"):
+        return
+    with store.change() as clusters:
+        described = clusters[cluster_name].addons.get(name)
+        if described and described["status"] == status:
+            issue = {"code": "InsufficientNumberOfReplicas", "message": LACKING, "resourceIds": []}
+            described["status"] = "ACTIVE" if well else "DEGRADED"
+            described["health"] = {"issues": [] if well else [issue]}
 
 
 def _finish(store: Store, cluster_name: str, name: str, seen: Json) -> None:
@@ -169,7 +197,7 @@ def _finish(store: Store, cluster_name: str, name: str, seen: Json) -> None:
         if seen["status"] == "DELETING":
             del cluster.addons[name]
             return
-        cluster.addons[name]["status"] = "ACTIVE"
+        cluster.addons[name] |= {"status": "ACTIVE", "health": {"issues": []}}
         for each in update.running(cluster):
             if each["of"]["addon"] == name:
                 update.end(cluster, each["api"]["id"])

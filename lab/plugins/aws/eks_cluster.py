@@ -113,7 +113,9 @@ TYPES = {
                 **answer.get("accessConfig", {}),
             },
         },
+        # As the official provider: with node groups attached it fails at once.
         busy=("ResourceInUseException",),
+        busy_words="in progress",
         adopt=adopt(
             cluster,
             lambda call: str(call.inputs["name"]),

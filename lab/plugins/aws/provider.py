@@ -29,7 +29,7 @@ from lab.plugins.aws import (
     volumes,
 )
 from lab.plugins.aws.compare import project, settle
-from lab.plugins.aws.failures import code, is_gone, kept, told
+from lab.plugins.aws.failures import code, is_gone, kept, reason, told
 from lab.plugins.aws.planning import Defaults, automatic_name, expected
 from lab.plugins.aws.planning import changed as changed_inputs
 from lab.plugins.aws.session import Session
@@ -176,22 +176,25 @@ class Aws(Provider):
     def delete(self, change: Change) -> None:
         kind = self._type(change.resource)
         call = self._call(kind, change, inputs=change.old_inputs or change.state)
+        busy = "AWS is not ready for it"
 
         def attempt() -> bool:
+            nonlocal busy
             try:
                 if callable(kind.delete):
                     kind.delete(call)
                 else:
                     getattr(call.api, kind.delete)(**{kind.id_parameter: change.id})
             except Exception as error:
-                if code(error) in kind.busy:
+                if code(error) in kind.busy and kind.busy_words in str(error):
+                    busy = reason(error)
                     return False
                 if not is_gone(error, kind):
                     raise
             return True
 
         with told("deleting", change.resource):
-            call.until(attempt, "something still uses it")
+            call.until(attempt, lambda: busy)
 
     def invoke(self, token: str, args: Values) -> Values:
         function = invokes.FUNCTIONS.get(token)

@@ -63,7 +63,7 @@ def camel(name: str) -> str:
 
 def pick_paths(answer: Mapping[str, Any], paths: Mapping[str, str]) -> Values:
     """The properties at JMESPaths in an AWS answer, as plain values; those that it does not have are left out."""
-    import jmespath  # type: ignore[import-untyped]
+    import jmespath
 
     found = {name: plain(jmespath.search(path, answer)) for name, path in paths.items()}
     return {name: value for name, value in found.items() if value is not None}

@@ -143,16 +143,17 @@ class Call:
     def changed(self, name: str) -> bool:
         return bool(self.old.get(name) != self.inputs.get(name))
 
-    def until(self, ready: Callable[[], Any], what: str) -> Any:
-        """Asks `ready` until it answers something true, and gives that; ProviderError when the time is over."""
+    def until(self, ready: Callable[[], Any], what: str | Callable[[], str]) -> Any:
+        """Asks `ready` until it answers something true, and gives that; ProviderError, with `what` was waited for, when
+        the time is over."""
         pause = 0.1
         while True:
             if answer := ready():
                 return answer
             if time.monotonic() > self.deadline:
-                raise ProviderError(f"{what}: not within the time given")
+                raise ProviderError(f"{what if isinstance(what, str) else what()}: not within the time given")
             if self.cancelled.wait(pause):
-                raise ProviderError(f"{what}: cancelled")
+                raise ProviderError(f"{what if isinstance(what, str) else what()}: cancelled")
             pause = min(pause * 1.5, 3)
 
 
@@ -189,8 +190,9 @@ class Type:
     that of `rename` (which holds for inputs and parameters too), `paths` at a JMESPath, `computed` by a question of
     their own, and `arn` is made from "noun/{id}" where the answer has none.
     `delete` is an operation that takes the id as `id_parameter`, or a function; what it answers with one of `gone` is
-    fine, with one of `busy` is tried again. `replace_also` names inputs that, with these inputs, do not update in place
-    after all. `local` inputs never reach AWS. `volatile` outputs are new after any update.
+    fine, with one of `busy` is tried again, where AWS' words have `busy_words`. `replace_also` names inputs that, with
+    these inputs, do not update in place after all. `local` inputs never reach AWS. `volatile` outputs are new after any
+    update.
     `adopt` finds the id of what an interrupted run of the same resource made, when create answers that it is there.
     """
 
@@ -216,6 +218,7 @@ class Type:
     secret: str = ""
     gone: tuple[str, ...] = ()
     busy: tuple[str, ...] = ("DependencyViolation",)
+    busy_words: str = ""
     adopt: Function | None = None
     timeout: float = 1200
 
