@@ -53,7 +53,8 @@ class Settings:
     api_cidrs: tuple[str, ...]
     #: Repository and tag of the sample app.
     app_image: str
-    #: Who reaches its load balancer; none: it has none. Where config says nothing: who reaches the API server.
+    #: Who reaches its load balancers, with host names and without; none: it has none. Where config says nothing: who
+    #: reaches the API server.
     app_cidrs: tuple[str, ...]
     #: Images that the stack has an ECR repository for, `<project>-<stack>/<image>`; none: no registry.
     registry_images: tuple[str, ...]
@@ -320,6 +321,8 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
         errors["podCidr"] = f"{values['podCidr']} is too small: each of {machines} machines takes a /24 of it"
     if values.get("appCidrs") and values.get("cloudController") == "none":
         errors["appCidrs"] = "nobody makes a load balancer: cloudController is none"
+    if values.get("ingressHosts") and "appCidrs" in values and not values["appCidrs"]:
+        errors["ingressHosts"] = "nobody would reach the hosts: name who does in appCidrs, or leave ingressHosts out"
     release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
     if release and version and checks.minor(release) != checks.minor(version):
         errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {checks.minor(version)} (kubernetesVersion)"

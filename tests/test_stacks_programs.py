@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from policies.guards import RULES
+from policies.openings import ingress_of_a_guarded_class
 from stacks.outputs import StackOutputs
 from stacks.settings import KEYS, read
 from tests import golden_files
@@ -102,6 +103,7 @@ def test_policies_hold(stack: tuple[str, Graph]) -> None:
         if list(rule(resource.type, resource.inputs))
     }
     assert not broken
+    assert not list(ingress_of_a_guarded_class([(each.name, each.type, each.inputs) for each in made.resources]))
 
 
 def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -> None:
@@ -265,6 +267,8 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
     }
 
     acm = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    parameters = made(appCidrs='["192.0.2.0/24"]').one("IngressClassParams").inputs["spec"]
+    assert parameters["inboundCIDRs"] == ["192.0.2.0/24"], "as the network load balancer of the same app"
     graph = made(
         ingressCertificate=acm,
         ingressScheme="internal",

@@ -222,6 +222,7 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (MANAGED, "nodeReleaseVersion", "1.35.4-20260901", "1.35.4-20260901 is not of Kubernetes 1.36"),
         (MANAGED, "adminArns", '["root"]', "'root' is not the ARN of an IAM role or user"),
         (MANAGED, "ingressHosts", '["*.test"]', "'*.test' is no host name such as app.example.test"),
+        ({**MANAGED, "appCidrs": "[]"}, "ingressHosts", '["a.test"]', "nobody would reach the hosts: name who does"),
         (MANAGED, "ingressCertificate", "mine", "'mine' is not the ARN of a certificate in Certificate Manager"),
         (MANAGED, "ingressScheme", "open", "'open' is none of internet-facing, internal"),
         (MANAGED, "ingressControllerChart", '{"version": "1"}', "must have chart, may have repository and version"),

@@ -78,10 +78,14 @@ def test_what_the_controller_makes_of_an_ingress() -> None:
     )  # fmt: skip
 
 
-def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(cluster: Cluster, elb: Any) -> None:
+def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(
+    cluster: Cluster, elb: Any, shell: Shell
+) -> None:
     made = balancer(elb, address(cluster, "-n", "twinplane", "sample-app"))
     assert (made["Type"], made["Scheme"]) == ("application", "internet-facing")
     assert len({zone["ZoneName"] for zone in made["AvailabilityZones"]}) == 2
+    [group] = shell.client("ec2").describe_security_groups(GroupIds=made["SecurityGroups"])["SecurityGroups"]
+    assert {block["CidrIp"] for rule in group["IpPermissions"] for block in rule["IpRanges"]} == {"198.18.0.0/15"}
     arn = made["LoadBalancerArn"]
     [tags] = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
     assert {tag["Key"]: tag["Value"] for tag in tags["Tags"]}["elbv2.k8s.aws/cluster"] == cluster.outputs["clusterName"]
