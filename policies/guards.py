@@ -14,7 +14,7 @@ from pulumi_policy import (
     StackValidationPolicy,
 )
 
-from policies.inputs import Inputs
+from policies.inputs import Inputs, listed
 from policies.machines import encrypted_at_rest, imdsv2_only, no_public_nodes, private_machines
 from policies.openings import ingress_of_a_guarded_class, no_world_open_access
 from policies.sharing import immutable_tags, no_public_buckets, no_public_images
@@ -62,6 +62,18 @@ def tagged(kind: str, inputs: Inputs) -> Iterator[str]:
         missing = [tag for tag in REQUIRED_TAGS if not (inputs.get("tags") or {}).get(tag)]
         if missing:
             yield f"tags missing: {', '.join(missing)}; take them from components/tags.py"
+    for what, tags in _brought(kind, inputs):
+        if not all(tags.get(tag) for tag in REQUIRED_TAGS):
+            yield f"what the machine brings has no tags, its {what}: take them from components/tags.py"
+
+
+def _brought(kind: str, inputs: Inputs) -> Iterator[tuple[str, Inputs]]:
+    """What comes with a machine and costs money, with its tags."""
+    if kind == "aws:ec2/instance:Instance":
+        yield "volume", inputs.get("volumeTags") or (inputs.get("rootBlockDevice") or {}).get("tags") or {}
+    if kind == "aws:ec2/launchTemplate:LaunchTemplate":
+        found = {each["resourceType"]: each.get("tags") or {} for each in listed(inputs.get("tagSpecifications"))}
+        yield from ((what, found.get(what, {})) for what in ("instance", "volume", "network-interface"))
 
 
 def standard_support_only(kind: str, inputs: Inputs) -> Iterator[str]:

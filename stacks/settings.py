@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pulumi
 import pulumi_aws as aws
 
-from components import ingress_controller
+from components import ingress_controller, tags
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat, Side
@@ -236,6 +236,7 @@ def load() -> ManagedSettings | SelfManagedSettings:
         project=pulumi.get_project(),
         stack=pulumi.get_stack(),
         region=aws.config.region,
+        default_tags=tags.chosen(),
         alive=living.living(),
     )
 
@@ -246,12 +247,13 @@ def read(
     project: str,
     stack: str,
     region: str | None = None,
+    default_tags: Mapping[str, str] | None = None,
     alive: Mapping[str, str] | None = None,
 ) -> ManagedSettings | SelfManagedSettings:
     """Text of each key, without its namespace, to settings. Raises ConfigErrors with every error found.
 
     `alive` is the record of the stack's living cluster, None where there is none; `region` is None where AWS's own
-    configuration names it.
+    configuration names it; `default_tags` are those of the AWS provider.
     """
     kind = _kind(config)
     errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
@@ -283,6 +285,7 @@ def read(
             f"project {project}, stack {stack}: {full}, which all is named after, must be letters, digits and single "
             f"hyphens, a letter first, not sg-, at most {MAX_NAME}: choose a shorter or plainer name for one of them"
         )
+    lines += [f"config aws:defaultTags: {text}" for text in checks.tags(default_tags or {})]
     own = {"name": full, **({"region": region} if region else {})}
     lines += changes.moves(alive or {}, own)
     if lines:

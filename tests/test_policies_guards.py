@@ -13,6 +13,9 @@ from policies.guards import GUARDS, RULES, TAGGED, Rule
 from policies.openings import ingress_of_a_guarded_class
 
 OURS = {"Project": "twinplane", "Stack": "test", "ManagedBy": "pulumi"}
+SPECIFICATIONS = [{"resourceType": each, "tags": OURS} for each in ("instance", "volume", "network-interface")]
+#: Tags of what a machine brings, as an instance and as a launch template take them.
+BROUGHT = {"rootBlockDevice": {"tags": OURS}, "tagSpecifications": SPECIFICATIONS}
 INSTANCE = "aws:ec2/instance:Instance"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
@@ -135,10 +138,22 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         {"encryptionConfigurations": [{"encryptionType": "KMS"}]},
         "KMS",
     ),
-    ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS}, "components/tags.py"),
+    ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS, **BROUGHT}, "components/tags.py"),
     ("tagged", "aws:ec2/vpc:Vpc", {"tags": {**OURS, "Stack": ""}}, {"tags": OURS}, "missing: Stack"),
     ("tagged", CLUSTER, {}, {"tags": OURS}, "missing: Project, Stack, ManagedBy"),
-    *[("tagged", kind, {"tags": None}, {"tags": OURS}, "tags missing") for kind in sorted(TAGGED)],
+    *[("tagged", kind, {"tags": None}, {"tags": OURS, **BROUGHT}, "tags missing") for kind in sorted(TAGGED)],
+    ("tagged", INSTANCE, {"tags": OURS}, {"rootBlockDevice": {"tags": OURS}}, "its volume"),
+    ("tagged", INSTANCE, {"tags": OURS, "volumeTags": {"Name": "a"}}, {"volumeTags": OURS}, "its volume"),
+    *[
+        (
+            "tagged",
+            TEMPLATE,
+            {"tags": OURS, "tagSpecifications": [each for each in SPECIFICATIONS if each["resourceType"] != what]},
+            BROUGHT,
+            f"its {what}",
+        )
+        for what in ("instance", "volume", "network-interface")
+    ],
     ("standard_support_only", CLUSTER, {}, {"upgradePolicy": {"supportType": "STANDARD"}}, "STANDARD"),
     (
         "no_public_buckets",

@@ -103,6 +103,29 @@ def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(
     assert {each["Target"]["Port"] for each in targets} == {cluster.outputs["workload"]["nodePort"]}
 
 
+def test_tags_of_the_stack_reach_what_costs_money(cluster: Cluster, elb: Any, shell: Shell) -> None:
+    ec2, ours = shell.client("ec2"), {"Key": "CostCenter", "Value": "lab"}
+    networks = [{"Name": "vpc-id", "Values": [cluster.outputs["vpcId"]]}]
+    running = [*networks, {"Name": "instance-state-name", "Values": ["running"]}]
+    machines = [
+        each for found in ec2.describe_instances(Filters=running)["Reservations"] for each in found["Instances"]
+    ]
+    assert len(machines) == len(cluster.ready_nodes())
+    for machine in machines:
+        interfaces = [each["NetworkInterfaceId"] for each in machine["NetworkInterfaces"]]
+        tagged = ec2.describe_network_interfaces(NetworkInterfaceIds=interfaces)["NetworkInterfaces"]
+        assert all(ours in each["TagSet"] for each in tagged)
+        disks = [each["Ebs"]["VolumeId"] for each in machine["BlockDeviceMappings"]]
+        assert all(ours in each["Tags"] for each in ec2.describe_volumes(VolumeIds=disks)["Volumes"])
+        assert ours in machine["Tags"]
+    balancers = [
+        each for each in elb.describe_load_balancers()["LoadBalancers"] if each["VpcId"] == networks[0]["Values"][0]
+    ]
+    assert {each["Type"] for each in balancers} == {"application", "network"}
+    arns = [each["LoadBalancerArn"] for each in balancers]
+    assert all(ours in each["Tags"] for each in elb.describe_tags(ResourceArns=arns)["TagDescriptions"])
+
+
 def test_the_webhook_refuses_what_no_controller_could_serve(cluster: Cluster) -> None:
     nowhere = apply(cluster, ingress("nothing", "a.test", name="web", namespace="default"))
     assert 'admission webhook "vingress.elbv2.k8s.aws" denied the request: invalid ingress class' in nowhere

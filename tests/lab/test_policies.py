@@ -40,7 +40,7 @@ aws.ec2.Instance(
     associate_public_ip_address=config.get_bool("public") or False,
     vpc_security_group_ids=[group.id],
     metadata_options={"http_tokens": config.get("tokens") or "required"},
-    root_block_device={"encrypted": not config.get_bool("plain"), "volume_size": 8},
+    root_block_device={"encrypted": not config.get_bool("plain"), "volume_size": 8, "tags": tags},
     user_data=pulumi.Output.secret("hush-hush"),
     tags=tags,
 )
