@@ -71,3 +71,12 @@ class AddOn(pulumi.ComponentResource):
 def version_of(add_on: str, minor: str, chosen: Mapping[str, str]) -> str | None:
     """The version that was chosen for the add-on, else the pinned one for the minor, else None."""
     return chosen.get(add_on) or VERSIONS.get(minor, {}).get(add_on)
+
+
+def configuration_of(add_on: str) -> dict[str, Any]:
+    """The settings of an add-on that every cluster has, where they are not EKS' own."""
+    if add_on == "vpc-cni":
+        # Tags of the network interfaces that pods need besides, as JSON in an environment variable
+        # (https://github.com/aws/amazon-vpc-cni-k8s/blob/v1.21.1/README.md#additional_eni_tags-v160).
+        return {"env": {"ADDITIONAL_ENI_TAGS": json.dumps(tags.common(), sort_keys=True)}}
+    return {}

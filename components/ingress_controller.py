@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class IngressControllerArgs:
     vpc_id: pulumi.Input[str]
     #: How the controller gets a role of its own, with `policy`.
     identity: EksIdentity | OidcIdentity
+    #: IPv4 blocks that reach the balancers, whatever their Ingresses ask for. At least one: none would be all.
+    cidrs: Sequence[str]
     chart: ChartSource = CHART
     #: Repository and tag; None: the chart's own.
     image: str | None = None
@@ -49,6 +51,10 @@ class IngressControllerArgs:
     replicas: int = 2
     #: More of the chart's values, over all others.
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.cidrs:
+            raise ValueError("cidrs: name at least one block: with none, the controller lets in the world")
 
 
 class IngressController(pulumi.ComponentResource):
@@ -78,7 +84,8 @@ class IngressController(pulumi.ComponentResource):
             api_version="elbv2.k8s.aws/v1beta1",
             kind="IngressClassParams",
             metadata={"name": CLASS},
-            spec={"scheme": args.scheme},
+            # The class's word is over an Ingress's own: who may make one opens it to nobody else.
+            spec={"scheme": args.scheme, "inboundCIDRs": list(args.cidrs)},
             opts=after,
         )
         made = kubernetes.networking.v1.IngressClass(

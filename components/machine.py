@@ -87,6 +87,14 @@ class Machine(pulumi.ComponentResource):
             tags=tags.named(name, {"Role": args.role, **args.tags}),
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"]),
         )
+        for key, value in tags.common().items():
+            aws.ec2.Tag(
+                f"{name}-interface-{key}",
+                resource_id=instance.primary_network_interface_id,
+                key=key,
+                value=value,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         self.hostname = args.hostname
         self.instance_id = instance.id
         self.private_ip = instance.private_ip

@@ -14,7 +14,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import tags
 from components.access_entries import administrator
-from components.add_on import AddOn, AddOnArgs, version_of
+from components.add_on import AddOn, AddOnArgs, configuration_of, version_of
 from components.auto_nodes import AutoNodes
 from components.cluster_key import ClusterKey, ClusterKeyArgs
 from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs
@@ -129,7 +129,8 @@ class ManagedCluster(pulumi.ComponentResource):
         def add_on(which: str, *needs: pulumi.Resource) -> aws.eks.Addon:
             version = version_of(which, args.kubernetes_version, args.add_on_versions)
             after = pulumi.ResourceOptions(parent=self, depends_on=list(needs))
-            return AddOn(f"{name}-{which}", AddOnArgs(self.cluster_name, which, version), after).resource
+            chosen = AddOnArgs(self.cluster_name, which, version, configuration_of(which))
+            return AddOn(f"{name}-{which}", chosen, after).resource
 
         needed = [add_on(each) for each in ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")]
         nodes = NodeGroup(

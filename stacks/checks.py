@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -234,6 +234,20 @@ def chart_values(text: str) -> dict[str, Any]:
     if not isinstance(value.get("env", {}), dict):
         raise ValueError("env is not an object of environment variables")
     return value
+
+
+def tags(found: Mapping[str, str]) -> list[str]:
+    """What is wrong with the stack's own tags, one line each: controllers take them as text, key=value,key=value.
+
+    Characters that all services take, https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
+    """
+    lines = []
+    for key, value in found.items():
+        if not re.fullmatch(r"[\w .:/@+-]{1,128}", key):
+            lines.append(f"{key!r}: a key has letters, digits, spaces and . : / @ + _ - only, at most 128")
+        if not re.fullmatch(r"[\w .:/@+=-]{0,256}", str(value)):
+            lines.append(f"{key}: {value!r}: a value has letters, digits, spaces and . : / @ + = _ - only, at most 256")
+    return lines
 
 
 def _block(text: str) -> IPv4Network:

@@ -34,6 +34,7 @@ def build(
             region=aws.get_region_output().region,
             vpc_id=network.vpc_id,
             identity=identity,
+            cidrs=settings.app_cidrs,
             chart=settings.ingress_controller_chart,
             image=settings.ingress_controller_image,
             scheme=settings.ingress_scheme,

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pulumi
 import pulumi_aws as aws
 
-from components import ingress_controller
+from components import ingress_controller, tags
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat, Side
@@ -53,7 +53,8 @@ class Settings:
     api_cidrs: tuple[str, ...]
     #: Repository and tag of the sample app.
     app_image: str
-    #: Who reaches its load balancer; none: it has none. Where config says nothing: who reaches the API server.
+    #: Who reaches its load balancers, with host names and without; none: it has none. Where config says nothing: who
+    #: reaches the API server.
     app_cidrs: tuple[str, ...]
     #: Images that the stack has an ECR repository for, `<project>-<stack>/<image>`; none: no registry.
     registry_images: tuple[str, ...]
@@ -236,6 +237,7 @@ def load() -> ManagedSettings | SelfManagedSettings:
         project=pulumi.get_project(),
         stack=pulumi.get_stack(),
         region=aws.config.region,
+        default_tags=tags.chosen(),
         alive=living.living(),
     )
 
@@ -246,6 +248,7 @@ def read(
     project: str,
     stack: str,
     region: str | None = None,
+    default_tags: Mapping[str, str] | None = None,
     alive: Mapping[str, str] | None = None,
     elsewhere: Collection[str] = (),
 ) -> ManagedSettings | SelfManagedSettings:
@@ -253,7 +256,7 @@ def read(
 
     `elsewhere` are keys named as ours are, with the namespace of another project, which nothing reads. `alive` is the
     record of the stack's living cluster, None where there is none; `region` is None where AWS's own configuration names
-    it.
+    it; `default_tags` are those of the AWS provider.
     """
     kind = _kind(config)
     errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
@@ -287,6 +290,7 @@ def read(
             f"project {project}, stack {stack}: {full}, which all is named after, must be letters, digits and single "
             f"hyphens, a letter first, not sg-, at most {MAX_NAME}: choose a shorter or plainer name for one of them"
         )
+    lines += [f"config aws:defaultTags: {text}" for text in checks.tags(default_tags or {})]
     own = {"name": full, **({"region": region} if region else {})}
     lines += changes.moves(alive or {}, own)
     if lines:
@@ -333,6 +337,8 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
         errors["podCidr"] = f"{values['podCidr']} is too small: each of {machines} machines takes a /24 of it"
     if values.get("appCidrs") and values.get("cloudController") == "none":
         errors["appCidrs"] = "nobody makes a load balancer: cloudController is none"
+    if values.get("ingressHosts") and "appCidrs" in values and not values["appCidrs"]:
+        errors["ingressHosts"] = "nobody would reach the hosts: name who does in appCidrs, or leave ingressHosts out"
     release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
     if release and version and checks.minor(release) != checks.minor(version):
         errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {checks.minor(version)} (kubernetesVersion)"

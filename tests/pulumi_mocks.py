@@ -304,7 +304,8 @@ def _command(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
 def _instance(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
     number = int(hashlib.sha256(name.encode()).hexdigest()[:2], 16)
     public = f"203.0.113.{number}" if inputs.get("associatePublicIpAddress") else ""
-    return {"availabilityZone": "us-east-1a", "privateIp": f"10.20.0.{number}", "publicIp": public}
+    addresses = {"privateIp": f"10.20.0.{number}", "publicIp": public}
+    return {"availabilityZone": "us-east-1a", **addresses, "primaryNetworkInterfaceId": f"eni-{number}"}
 
 
 def _node_group(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,6 +352,7 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:lb/targetGroupAttachment:TargetGroupAttachment": _nothing,
     "aws:ec2/keyPair:KeyPair": lambda name, _: {"keyName": f"{name}-0123abc"},
     "aws:ec2/instance:Instance": _instance,
+    "aws:ec2/tag:Tag": _nothing,
     "aws:kms/key:Key": lambda name, _: {"keyId": f"{name}-key", "arn": f"arn:aws-test:kms:us-east-1:1:key/{name}"},
     "aws:kms/alias:Alias": _nothing,
     "aws:ecr/repository:Repository": lambda _, inputs: {

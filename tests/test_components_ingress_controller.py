@@ -19,6 +19,7 @@ PLAIN: dict[str, Any] = {
     "region": "us-east-1",
     "vpc_id": "vpc-1",
     "identity": EksIdentity("demo"),
+    "cidrs": ["192.0.2.0/24"],
 }
 
 
@@ -102,8 +103,15 @@ def test_the_official_chart_in_a_pinned_version_or_another() -> None:
 
 
 def test_scheme() -> None:
-    assert controller().one("IngressClassParams").inputs["spec"] == {"scheme": "internet-facing"}
-    assert controller(scheme="internal").one("IngressClassParams").inputs["spec"] == {"scheme": "internal"}
+    assert controller().one("IngressClassParams").inputs["spec"]["scheme"] == "internet-facing"
+    assert controller(scheme="internal").one("IngressClassParams").inputs["spec"]["scheme"] == "internal"
+
+
+def test_load_balancers_of_the_class_are_open_to_named_blocks() -> None:
+    blocks = ["192.0.2.0/24", "198.51.100.1/32"]
+    assert controller(cidrs=blocks).one("IngressClassParams").inputs["spec"]["inboundCIDRs"] == blocks
+    with pytest.raises(ValueError, match="cidrs: name at least one block"):
+        controller(cidrs=[])
 
 
 def test_the_webhook_has_a_certificate_of_ours_for_its_service() -> None:

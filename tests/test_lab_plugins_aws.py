@@ -238,6 +238,9 @@ class World:
             case "aws:lb:TargetGroupAttachment":
                 group, instance = self("aws:lb/targetGroup:TargetGroup"), self("aws:ec2/instance:Instance")
                 return {"targetGroupArn": group.id, "targetId": instance.id, "port": 6443}
+            case "aws:ec2:Tag":
+                interface = self("aws:ec2/instance:Instance").state["primaryNetworkInterfaceId"]
+                return {"resourceId": interface, "key": "Stack", "value": "a"}
             case "aws:ebs:Volume":
                 return {"availabilityZone": "us-east-1a", "size": 10, "type": "gp3", "encrypted": True}
             case "aws:ec2:VolumeAttachment":
@@ -322,6 +325,7 @@ UPDATES: dict[str, dict[str, Any]] = {
         "connectionTermination": True,
     },
     "aws:lb/listener:Listener": {"port": 443},
+    "aws:ec2/tag:Tag": {"value": "b"},
     "aws:ebs/volume:Volume": {"size": 20},
     "aws:ec2/volumeAttachment:VolumeAttachment": {"stopInstanceBeforeDetaching": True},
     BUCKET: {"forceDestroy": False},

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from policies.guards import RULES
+from policies.openings import ingress_of_a_guarded_class
 from stacks.outputs import StackOutputs
 from stacks.settings import KEYS, read
 from tests import golden_files
@@ -19,12 +21,13 @@ from twinplane.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("tunnels")
 ROOT = Path(__file__).parents[1]
+NLB = "service.beta.kubernetes.io/aws-load-balancer"
 STACKS = ["managed", "self-managed", "managed-lab", "self-managed-lab"]
 #: Resource types without tags.
 UNTAGGED = (":Route", "RouteTableAssociation", "RolePolicy", "RolePolicyAttachment")
 UNTAGGED += ("Alias", "LifecyclePolicy", "RepositoryPolicy", "TargetGroupAttachment")
 UNTAGGED += ("BucketVersioning", "Configuration", "BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy")
-UNTAGGED += ("VolumeAttachment", "BucketObject")
+UNTAGGED += ("VolumeAttachment", "BucketObject", "tag:Tag")
 
 
 def config(stack: str) -> dict[str, str]:
@@ -86,6 +89,49 @@ def test_every_taggable_resource_is_tagged(stack: tuple[str, Graph]) -> None:
             assert ours.items() <= resource.inputs["tags"].items(), resource.name
 
 
+@pytest.mark.parametrize("name", STACKS)
+def test_tags_of_the_stack_reach_everything_that_costs_money(name: str) -> None:
+    own = {"CostCenter": "42"}
+
+    def program() -> None:
+        tagging = {"aws:defaultTags": json.dumps({"tags": own})}
+        pulumi.runtime.set_all_config({**config(name), **tagging, "twinplane:ingressHosts": '["a.test"]'})
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    graph = run(program, stack=name)
+    wanted = {**own, "Project": "twinplane", "Stack": name, "ManagedBy": "pulumi"}
+
+    def has(tags: Mapping[str, str], what: str) -> None:
+        assert wanted.items() <= tags.items(), what
+
+    for template in graph.all("aws:ec2/launchTemplate:LaunchTemplate"):
+        for each in template.inputs["tagSpecifications"]:
+            has(each["tags"], each["resourceType"])
+    for machine in graph.all("aws:ec2/instance:Instance"):
+        has(machine.inputs["tags"], machine.name)
+        has(machine.inputs["rootBlockDevice"]["tags"], machine.name)
+        interface = f"{machine.name}-interface-"
+        tags = [each.inputs for each in graph.all("aws:ec2/tag:Tag") if each.name.startswith(interface)]
+        assert len({tag["resourceId"] for tag in tags}) == 1
+        has({tag["key"]: tag["value"] for tag in tags}, f"interface of {machine.name}")
+    [public] = [each for each in graph.all("Service") if each.inputs["spec"]["type"] == "LoadBalancer"]
+    text = public.inputs["metadata"]["annotations"][f"{NLB}-additional-resource-tags"]
+    has(dict(pair.split("=") for pair in text.split(",")), "network load balancer")
+    has(graph.one("Chart", f"twinplane-{name}-ingress").inputs["values"]["defaultTags"], "application load balancer")
+    for add_on in graph.all("aws:eks/addon:Addon"):
+        settings = json.loads(add_on.inputs.get("configurationValues") or "{}")
+        if add_on.inputs["addonName"] == "aws-ebs-csi-driver":
+            has(settings["controller"]["extraVolumeTags"], "volumes")
+        if add_on.inputs["addonName"] == "vpc-cni":
+            has(json.loads(settings["env"]["ADDITIONAL_ENI_TAGS"]), "network interfaces of pods")
+    for chart in graph.all("Chart"):
+        if chart.inputs["chart"] == "aws-ebs-csi-driver":
+            has(chart.inputs["values"]["controller"]["extraVolumeTags"], "volumes")
+    for resource in graph.resources:
+        if resource.type.startswith("aws:") and not resource.type.endswith(UNTAGGED):
+            has(resource.inputs["tags"], resource.name)
+
+
 def test_every_component_says_its_outputs(stack: tuple[str, Graph]) -> None:
     _, made = stack
     for resource in made.resources:
@@ -102,6 +148,7 @@ def test_policies_hold(stack: tuple[str, Graph]) -> None:
         if list(rule(resource.type, resource.inputs))
     }
     assert not broken
+    assert not list(ingress_of_a_guarded_class([(each.name, each.type, each.inputs) for each in made.resources]))
 
 
 def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -> None:
@@ -265,6 +312,8 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
     }
 
     acm = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    parameters = made(appCidrs='["192.0.2.0/24"]').one("IngressClassParams").inputs["spec"]
+    assert parameters["inboundCIDRs"] == ["192.0.2.0/24"], "as the network load balancer of the same app"
     graph = made(
         ingressCertificate=acm,
         ingressScheme="internal",

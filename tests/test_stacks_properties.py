@@ -24,6 +24,7 @@ AnySettings = ManagedSettings | SelfManagedSettings
 #: Types that AWS tags in no way.
 UNTAGGED = {
     "aws:ec2/route:Route",
+    "aws:ec2/tag:Tag",
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:ec2/volumeAttachment:VolumeAttachment",
     "aws:ecr/lifecyclePolicy:LifecyclePolicy",
@@ -165,6 +166,8 @@ def settled(config: dict[str, str]) -> dict[str, str]:
         config |= {"availabilityZones": "3"}
     if config.get("cloudController") == "none":
         config |= {"storage": "none", "appCidrs": "[]", "podNetwork": "overlay"}
+    if config["appCidrs"] == "[]":
+        config.pop("ingressHosts", None)  # nobody would reach them
     if config["nat"] == "per_zone":
         config.pop("podNetwork", None)  # pods' routes are in one table
     if config.get("sshVia") == "endpoint":

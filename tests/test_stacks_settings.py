@@ -222,6 +222,7 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (MANAGED, "nodeReleaseVersion", "1.35.4-20260901", "1.35.4-20260901 is not of Kubernetes 1.36"),
         (MANAGED, "adminArns", '["root"]', "'root' is not the ARN of an IAM role or user"),
         (MANAGED, "ingressHosts", '["*.test"]', "'*.test' is no host name such as app.example.test"),
+        ({**MANAGED, "appCidrs": "[]"}, "ingressHosts", '["a.test"]', "nobody would reach the hosts: name who does"),
         (MANAGED, "ingressCertificate", "mine", "'mine' is not the ARN of a certificate in Certificate Manager"),
         (MANAGED, "ingressScheme", "open", "'open' is none of internet-facing, internal"),
         (MANAGED, "ingressControllerChart", '{"version": "1"}', "must have chart, may have repository and version"),
@@ -395,3 +396,15 @@ def test_the_driver_of_volumes_needs_the_labels_of_the_cloud_controller() -> Non
 def test_auto_mode_takes_no_release() -> None:
     with pytest.raises(ConfigErrors, match="nodeReleaseVersion: nodeMode is auto: EKS chooses the release"):
         settings(MANAGED, nodeMode="auto", nodeReleaseVersion="1.36.3-20260901")
+
+
+def test_tags_that_controllers_would_misread_are_errors() -> None:
+    def wrong(**tags: str) -> list[str]:
+        with pytest.raises(ConfigErrors) as caught:
+            read(MANAGED, project="twinplane", stack="test", default_tags=tags)
+        return caught.value.lines
+
+    assert wrong(**{"a=b": "1"})[0].startswith("config aws:defaultTags: 'a=b': a key has letters")
+    assert wrong(team="a,b")[0].startswith("config aws:defaultTags: team: 'a,b': a value has letters")
+    fine = {"cost/centre:1": "a=b c@d", "empty": ""}
+    assert read(MANAGED, project="twinplane", stack="test", default_tags=fine)

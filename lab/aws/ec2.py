@@ -125,8 +125,8 @@ def launch(
 
     `token` (at most 64 ASCII characters) names this launch: asked again with it, the living instance of the first time
     is the answer. `template` is a launch template's data: its disks, metadata options and tags are taken, and its
-    security groups, if any, instead of `security_group`; moto tags no network interface. `profile` is the name of an
-    instance profile. Raises botocore's ClientError as RunInstances does.
+    security groups, if any, instead of `security_group`. `profile` is the name of an instance profile. Raises
+    botocore's ClientError as RunInstances does.
     """
     for machine in machines():
         if machine.token == token and machine.wanted != "terminated":
@@ -134,10 +134,7 @@ def launch(
     taken = {name: template[name] for name in ("BlockDeviceMappings", "MetadataOptions") if name in template}
     marked = {each["ResourceType"]: each["Tags"] for each in template.get("TagSpecifications", [])}
     own = [{"Key": key, "Value": value} for key, value in tags.items()]
-    marked = {
-        "instance": [*(tag for tag in marked.get("instance", []) if tag["Key"] not in tags), *own],
-        "volume": marked.get("volume", []),
-    }
+    marked["instance"] = [*(tag for tag in marked.get("instance", []) if tag["Key"] not in tags), *own]
     answer = api.client("ec2").run_instances(
         ImageId=images.eks_node(release).id,
         InstanceType=instance_type,  # type: ignore[arg-type]
@@ -147,10 +144,16 @@ def launch(
         ClientToken=token,
         IamInstanceProfile={"Name": profile},
         SecurityGroupIds=template.get("SecurityGroupIds") or [security_group],
-        TagSpecifications=[{"ResourceType": kind, "Tags": each} for kind, each in marked.items() if each],
+        TagSpecifications=[
+            {"ResourceType": kind, "Tags": marked[kind]} for kind in ("instance", "volume") if kind in marked
+        ],
         **taken,
     )
-    return answer["Instances"][0]["InstanceId"]
+    made = answer["Instances"][0]
+    if of_interfaces := marked.get("network-interface"):  # moto would not
+        interfaces = [each["NetworkInterfaceId"] for each in made["NetworkInterfaces"]]
+        api.client("ec2").create_tags(Resources=interfaces, Tags=of_interfaces)
+    return made["InstanceId"]
 
 
 def terminate(instance_id: str) -> None:

@@ -159,7 +159,7 @@ def test_an_ingress_goes_before_its_controller(tmp_path: Path, healthy: str) -> 
     stack = recorded(tmp_path, healthy, "self-managed")
     stack("config", "set", "ingressHosts", '["a.example.org"]')
     stack("config", "set", "ingressControllerChart", json.dumps({"chart": str(chart)}))
-    stack("up", "--yes", "--skip-preview")
+    stack("up", "--yes", "--skip-preview", *engine.PACK)
     stack("destroy", "--yes", "--skip-preview")
     assert stack.resources() == []
     deletes = moments(stack, "delete")

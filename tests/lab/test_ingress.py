@@ -78,10 +78,14 @@ def test_what_the_controller_makes_of_an_ingress() -> None:
     )  # fmt: skip
 
 
-def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(cluster: Cluster, elb: Any) -> None:
+def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(
+    cluster: Cluster, elb: Any, shell: Shell
+) -> None:
     made = balancer(elb, address(cluster, "-n", "twinplane", "sample-app"))
     assert (made["Type"], made["Scheme"]) == ("application", "internet-facing")
     assert len({zone["ZoneName"] for zone in made["AvailabilityZones"]}) == 2
+    [group] = shell.client("ec2").describe_security_groups(GroupIds=made["SecurityGroups"])["SecurityGroups"]
+    assert {block["CidrIp"] for rule in group["IpPermissions"] for block in rule["IpRanges"]} == {"198.18.0.0/15"}
     arn = made["LoadBalancerArn"]
     [tags] = elb.describe_tags(ResourceArns=[arn])["TagDescriptions"]
     assert {tag["Key"]: tag["Value"] for tag in tags["Tags"]}["elbv2.k8s.aws/cluster"] == cluster.outputs["clusterName"]
@@ -97,6 +101,29 @@ def test_the_sample_app_has_a_load_balancer_with_its_hosts_and_certificate(clust
     nodes = [node for node in cluster.ready_nodes() if excluded not in node["metadata"]["labels"]]
     assert {each["Target"]["Id"] for each in targets} == {node["spec"]["providerID"][-19:] for node in nodes}
     assert {each["Target"]["Port"] for each in targets} == {cluster.outputs["workload"]["nodePort"]}
+
+
+def test_tags_of_the_stack_reach_what_costs_money(cluster: Cluster, elb: Any, shell: Shell) -> None:
+    ec2, ours = shell.client("ec2"), {"Key": "CostCenter", "Value": "lab"}
+    networks = [{"Name": "vpc-id", "Values": [cluster.outputs["vpcId"]]}]
+    running = [*networks, {"Name": "instance-state-name", "Values": ["running"]}]
+    machines = [
+        each for found in ec2.describe_instances(Filters=running)["Reservations"] for each in found["Instances"]
+    ]
+    assert len(machines) == len(cluster.ready_nodes())
+    for machine in machines:
+        interfaces = [each["NetworkInterfaceId"] for each in machine["NetworkInterfaces"]]
+        tagged = ec2.describe_network_interfaces(NetworkInterfaceIds=interfaces)["NetworkInterfaces"]
+        assert all(ours in each["TagSet"] for each in tagged)
+        disks = [each["Ebs"]["VolumeId"] for each in machine["BlockDeviceMappings"]]
+        assert all(ours in each["Tags"] for each in ec2.describe_volumes(VolumeIds=disks)["Volumes"])
+        assert ours in machine["Tags"]
+    balancers = [
+        each for each in elb.describe_load_balancers()["LoadBalancers"] if each["VpcId"] == networks[0]["Values"][0]
+    ]
+    assert {each["Type"] for each in balancers} == {"application", "network"}
+    arns = [each["LoadBalancerArn"] for each in balancers]
+    assert all(ours in each["Tags"] for each in elb.describe_tags(ResourceArns=arns)["TagDescriptions"])
 
 
 def test_the_webhook_refuses_what_no_controller_could_serve(cluster: Cluster) -> None:

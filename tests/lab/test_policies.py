@@ -40,11 +40,19 @@ aws.ec2.Instance(
     associate_public_ip_address=config.get_bool("public") or False,
     vpc_security_group_ids=[group.id],
     metadata_options={"http_tokens": config.get("tokens") or "required"},
-    root_block_device={"encrypted": not config.get_bool("plain"), "volume_size": 8},
+    root_block_device={"encrypted": not config.get_bool("plain"), "volume_size": 8, "tags": tags},
     user_data=pulumi.Output.secret("hush-hush"),
     tags=tags,
 )
-# Nobody makes these two: they are refused.
+# Nobody makes these: they are refused.
+everyone = {"from_port": 0, "to_port": 0, "cidr_blocks": ["0.0.0.0/0"]}
+if protocol := config.get("protocol"):
+    aws.ec2.SecurityGroupRule("wide", type="ingress", security_group_id=group.id, protocol=protocol, **everyone)
+if config.get_bool("opened"):
+    aws.ec2.DefaultSecurityGroup("default", vpc_id=vpc.id, ingress=[{"protocol": "-1", **everyone}])
+if config.get_bool("pulled"):
+    encrypted = [{"encryption_type": "KMS"}]
+    aws.ecr.Repository("images", image_tag_mutability="MUTABLE", encryption_configurations=encrypted, tags=tags)
 if support := config.get("support"):
     aws.eks.Cluster(
         "cluster",
@@ -77,6 +85,9 @@ def test_what_holds_passes(project: engine.Project) -> None:
     ("key", "value", "told"),
     [
         ("from", "0.0.0.0/0", "ssh: SSH (port 22) is open to the world: name the ranges in sshCidrs or apiCidrs"),
+        ("protocol", "all", "wide: SSH (port 22) is open to the world: name the ranges in sshCidrs or apiCidrs"),
+        ("opened", "true", "default: SSH (port 22) is open to the world: name the ranges in sshCidrs or apiCidrs"),
+        ("pulled", "true", "images: a tag could become another image: set imageTagMutability to IMMUTABLE"),
         ("tokens", "optional", "machine: instance metadata answers without a token (IMDSv1): set metadataOptions"),
         ("public", "true", "machine: the machine would get a public address: put it in a private subnet"),
         ("untagged", "1", "a: tags missing: Project, Stack, ManagedBy; take them from components/tags.py"),
@@ -113,3 +124,10 @@ def test_public_machines_are_let_through_where_that_guard_is_lowered(project: en
         project("config", "rm", "public")
     assert "the machine would get a public address" in text
     assert "[advisory]" in text
+
+
+def test_a_guard_that_is_misspelt_in_the_pack_s_config_is_an_error(project: engine.Project) -> None:
+    misspelt = project.folder / "misspelt.json"
+    misspelt.write_text('{"private-machine": "advisory"}')
+    told = project("preview", *engine.PACK, "--policy-pack-config", str(misspelt), code=1)
+    assert "private-machine: no such guard; did you mean private-machines?" in told

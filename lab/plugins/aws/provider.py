@@ -26,6 +26,7 @@ from lab.plugins.aws import (
     s3,
     security_group,
     security_group_rules,
+    tag,
     volumes,
 )
 from lab.plugins.aws.compare import project, settle
@@ -59,6 +60,7 @@ TYPES: Mapping[str, Type] = {
     **ecr.TYPES,
     **s3.TYPES,
     **volumes.TYPES,
+    **tag.TYPES,
 }
 
 ENDPOINTS = Inputs(optional="acm ec2 eks iam sts ssm ecr elbv2 kms s3 logs cloudwatchlogs")
