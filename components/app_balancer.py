@@ -52,7 +52,7 @@ class AppBalancer(pulumi.ComponentResource):
 
 def directions(scheme: pulumi.Input[str], *, tagged: bool) -> dict[str, pulumi.Input[str]]:
     """What the controller is told beside the ports
-    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/docs/service_controller.md)."""
+    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.1/docs/service_controller.md)."""
     prefix = "service.beta.kubernetes.io/aws-load-balancer"
     internal = pulumi.Output.from_input(scheme).apply(lambda known: str(known == "internal").lower())
     ours = ",".join(f"{key}={value}" for key, value in tags.common().items())

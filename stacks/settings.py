@@ -350,7 +350,7 @@ def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _pod_routes(values: Mapping[str, Any]) -> dict[str, str]:
     """The same of routes to pods. The cloud controller writes them to one table, which it knows by its cluster's tag
-    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/pkg/providers/v1/aws_routes.go). A table takes 500
+    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.1/pkg/providers/v1/aws_routes.go). A table takes 500
     (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html): more than there can be machines."""
     if values.get("podNetwork") != "routed":
         return {}
