@@ -14,10 +14,8 @@ NAME = "cloud-controller-manager"
 NAMESPACE = "kube-system"
 #: A user that no machine has, and where it tells its health, on the machine's loopback.
 USER, PORT = 65532, 10258
-#: Where the project publishes its images.
 REPOSITORY = "registry.k8s.io/provider-aws/cloud-controller-manager"
-#: Minor of Kubernetes -> release. A tag in git is no image yet: these are in the promotion list, as of 2026-11
-#: (https://github.com/kubernetes/k8s.io/pull/9796, registry.k8s.io/images/k8s-staging-provider-aws/images.yaml).
+#: Minor -> release. Not every tag in git is published: https://github.com/kubernetes/k8s.io/pull/9796 lists those.
 RELEASES = {"1.34": "v1.34.3", "1.35": "v1.35.2", "1.36": "v1.36.1"}
 #: Verbs by API group and resource, with one identity for all its controllers
 #: (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.1/examples/existing-cluster/base/cluster-role.yaml).
