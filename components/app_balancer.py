@@ -52,7 +52,7 @@ class AppBalancer(pulumi.ComponentResource):
 
 def directions(scheme: str, *, tagged: bool) -> dict[str, str]:
     """What the controller is told beside the ports
-    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/docs/service_controller.md)."""
+    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.1/docs/service_controller.md)."""
     prefix = "service.beta.kubernetes.io/aws-load-balancer"
     ours = ",".join(f"{key}={value}" for key, value in tags.common().items())
     return {

@@ -14,10 +14,11 @@ NAME = "cloud-controller-manager"
 NAMESPACE = "kube-system"
 #: A user that no machine has, and where it tells its health, on the machine's loopback.
 USER, PORT = 65532, 10258
-#: Minor of Kubernetes -> release (https://github.com/kubernetes/cloud-provider-aws/releases, as of 2026-11).
-RELEASES = {"1.34": "v1.34.4", "1.35": "v1.35.3", "1.36": "v1.36.2"}
+REPOSITORY = "registry.k8s.io/provider-aws/cloud-controller-manager"
+#: Minor -> release. Not every tag in git is published: https://github.com/kubernetes/k8s.io/pull/9796 lists those.
+RELEASES = {"1.34": "v1.34.3", "1.35": "v1.35.2", "1.36": "v1.36.1"}
 #: Verbs by API group and resource, with one identity for all its controllers
-#: (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/examples/existing-cluster/base/cluster-role.yaml).
+#: (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.1/examples/existing-cluster/base/cluster-role.yaml).
 RULES: dict[tuple[str, str], str] = {
     ("", "nodes"): "get list watch update patch delete",
     ("", "nodes/status"): "update patch",

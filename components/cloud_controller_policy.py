@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.policy_document import policy
 
-#: The actions that cloud-provider-aws v1.36.2 calls in its node, service and route controllers, of those that its
+#: The actions that cloud-provider-aws v1.36.1 calls in its node, service and route controllers, of those that its
 #: documents ask for (https://cloud-provider-aws.sigs.k8s.io/prerequisites/#iam-policies): volumes are the CSI driver's.
 READ = (
     "ec2:DescribeAvailabilityZones",

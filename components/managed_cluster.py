@@ -13,7 +13,7 @@ import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
 from components import tags
-from components.access_entries import administrator
+from components.access_entries import access_entries
 from components.add_on import AddOn, AddOnArgs, configuration_of, version_of
 from components.auto_nodes import AutoNodes
 from components.cluster_key import ClusterKey, ClusterKeyArgs
@@ -39,6 +39,8 @@ class ManagedClusterArgs:
     api_cidrs: Sequence[str]
     #: IAM roles and users that administer the cluster, besides the one that creates it.
     admin_arns: Sequence[str] = ()
+    #: IAM roles and users that see everything in it, Secrets too, and change nothing.
+    viewer_arns: Sequence[str] = ()
     #: Days that CloudWatch keeps the control plane's logs.
     log_days: int = 30
     #: Add-on -> version, where it shall not be the one of components/add_on.py.
@@ -87,7 +89,7 @@ class ManagedCluster(pulumi.ComponentResource):
             private_subnet_ids=args.private_subnet_ids,
             kubernetes_service_ip_address_range=str(args.service_cidr),
             authentication_mode=eks.AuthenticationMode.API,
-            access_entries={arn: administrator(arn, partition.partition) for arn in args.admin_arns},
+            access_entries=access_entries(args.admin_arns, args.viewer_arns, partition.partition),
             endpoint_private_access=True,
             endpoint_public_access=True,
             public_access_cidrs=args.api_cidrs,

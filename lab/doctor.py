@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from lab.hosts import packages
 from lab.plugins import STAND_INS, official
 from lab.toolchain.tool import TOOLS
 from twinplane import tunnel
+from twinplane.check import Check
 from twinplane.errors import UsageError
 
 #: Of CACHE's filesystem, bytes: tools 1.5 GB, Go's build cache 4 GB, host image and hosts 3 GB.
@@ -46,16 +46,6 @@ PARTS: dict[str, tuple[State, str]] = {
     "EKS": ("stand-in", "the lab's own API; the control plane and the nodes behind it are real"),
     "security groups, VPC isolation": ("stand-in", "stored, not enforced"),
 }
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the doctor. `advice` is what to do where something is missing."""
-
-    name: str
-    state: State
-    detail: str
-    advice: str = ""
 
 
 def checks() -> Iterator[Check]:

@@ -92,6 +92,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "nodeMode": Change(refused="all nodes and add-ons would be replaced at once"),
         "nodeReleaseVersion": Change("EKS replaces the nodes one by one, drained"),
         "adminArns": Change("in place"),
+        "viewerArns": Change("in place"),
         "controlPlaneLogDays": Change("in place"),
         "addOnVersions": Change("EKS rolls the add-on"),
     },

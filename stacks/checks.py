@@ -13,12 +13,20 @@ from components.chart_source import ChartSource
 from components.machine_image import MachineImage
 
 #: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
-SUPPORTED_MINORS = ("1.34", "1.35", "1.36")
+SUPPORTED_MINORS = ("1.35", "1.36")
 
 
 #: Days that CloudWatch can keep logs
 #: (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
+
+
+#: Blocks that nobody comes from: they are for documents (https://www.rfc-editor.org/rfc/rfc5737).
+DOCUMENTATION = tuple(IPv4Network(block) for block in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"))
+
+
+class Placeholder(ValueError):
+    """A value that stands for one that the owner has to set."""
 
 
 def choice(*options: str) -> Callable[[str], str]:
@@ -67,11 +75,9 @@ def control_planes(text: str) -> int:
 
 
 def kubernetes_version(text: str) -> str:
-    """An exact release of a supported minor."""
+    """An exact release."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", text):
         raise ValueError(f"{text!r} is not an exact release such as 1.36.3")
-    if minor(text) not in SUPPORTED_MINORS:
-        raise ValueError(f"{text} is not supported; minors that are: {', '.join(SUPPORTED_MINORS)}")
     return text
 
 
@@ -103,7 +109,11 @@ def network(largest: int, smallest: int) -> Callable[[str], IPv4Network]:
 
 def blocks(text: str) -> tuple[str, ...]:
     """A list of IPv4 blocks, each once; it may be empty, and one may be the whole Internet."""
-    return tuple(dict.fromkeys(str(_block(item)) for item in _strings(text, '["198.51.100.0/24"]')))
+    found = tuple(dict.fromkeys(_block(item) for item in _strings(text, '["10.0.0.0/8"]')))
+    for block in found:
+        if any(block.subnet_of(documentation) for documentation in DOCUMENTATION):
+            raise Placeholder(f"{block} is a block for documents, from which nobody comes")
+    return tuple(str(block) for block in found)
 
 
 def sources(text: str) -> tuple[str, ...]:

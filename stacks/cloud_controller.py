@@ -6,13 +6,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from components.cloud_controller import RELEASES, CloudController, CloudControllerArgs
+from components.cloud_controller import RELEASES, REPOSITORY, CloudController, CloudControllerArgs
 from components.cloud_controller_policy import cloud_controller_policy
 from stacks import checks
 from stacks.settings import SelfManagedSettings
-
-#: Where the project publishes its images (https://github.com/kubernetes/cloud-provider-aws).
-REPOSITORY = "registry.k8s.io/provider-aws/cloud-controller-manager"
 
 
 def policies(settings: SelfManagedSettings) -> dict[str, pulumi.Input[str]]:

@@ -67,9 +67,12 @@ def of_state(resources: Iterable[Mapping[str, Any]]) -> dict[str, str] | None:
     if not any(carrier in outputs for carrier in CARRIERS):
         return None
     entries = outputs.get(record.TYPE, {}).get("entries") or _exported(outputs.get("pulumi:pulumi:Stack", {}))
-    # EKS may refuse a version that the record has already.
+    # EKS may refuse a version that the record has already, or raise it by itself.
     version = outputs.get("aws:eks/cluster:Cluster", {}).get("version")
-    return {**entries, **({"kubernetesVersion": str(version)} if version else {})}
+    if not version:
+        return dict(entries)
+    asked = {"lastVersion": entries["kubernetesVersion"]} if "kubernetesVersion" in entries else {}
+    return {**entries, **asked, "kubernetesVersion": str(version)}
 
 
 def _exported(exports: Mapping[str, Any]) -> dict[str, str]:

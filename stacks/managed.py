@@ -36,6 +36,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             service_cidr=settings.service_cidr,
             api_cidrs=settings.api_cidrs,
             admin_arns=settings.admin_arns,
+            viewer_arns=settings.viewer_arns,
             log_days=settings.control_plane_log_days,
             add_on_versions=settings.add_on_versions,
             node_mode=settings.node_mode,

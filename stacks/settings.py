@@ -10,19 +10,17 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from itertools import combinations
 from typing import Any, Literal
 
 import pulumi
-import pulumi_aws as aws
 
-from components import ingress_controller, tags
+from components import ingress_controller
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat, Side
-from stacks import changes, checks, living
+from stacks import changes, checks, contradictions, living, support
 from stacks.outputs import KINDS, Kind
-from twinplane import tunnel
+from stacks.surroundings import Surroundings, look
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,8 @@ class ManagedSettings(Settings):
     node_release_version: str | None
     #: IAM roles and users that administer the cluster besides the one that creates it.
     admin_arns: tuple[str, ...]
+    #: IAM roles and users that see everything in it, Secrets too, and change nothing.
+    viewer_arns: tuple[str, ...]
     #: Days that CloudWatch keeps the control plane's logs.
     control_plane_log_days: int
     #: Add-on -> version, where it shall not be the one of components/add_on.py.
@@ -205,6 +205,7 @@ KEYS: dict[str, _Key] = {
     "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),
+    "viewerArns": _Key(checks.principals, (), _MANAGED),
     "controlPlaneLogDays": _Key(checks.retention, 30, _MANAGED),
     "addOnVersions": _Key(checks.add_on_versions, {}, _MANAGED),
     "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
@@ -227,19 +228,22 @@ KEYS: dict[str, _Key] = {
 
 
 def load() -> ManagedSettings | SelfManagedSettings:
-    """The config of the running stack. Raises ConfigErrors."""
+    """The config of the running stack. Raises ConfigErrors, and pulumi.RunError where AWS takes no credentials."""
     config = {**pulumi.runtime.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{pulumi.get_project()}:"
     ours = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-    return read(
+    around, alive = look(), support.actual(living.living())
+    found = read(
         ours,
         elsewhere=[key for key in config if not key.startswith(prefix) and key.partition(":")[2] in KEYS],
         project=pulumi.get_project(),
         stack=pulumi.get_stack(),
-        region=aws.config.region,
-        default_tags=tags.chosen(),
-        alive=living.living(),
+        around=around,
+        alive=alive,
     )
+    if line := support.warning(found.kind, found.kubernetes_version, around.ends, around.today):
+        pulumi.warn(line)
+    return found
 
 
 def read(
@@ -247,20 +251,51 @@ def read(
     *,
     project: str,
     stack: str,
-    region: str | None = None,
-    default_tags: Mapping[str, str] | None = None,
+    around: Surroundings | None = None,
     alive: Mapping[str, str] | None = None,
     elsewhere: Collection[str] = (),
 ) -> ManagedSettings | SelfManagedSettings:
     """Text of each key, without its namespace, to settings. Raises ConfigErrors with every error found.
 
     `elsewhere` are keys named as ours are, with the namespace of another project, which nothing reads. `alive` is the
-    record of the stack's living cluster, None where there is none; `region` is None where AWS's own configuration names
-    it; `default_tags` are those of the AWS provider.
+    record of the stack's living cluster, None where there is none.
     """
-    kind = _kind(config)
+    kind, full, around = _kind(config), f"{project}-{stack}", around or Surroundings()
+    values, errors = _values(config, kind, project, {key.partition(":")[2] for key in elsewhere})
+    found = contradictions.find(values, around, alive=alive is not None)
+    if text := _version(kind, values, alive or {}, around, f"{project}:kubernetesVersion"):
+        found["kubernetesVersion"] = text
+    if _unpublished(values):
+        registry = f"{around.account}.dkr.ecr.{around.region or 'REGION'}.amazonaws.com/{full.lower()}"
+        set_it = f"pulumi config set {project}:appImage {registry}/{values['appImage']}"
+        found["appImage"] = f"{values['appImage']} is in no registry: {set_it}"
+    errors |= {name: text for name, text in found.items() if name not in errors}
+    record = changes.entries(kind, values) if kind is not None else {}
+    if kind is not None and alive is not None:
+        errors |= {name: text for name, text in changes.refusals(kind, alive, record).items() if name not in errors}
+
+    lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
+    lines += [_elsewhere(key, config, project, stack) for key in elsewhere]
+    lines += [f"config aws:defaultTags: {text}" for text in checks.tags(around.default_tags)]
+    if not _NAME.fullmatch(full) or len(full) > MAX_NAME:
+        lines.append(
+            f"project {project}, stack {stack}: {full}, which all is named after, must be letters, digits and single "
+            f"hyphens, a letter first, not sg-, at most {MAX_NAME}: choose a shorter or plainer name for one of them"
+        )
+    own = {"name": full, **({"region": around.region} if around.region else {})}
+    lines += changes.moves(alive or {}, own)
+    if lines:
+        raise ConfigErrors(lines)
+    fields = {_snake(name): value for name, value in values.items()}
+    kind_class = ManagedSettings if kind == "managed" else SelfManagedSettings
+    return kind_class(name=full, record={**record, **own}, **fields)
+
+
+def _values(
+    config: Mapping[str, str], kind: Kind | None, project: str, foreign: Collection[str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """-> the values that are right by themselves, and what is wrong with the others, by key."""
     errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
-    foreign = {key.partition(":")[2] for key in elsewhere}
     values: dict[str, Any] = {}
     for name, key in KEYS.items():
         if kind is not None and kind not in key.kinds:
@@ -269,6 +304,8 @@ def read(
         elif name in config:
             try:
                 values[name] = key.parse(config[name])
+            except checks.Placeholder as error:
+                errors[name] = f"{error}: pulumi config set {_example(f'{project}:{name}')}"
             except ValueError as error:
                 errors[name] = str(error)
         elif callable(key.default):
@@ -277,27 +314,26 @@ def read(
             values[name] = key.default
         elif (kind is not None or key.kinds == KINDS) and name not in foreign:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
-    errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
-    record = changes.entries(kind, values) if kind is not None else {}
-    if kind is not None and alive is not None:
-        errors |= {name: text for name, text in changes.refusals(kind, alive, record).items() if name not in errors}
+    return values, errors
 
-    lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
-    lines += [_elsewhere(key, config, project, stack) for key in elsewhere]
-    full = f"{project}-{stack}"
-    if not _NAME.fullmatch(full) or len(full) > MAX_NAME:
-        lines.append(
-            f"project {project}, stack {stack}: {full}, which all is named after, must be letters, digits and single "
-            f"hyphens, a letter first, not sg-, at most {MAX_NAME}: choose a shorter or plainer name for one of them"
-        )
-    lines += [f"config aws:defaultTags: {text}" for text in checks.tags(default_tags or {})]
-    own = {"name": full, **({"region": region} if region else {})}
-    lines += changes.moves(alive or {}, own)
-    if lines:
-        raise ConfigErrors(lines)
-    fields = {_snake(name): value for name, value in values.items()}
-    kind_class = ManagedSettings if kind == "managed" else SelfManagedSettings
-    return kind_class(name=full, record={**record, **own}, **fields)
+
+def _version(
+    kind: Kind | None, values: Mapping[str, Any], alive: Mapping[str, str], around: Surroundings, key: str
+) -> str:
+    """What is wrong with the Kubernetes version in itself, or where EKS has raised the living cluster."""
+    wanted, now = values.get("kubernetesVersion"), alive.get("kubernetesVersion")
+    if not wanted or kind is None:
+        return ""
+    if kind == "managed" and (text := support.raised(alive, wanted, key)):
+        return text
+    ended = support.ended(wanted, now, around.ends, around.today) if kind == "managed" else ""
+    return support.refusal(wanted, now) or ended
+
+
+def _unpublished(values: Mapping[str, Any]) -> bool:
+    """True for the image as the template names it, which is nobody's: unless a mirror of the owner's may have it."""
+    mirror = values.get("playbookVars", {}).get("containerd_registry_mirror")
+    return bool(re.fullmatch(r"sample-app:[^/]+", values.get("appImage", ""))) and not mirror
 
 
 def _kind(config: Mapping[str, str]) -> Kind | None:
@@ -318,83 +354,10 @@ def _elsewhere(key: str, config: Mapping[str, str], project: str, stack: str) ->
 
 
 def _example(key: str) -> str:
-    return f"--path '{key}[0]' 198.51.100.0/24" if key.endswith("Cidrs") else f"{key} VALUE"
+    """How to set a key, as one types it in a shell: of blocks, the address that one comes from."""
+    here = "$(curl -s https://checkip.amazonaws.com)/32"
+    return f"--path '{key}[0]' {here}" if key.endswith("Cidrs") else f"{key} VALUE"
 
 
 def _snake(key: str) -> str:
     return re.sub("[A-Z]", lambda upper: "_" + upper.group().lower(), key)
-
-
-def _contradictions(values: Mapping[str, Any]) -> dict[str, str]:
-    """Errors between values that are each valid."""
-    errors = {}
-    networks = [name for name in ("vpcCidr", "podCidr", "serviceCidr") if name in values]
-    for first, second in combinations(networks, 2):
-        if values[first].overlaps(values[second]):
-            errors[second] = f"{values[second]} overlaps {first} {values[first]}"
-    machines = values.get("controlPlanes", 0) + values.get("workers", 0)
-    if "podCidr" in values and "controlPlanes" in values and values["podCidr"].num_addresses // 256 < machines:
-        errors["podCidr"] = f"{values['podCidr']} is too small: each of {machines} machines takes a /24 of it"
-    if values.get("appCidrs") and values.get("cloudController") == "none":
-        errors["appCidrs"] = "nobody makes a load balancer: cloudController is none"
-    if values.get("ingressHosts") and "appCidrs" in values and not values["appCidrs"]:
-        errors["ingressHosts"] = "nobody would reach the hosts: name who does in appCidrs, or leave ingressHosts out"
-    release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
-    if release and version and checks.minor(release) != checks.minor(version):
-        errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {checks.minor(version)} (kubernetesVersion)"
-    if release and values.get("nodeMode") == "auto":
-        errors["nodeReleaseVersion"] = (
-            "nodeMode is auto: EKS chooses the release, and replaces nodes when there is another"
-        )
-    # EKS refuses all but the three blocks, but only once network and roles are made. This is a little wider, by rare
-    # ranges such as 198.18.0.0/15, which is for test networks.
-    if values.get("kind") == "managed" and "serviceCidr" in values and not values["serviceCidr"].is_private:
-        errors["serviceCidr"] = (
-            f"{values['serviceCidr']} is not private: EKS takes 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16"
-        )
-    if values.get("kind") == "self-managed":
-        errors |= _ways(values) | _pod_routes(values)
-        control_planes, zones = values.get("controlPlanes", 0), values.get("availabilityZones", 3)
-        if control_planes > zones:
-            errors["availabilityZones"] = (
-                f"{zones} for {control_planes} control planes: with one zone, two of etcd's members can be lost; "
-                f"set it to {control_planes}"
-            )
-        if values.get("cloudController") == "none" and values.get("storage") == "ebs":
-            errors["storage"] = (
-                "ebs needs cloudController: aws, which labels the nodes that the driver asks for; or storage: none"
-            )
-    return errors
-
-
-def _pod_routes(values: Mapping[str, Any]) -> dict[str, str]:
-    """The same of routes to pods. The cloud controller writes them to one table, which it knows by its cluster's tag
-    (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/pkg/providers/v1/aws_routes.go). A table takes 500
-    (https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html): more than there can be machines."""
-    if values.get("podNetwork") != "routed":
-        return {}
-    if values.get("cloudController") == "none":
-        return {"podNetwork": "routed needs cloudController: aws, which makes the routes; or podNetwork: overlay"}
-    if values.get("nat") == "per_zone":
-        return {
-            "podNetwork": "routed needs nat: single, or none: the cloud controller writes to one route table, "
-            "and per_zone has one for each zone"
-        }
-    return {}
-
-
-def _ways(values: Mapping[str, Any]) -> dict[str, str]:
-    """The same of the ways in and out of self-managed machines."""
-    errors = {}
-    if values.get("nat") != "none" and values.get("machineSubnets") == "public":
-        errors["nat"] = "a gateway that no machine would use: machineSubnets is public"
-    given, machines = values.get("sshCidrs"), values.get("controlPlanes", 0) + values.get("workers", 0)
-    if values.get("sshVia") == "cidrs" and not given:
-        errors["sshCidrs"] = "missing: the blocks that SSH comes from, for sshVia is cidrs"
-    if values.get("sshVia") == "endpoint" and given:
-        errors["sshCidrs"] = "not with sshVia: endpoint, which lets in who IAM says; or set sshVia: cidrs"
-    if values.get("sshVia") == "endpoint" and machines > tunnel.MACHINES:
-        errors["sshVia"] = (
-            f"one endpoint has connections for {tunnel.MACHINES} machines, not for {machines}: set it to cidrs"
-        )
-    return errors

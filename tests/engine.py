@@ -131,7 +131,8 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 
 
 def stack(folder: Path, url: str, name: str) -> Project:
-    """This project's own program, in `folder`, with its empty stack `name`, whose endpoints are all `url`."""
+    """This project's own program, in `folder`, with its empty stack `name`, whose endpoints are all `url`; with an
+    owner's values in place of the placeholders."""
     for each in ("__main__.py", ".venv", "lab", "twinplane"):
         (folder / each).symlink_to(PROJECT / each)
     for each in ("state", "config"):
@@ -142,6 +143,8 @@ def stack(folder: Path, url: str, name: str) -> Project:
     config.pop("encryptionsalt", None)
     if endpoints := config["config"].get("aws:endpoints"):
         config["config"]["aws:endpoints"] = [dict.fromkeys(endpoints[0], url)]
+    else:
+        config["config"] |= {"twinplane:apiCidrs": ["10.0.0.0/8"], "twinplane:appImage": "registry.test/sample-app:v1"}
     (folder / "config" / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(config))
     made = Project(folder, environment(folder, url))
     made("stack", "init", name)

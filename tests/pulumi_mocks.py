@@ -410,7 +410,11 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
 CALLS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "pulumi:pulumi:readStackResourceOutputs": lambda _: {"outputs": {}},
     "aws:index/getPartition:getPartition": lambda _: {"partition": "aws-test", "dnsSuffix": "test.example"},
-    "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {"accountId": "123456789012"},
+    "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
+        "accountId": "123456789012",
+        "arn": "arn:aws-test:iam::123456789012:user/tester",
+    },
+    "aws:eks/getClusterVersions:getClusterVersions": lambda _: {"clusterVersions": []},
     "aws:index/getRegion:getRegion": lambda _: {"region": "us-east-1"},
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {"names": ZONES},
     "aws:ec2/getAmi:getAmi": lambda args: {"id": f"ami-of-{args['owners'][0]}-{args['filters'][0]['values'][0]}"},

@@ -390,6 +390,16 @@ def test_managed_admins_get_an_access_entry_each() -> None:
     }
 
 
+def test_viewers_see_everything_and_change_nothing() -> None:
+    arn = "arn:aws:iam::123456789012:role/preview"
+    entries = managed(viewer_arns=[arn], admin_arns=[f"{arn}-2"]).one("eks:index:Cluster").inputs["accessEntries"]
+    policies = {key: list(entry["accessPolicies"].values()) for key, entry in entries.items()}
+    assert [policies[arn][0]["policyArn"].rpartition("/")[2], list(policies)] == [
+        "AmazonEKSAdminViewPolicy",
+        [f"{arn}-2", arn],
+    ]
+
+
 def test_managed_cluster_is_as_a_platform_team_wants_it() -> None:
     inputs = managed().one("eks:index:Cluster").inputs
     assert inputs["name"] == "c"

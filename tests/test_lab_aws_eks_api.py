@@ -499,3 +499,14 @@ def test_auto_mode_without_pools_of_eks_lets_no_role_in(eks: Any, store: Store) 
 def test_what_auto_mode_cannot_be(eks: Any, change: dict[str, Any], message: str) -> None:
     refuse(eks.create_cluster, "InvalidParameterException", message, **AUTO | change)
     assert eks.list_clusters()["clusters"] == []
+
+
+def test_eks_tells_of_all_minors_that_it_supports(eks: Any) -> None:
+    told = {each["clusterVersion"]: each for each in eks.describe_cluster_versions(includeAll=True)["clusterVersions"]}
+    assert list(told) == ["1.36", "1.35", "1.34", "1.33", "1.32"]
+    ends = {minor: f"{each['endOfStandardSupportDate']:%Y-%m-%d}" for minor, each in told.items()}
+    assert (ends["1.34"], ends["1.35"], ends["1.36"]) == ("2026-12-02", "2027-03-27", "2027-08-02")
+    assert [minor for minor, each in told.items() if each["defaultVersion"]] == ["1.36"]
+    [one] = eks.describe_cluster_versions(clusterVersions=["1.35"], includeAll=True)["clusterVersions"]
+    assert one["clusterVersion"] == "1.35"
+    assert len(eks.describe_cluster_versions(defaultOnly=True)["clusterVersions"]) == 1

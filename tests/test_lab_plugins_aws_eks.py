@@ -319,3 +319,10 @@ def test_an_association_of_an_interrupted_run_is_ours_if_it_gives_the_same_role(
     else:
         with pytest.raises(ProviderError, match="exists"):
             aws.create(asked)
+
+
+def test_an_access_entry_that_somebody_else_made_is_not_ours(aws: Aws, eks: Stubber) -> None:
+    inputs = {"clusterName": "demo", "principalArn": "arn:aws:iam::123456789012:role/platform", "type": "STANDARD"}
+    eks.add_client_error("create_access_entry", "ResourceInUseException", "already in use on this cluster")
+    with pytest.raises(ProviderError, match="ResourceInUseException: already in use on this cluster"):
+        aws.create(change("aws:eks/accessEntry:AccessEntry", inputs=inputs))

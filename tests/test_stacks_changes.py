@@ -16,14 +16,20 @@ from stacks.changes import CHANGES, INSTEAD, VARIABLES
 from stacks.living import of_state
 from stacks.outputs import KINDS, Kind
 from stacks.settings import KEYS, ConfigErrors, read
+from stacks.surroundings import Surroundings
 from tests.pulumi_mocks import CALLS, run
 from tests.test_stacks_programs import config
 
 ROOT = Path(__file__).parents[1]
-BASE = {"apiCidrs": '["198.51.100.0/24"]', "appImage": "sample-app:v1.0.0"}
+BASE = {"apiCidrs": '["198.18.0.0/24"]', "appImage": "registry.test/sample-app:v1.0.0"}
 ARN = '["arn:aws:iam::123456789012:role/a"]'
-CIDRS = {"sshVia": "cidrs", "sshCidrs": '["192.0.2.0/24"]'}
-INSIDE = {**CIDRS, "nat": "none", "apiSubnets": "private"}
+CIDRS = {"sshVia": "cidrs", "sshCidrs": '["198.19.2.0/24"]'}
+MIRRORS = {"kubernetes_binaries_url": "https://10.0.0.1/k", "containerd_download_url": "https://10.0.0.1/c"}
+WITHOUT_NAT = {
+    "nat": "none",
+    "interfaceEndpoints": '["ec2", "ecr.api", "ecr.dkr", "eks-auth", "sts", "elasticloadbalancing"]',
+}
+INSIDE = {**CIDRS, **WITHOUT_NAT, "apiSubnets": "private", "playbookVars": json.dumps(MIRRORS)}
 NO_CLOUD = {"storage": "none", "cloudController": "none"}
 #: Key -> a value of the living cluster and another one, or all that config says of both.
 Pair = tuple[str | dict[str, str], str | dict[str, str]]
@@ -36,8 +42,8 @@ BOTH: dict[str, Pair] = {
     "serviceCidr": ("172.20.0.0/16", "172.21.0.0/16"),
     "workers": ("3", "2"),
     "instanceType": ("t3.medium", "m7i.large"),
-    "apiCidrs": ('["198.51.100.0/24"]', '["192.0.2.0/24"]'),
-    "appImage": ("sample-app:v1.0.0", "sample-app:v1.1.0"),
+    "apiCidrs": ('["198.18.0.0/24"]', '["198.19.2.0/24"]'),
+    "appImage": ("registry.test/sample-app:v1.0.0", "registry.test/sample-app:v1.1.0"),
     "registryImages": ("[]", '["sample-app"]'),
     "registryPullRoles": ("[]", ARN),
     "registryKeepReleases": ("20", "5"),
@@ -64,6 +70,7 @@ PAIRS: dict[Kind, dict[str, Pair]] = {
         "nodeMode": ("managed", "auto"),
         "nodeReleaseVersion": ("1.36.3-20260901", "1.36.3-20261001"),
         "adminArns": (ARN, "[]"),
+        "viewerArns": ("[]", ARN),
         "controlPlaneLogDays": ("30", "7"),
         "addOnVersions": ("{}", '{"coredns": "v1.2.3-eksbuild.4"}'),
     },
@@ -92,14 +99,13 @@ PAIRS: dict[Kind, dict[str, Pair]] = {
 MORE: list[tuple[Kind, str, str | dict[str, str], str | dict[str, str], bool]] = [
     ("managed", "kubernetesVersion", "1.36.3", "1.36.9", False),
     ("managed", "kubernetesVersion", "1.36.3", "1.35.4", True),
-    ("managed", "kubernetesVersion", "1.34.4", "1.36.3", True),
     ("self-managed", "kubernetesVersion", "1.36.3", "1.36.1", True),
     ("self-managed", "kubernetesVersion", "1.35.4", "1.36.3", True),
     ("self-managed", "controlPlanes", THREE, ONE, True),
     ("self-managed", "etcdVolumeSize", "0", "10", True),
     ("self-managed", "workers", "2", "3", False),
-    ("managed", "nat", "single", "none", True),
-    ("managed", "nat", "none", "single", False),
+    ("managed", "nat", {**WITHOUT_NAT, "nat": "single"}, WITHOUT_NAT, True),
+    ("managed", "nat", WITHOUT_NAT, {**WITHOUT_NAT, "nat": "single"}, False),
 ]
 
 
@@ -187,11 +193,12 @@ def test_what_kubeadm_takes_once_is_among_the_refused_variables() -> None:
 
 
 def test_another_name_or_region_is_refused() -> None:
-    record = settings("managed", "workers", "2", region="us-east-1").record
+    record = settings("managed", "workers", "2", around=Surroundings(region="us-east-1")).record
     again = {**BASE, "kind": "managed"}
-    assert read(again, project="twinplane", stack="test", region=None, alive=record)
+    assert read(again, project="twinplane", stack="test", alive=record)
+    moved = Surroundings(region="eu-central-1")
     with pytest.raises(ConfigErrors) as caught:
-        read(again, project="twinplane", stack="renamed", region="eu-central-1", alive=record)
+        read(again, project="twinplane", stack="renamed", around=moved, alive=record)
     name, region = caught.value.lines
     assert "the living cluster is named twinplane-test, not twinplane-renamed: all would be replaced; " in name
     assert region.startswith(
@@ -214,7 +221,8 @@ def test_a_cluster_lives_when_there_is_something_that_carries_it() -> None:
 def test_eks_itself_tells_its_version() -> None:
     record = resource("twinplane:stack:Record", entries={"kubernetesVersion": "1.36.3", "nodeMode": "auto"})
     cluster = resource("aws:eks/cluster:Cluster", version="1.35")
-    assert of_state([record, cluster]) == {"kubernetesVersion": "1.35", "nodeMode": "auto"}
+    told = {"kubernetesVersion": "1.35", "lastVersion": "1.36.3", "nodeMode": "auto"}
+    assert of_state([record, cluster]) == told
 
 
 def test_a_stack_from_before_the_record_tells_what_it_exports() -> None:

@@ -20,7 +20,12 @@ def settings(stack: str, **changed: str) -> ManagedSettings | SelfManagedSetting
         for key, value in raw.items()
         if key.startswith(prefix)
     }
-    return read({**text, **changed}, project="twinplane", stack=stack)
+    own = {"apiCidrs": '["10.0.0.0/8"]', "appImage": "registry.test/sample-app:v1.0.0"}
+    return read({**text, **own, **changed}, project="twinplane", stack=stack)
+
+
+#: What lets EKS' nodes do without a way out.
+ENDPOINTS = '["ec2", "ecr.api", "ecr.dkr", "eks-auth"]'
 
 
 def total(of: ManagedSettings | SelfManagedSettings) -> float:
@@ -47,13 +52,15 @@ def test_only_the_managed_stack_pays_for_a_control_plane_as_such() -> None:
 
 
 def test_no_nat_gateway_no_charge() -> None:
-    lines = {item.what for item in prices.bill(settings("managed", nat="none", appCidrs="[]"))}
+    lines = {
+        item.what for item in prices.bill(settings("managed", nat="none", appCidrs="[]", interfaceEndpoints=ENDPOINTS))
+    }
     assert "NAT gateway" not in lines
     assert "public IPv4 address" not in lines
 
 
 def test_a_gateway_in_each_zone_costs_its_gateways_and_addresses() -> None:
-    zones = {"availabilityZones": "3"}
+    zones = {"availabilityZones": "3", "interfaceEndpoints": ENDPOINTS}
     more = total(settings("managed", nat="per_zone", **zones)) - total(settings("managed", nat="none", **zones))
     assert more == pytest.approx(3 * (prices.NAT_GATEWAY + prices.PUBLIC_ADDRESS))
 
@@ -100,7 +107,7 @@ def test_the_documents_sums_are_those_of_the_bill() -> None:
 
 
 def test_public_machines_cost_an_address_each_and_no_gateway() -> None:
-    public = {"machineSubnets": "public", "sshCidrs": '["192.0.2.0/24"]'}
+    public = {"machineSubnets": "public", "sshCidrs": '["198.19.2.0/24"]'}
     more = total(settings("self-managed", **public)) - total(settings("self-managed"))
     assert more == pytest.approx(3 * prices.PUBLIC_ADDRESS - prices.NAT_GATEWAY - prices.PUBLIC_ADDRESS)
 

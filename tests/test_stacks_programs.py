@@ -14,6 +14,7 @@ from policies.guards import RULES
 from policies.openings import ingress_of_a_guarded_class
 from stacks.outputs import StackOutputs
 from stacks.settings import KEYS, read
+from stacks.surroundings import Surroundings
 from tests import golden_files
 from tests.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, run
 from twinplane import tunnel
@@ -31,8 +32,10 @@ UNTAGGED += ("VolumeAttachment", "BucketObject", "tag:Tag")
 
 
 def config(stack: str) -> dict[str, str]:
-    """A stack's file as the engine hands it to the program."""
+    """A stack's file as the engine hands it to the program, with the owner's values in place of the placeholders."""
     values = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text())["config"]
+    if not stack.endswith("-lab"):
+        values |= {"twinplane:apiCidrs": ["10.0.0.0/8"], "twinplane:appImage": "registry.test/sample-app:v1.0.0"}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
@@ -178,7 +181,8 @@ def test_both_kinds_coexist_in_one_program() -> None:
 
     def settings(name: str) -> Any:
         ours = {key.removeprefix("twinplane:"): v for key, v in config(name).items() if key.startswith("twinplane:")}
-        return read(ours, project=PROJECT, stack=name)
+        around = Surroundings(endpoints="aws:endpoints" in config(name))
+        return read(ours, project=PROJECT, stack=name, around=around)
 
     def program() -> None:
         managed.build(settings("managed"))
@@ -193,22 +197,33 @@ def test_both_kinds_coexist_in_one_program() -> None:
 def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     from stacks import managed, self_managed
 
-    base = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "availabilityZones": "3", "workers": "4"}
+    base = {
+        "apiCidrs": '["10.9.0.1/32"]',
+        "appImage": "registry.test/sample-app:v9",
+        "availabilityZones": "3",
+        "workers": "4",
+    }
     base |= {"instanceType": "m7i.large", "vpcCidr": "10.9.0.0/20", "serviceCidr": "10.10.0.0/20"}
     base |= {"kubernetesVersion": "1.35.4"}
     arn = "arn:aws:iam::123456789012:role/a"
     its = {"nodeReleaseVersion": "1.35.4-20260901", "adminArns": json.dumps([arn]), "nat": "none", "flowLogDays": "7"}
-    its |= {"interfaceEndpoints": '["ecr.api"]', "registryImages": '["a", "b"]', "registryKeepReleases": "3"}
+    its |= {
+        "interfaceEndpoints": '["ecr.api", "ecr.dkr", "ec2", "eks-auth"]',
+        "registryImages": '["a", "b"]',
+        "registryKeepReleases": "3",
+    }
     its |= {"registryPullRoles": json.dumps([arn]), "controlPlaneLogDays": "5"}
     its |= {"deschedulerImage": "descheduler:v9"}
-    its |= {"addOnVersions": '{"coredns": "v1.2.3-eksbuild.4"}', "appCidrs": '["192.0.2.8/32"]'}
+    its |= {"addOnVersions": '{"coredns": "v1.2.3-eksbuild.4"}', "appCidrs": '["10.9.0.8/32"]'}
     made = run(lambda: managed.build(read({**base, **its, "kind": "managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     cluster = made.one("eks:index:Cluster").inputs
     group = made.one("aws:eks/nodeGroup:NodeGroup").inputs
     assert made.one("Vpc").inputs["cidrBlock"] == "10.9.0.0/20"
     assert len(made.all("Subnet")) == 6
     assert not made.all("NatGateway")
-    assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-ecr-api"]
+    assert [each.name for each in made.all("VpcEndpoint")] == [
+        f"twinplane-s-{each}" for each in ("s3", "ecr-api", "ecr-dkr", "ec2", "eks-auth")
+    ]
     days = {each.name: each.inputs["retentionInDays"] for each in made.all("LogGroup")}
     assert days == {"twinplane-s-flow-logs": 7, "twinplane-s-control-plane": 5}
     assert [each.inputs["name"] for each in made.all("Repository")] == ["twinplane-s/a", "twinplane-s/b"]
@@ -218,7 +233,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert cluster["version"] == "1.35"
     versions = {each.inputs["addonName"]: each.inputs["addonVersion"] for each in made.all("aws:eks/addon:Addon")}
     assert (versions["coredns"], versions["kube-proxy"]) == ("v1.2.3-eksbuild.4", "v1.35.3-eksbuild.5")
-    assert cluster["publicAccessCidrs"] == ["192.0.2.1/32"]
+    assert cluster["publicAccessCidrs"] == ["10.9.0.1/32"]
     assert cluster["kubernetesServiceIpAddressRange"] == "10.10.0.0/20"
     assert list(cluster["accessEntries"]) == [arn]
     assert cluster["privateSubnetIds"] == group["subnetIds"]
@@ -227,18 +242,18 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert made.one("aws:ec2/launchTemplate:LaunchTemplate").inputs["instanceType"] == "m7i.large"
     assert group["releaseVersion"] == "1.35.4-20260901"
     app = made.one("Deployment", "twinplane-s-sample-app").inputs["spec"]["template"]["spec"]["containers"][0]
-    assert app["image"] == "sample-app:v9"
+    assert app["image"] == "registry.test/sample-app:v9"
     [process] = made.one("Deployment", "twinplane-s-descheduler").inputs["spec"]["template"]["spec"]["containers"]
     assert process["image"] == "descheduler:v9"
     public = made.one("Service", "twinplane-s-sample-app-public").inputs
-    assert public["spec"]["loadBalancerSourceRanges"] == ["192.0.2.8/32"]
+    assert public["spec"]["loadBalancerSourceRanges"] == ["10.9.0.8/32"]
 
     its = {"podCidr": "10.11.0.0/20", "controlPlanes": "3", "machineSubnets": "private", "nat": "per_zone"}
     its |= {"etcdVolumeSize": "12", "backupDays": "9", "backupsOnDestroy": "delete"}
     its |= {"ingressScheme": "internal", "cloudControllerImage": "ccm:v9", "cloudControllerEnvironment": '{"A": "b"}'}
     its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]', "registryImages": "[]"}
     its |= {"sshVia": "cidrs", "apiSubnets": "private"}
-    its |= {"sshCidrs": '["192.0.2.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
+    its |= {"sshCidrs": '["10.9.0.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
     made = run(lambda: self_managed.build(read({**base, **its, "kind": "self-managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     told = json.loads(made.one("Command", "twinplane-s-site").inputs["stdin"])
     assert len(told["machines"]) == 7
@@ -260,7 +275,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     [process] = controller.inputs["spec"]["template"]["spec"]["containers"]
     assert (process["image"], process["env"]) == ("ccm:v9", [{"name": "A", "value": "b"}])
     public = made.one("Service", "twinplane-s-sample-app-public")
-    assert public.inputs["spec"]["loadBalancerSourceRanges"] == ["192.0.2.1/32"], "who reaches the API"
+    assert public.inputs["spec"]["loadBalancerSourceRanges"] == ["10.9.0.1/32"], "who reaches the API"
     assert "internal" in public.inputs["metadata"]["annotations"].values()
     assert controller.urn in made.before(public), "it comes after the controller, and goes before it"
     assert any("cloud-controller" in each.name for each in made.all("RolePolicy"))
@@ -272,7 +287,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         assert instance.inputs["ami"] == "ami-of-1-n"
         assert instance.inputs["instanceType"] == "m7i.large"
     people = {rule.inputs["cidrIpv4"] for rule in made.all("SecurityGroupIngressRule") if "cidrIpv4" in rule.inputs}
-    assert people == {"192.0.2.1/32", "192.0.2.2/32", "10.9.0.0/20"}
+    assert people == {"10.9.0.1/32", "10.9.0.2/32", "10.9.0.0/20"}
     assert len(made.all("NatGateway")) == 3
     assert all("private" in subnet for subnet in made.one("LoadBalancer").inputs["subnets"])
     assert made.one("LogGroup").inputs["retentionInDays"] == 14
@@ -285,7 +300,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     assert "registry" not in made.exports
     assert [each.name for each in made.all("VpcEndpoint")] == ["twinplane-s-s3", "twinplane-s-sts"]
     app = made.one("Deployment", "twinplane-s-sample-app").inputs["spec"]["template"]["spec"]["containers"][0]
-    assert app["image"] == "sample-app:v9"
+    assert app["image"] == "registry.test/sample-app:v9"
 
 
 @pytest.mark.parametrize("stack", ["managed", "self-managed"])
@@ -410,7 +425,7 @@ def test_three_control_planes_stand_in_three_zones() -> None:
 def test_a_public_machine_is_in_a_public_subnet_and_a_private_one_in_a_private_one(where: str) -> None:
     from stacks import self_managed
 
-    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "sshCidrs": '["192.0.2.2/32"]'}
+    config = {"apiCidrs": '["10.9.0.1/32"]', "appImage": "registry.test/sample-app:v9", "sshCidrs": '["10.9.0.2/32"]'}
     config |= {"kind": "self-managed", "machineSubnets": where, "sshVia": "cidrs"}
     made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     for instance in made.all("Instance"):
@@ -422,7 +437,7 @@ def test_a_public_machine_is_in_a_public_subnet_and_a_private_one_in_a_private_o
 def test_pods_by_routes(where: str, table: str) -> None:
     from stacks import self_managed
 
-    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9", "sshCidrs": '["192.0.2.2/32"]'}
+    config = {"apiCidrs": '["10.9.0.1/32"]', "appImage": "registry.test/sample-app:v9", "sshCidrs": '["10.9.0.2/32"]'}
     config |= {"kind": "self-managed", "machineSubnets": where, "sshVia": "cidrs"}
 
     def made(pod_network: str) -> Graph:
@@ -483,7 +498,7 @@ def test_the_program_is_short() -> None:
 def test_without_a_cloud_controller_nodes_wait_for_none() -> None:
     from stacks import self_managed
 
-    config = {"apiCidrs": '["192.0.2.1/32"]', "appImage": "sample-app:v9"}
+    config = {"apiCidrs": '["10.9.0.1/32"]', "appImage": "registry.test/sample-app:v9"}
     config |= {"kind": "self-managed", "cloudController": "none", "storage": "none"}
     made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     assert not made.all("DaemonSet")

@@ -112,8 +112,8 @@ STRATEGIES: dict[str, st.SearchStrategy[str | None]] = {
     "serviceCidr": blocks(10, 12, 24),
     "workers": options("1", "2", "5"),
     "instanceType": options("t3.medium", "m7i-flex.large", "u-6tb1.112xlarge"),
-    "apiCidrs": texts(st.lists(blocks(198, 8, 32), min_size=1, max_size=3)),
-    "appImage": options("sample-app:v1.0.0", "registry.test:5000/a/b:1"),
+    "apiCidrs": texts(st.lists(blocks(13, 8, 32), min_size=1, max_size=3)),
+    "appImage": options("registry.test/sample-app:v1.0.0", "registry.test:5000/a/b:1"),
     "registryImages": some("sample-app", "a", "b.c", "b-c", "l" * 100),
     "registryPullRoles": some(*ROLES),
     "registryKeepReleases": whole(1, 1000),
@@ -129,6 +129,7 @@ STRATEGIES: dict[str, st.SearchStrategy[str | None]] = {
     "nodeMode": options("managed", "auto"),
     "nodeReleaseVersion": st.none() | options(*(f"{each}-20260901" for each in KUBERNETES)),
     "adminArns": some(*ROLES),
+    "viewerArns": some(*(f"{role}-viewer" for role in ROLES)),
     "controlPlaneLogDays": options(*DAYS),
     "addOnVersions": objects(*add_on.NAMES, values=st.just("v1.2.3-eksbuild.4")),
     "podCidr": blocks(12, 8, 20),
@@ -136,13 +137,13 @@ STRATEGIES: dict[str, st.SearchStrategy[str | None]] = {
     "controlPlanes": options("1", "3"),
     "apiSubnets": options("public", "private"),
     "sshVia": options("endpoint", "cidrs"),
-    "sshCidrs": texts(st.lists(blocks(198, 8, 32), min_size=1, max_size=3)),
+    "sshCidrs": texts(st.lists(blocks(13, 8, 32), min_size=1, max_size=3)),
     "machineImage": st.none() | st.just('{"owner": "123456789012", "name": "a-*"}'),
     "etcdVolumeSize": whole(0, 1024),
     "backupDays": whole(1, 3650),
     "backupsOnDestroy": options("keep", "delete"),
     "cloudController": options("aws", "none"),
-    "appCidrs": texts(st.lists(blocks(198, 8, 32) | st.just("0.0.0.0/0"), max_size=2)),
+    "appCidrs": texts(st.lists(blocks(13, 8, 32) | st.just("0.0.0.0/0"), max_size=2)),
     "cloudControllerImage": st.none() | st.just("registry.test:5000/a:v1"),
     "cloudControllerEnvironment": objects("AWS_ENDPOINT_URL", "A", values=st.sampled_from(["", "b"])),
     "playbookVars": objects("kubernetes_version", "a", values=ANYTHING),
@@ -154,6 +155,10 @@ def configs(kind: Kind) -> st.SearchStrategy[dict[str, str]]:
     own = {name: STRATEGIES[name] for name, key in KEYS.items() if name != "kind" and kind in key.kinds}
     drawn = st.fixed_dictionaries({**own, "kind": st.just(kind)})
     return drawn.map(lambda config: {name: text for name, text in config.items() if text is not None}).map(settled)
+
+
+#: What lets EKS' nodes do without a way out.
+NO_WAY_OUT = {"interfaceEndpoints": json.dumps(["ec2", "ecr.api", "ecr.dkr", "eks-auth", "elasticloadbalancing"])}
 
 
 def settled(config: dict[str, str]) -> dict[str, str]:
@@ -168,6 +173,12 @@ def settled(config: dict[str, str]) -> dict[str, str]:
         config |= {"storage": "none", "appCidrs": "[]", "podNetwork": "overlay"}
     if config["appCidrs"] == "[]":
         config.pop("ingressHosts", None)  # nobody would reach them
+    if config["nat"] == "none" and config.get("machineSubnets") != "public":
+        config |= NO_WAY_OUT if config["kind"] == "managed" else {"nat": "single"}
+    add_ons = json.loads(config.get("addOnVersions", "{}"))
+    if "kube-proxy" in add_ons:
+        add_ons["kube-proxy"] = f"v{config['kubernetesVersion']}-eksbuild.4"
+        config |= {"addOnVersions": json.dumps(add_ons)}
     if config["nat"] == "per_zone":
         config.pop("podNetwork", None)  # pods' routes are in one table
     if config.get("sshVia") == "endpoint":
@@ -274,7 +285,7 @@ def test_policies_hold_without_public_machines(kind: Kind) -> None:
     @hypothesis_settings(few, max_examples=3)
     def holds(config: dict[str, str]) -> None:
         if kind == "self-managed":
-            config = settled({"sshCidrs": '["192.0.2.0/24"]', **config, "machineSubnets": "private"})
+            config = settled({"sshCidrs": '["198.19.2.0/24"]', **config, "machineSubnets": "private"})
         for each in run(build(read(config, project=PROJECT, stack="s"))).resources:
             for rule in RULES:
                 assert not list(rule(each.type, each.inputs)), each.name

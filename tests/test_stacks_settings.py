@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
+from stacks.surroundings import Surroundings
 
 ACM = "arn:aws:acm:us-east-1:123456789012:certificate/1"
-BLOCK = '["198.51.100.0/24"]'
-MANAGED = {"kind": "managed", "apiCidrs": BLOCK, "appImage": "sample-app:v1.0.0"}
+BLOCK = '["198.18.0.0/24"]'
+MANAGED = {"kind": "managed", "apiCidrs": BLOCK, "appImage": "registry.test/sample-app:v1.0.0"}
 SELF_MANAGED = {**MANAGED, "kind": "self-managed"}
+WITHOUT_NAT = {**MANAGED, "interfaceEndpoints": '["ec2", "ecr.api", "ecr.dkr", "eks-auth"]'}
 WITHOUT_STORAGE = {**SELF_MANAGED, "storage": "none"}
-FROM_BLOCKS = {**SELF_MANAGED, "sshVia": "cidrs", "sshCidrs": '["192.0.2.0/24"]'}
+FROM_BLOCKS = {**SELF_MANAGED, "sshVia": "cidrs", "sshCidrs": '["198.19.2.0/24"]'}
 
 
 def settings(config: dict[str, str], **changes: str) -> Any:
@@ -53,7 +55,7 @@ def test_defaults() -> None:
         (MANAGED, "vpcCidr", "10.9.0.0/22", "vpc_cidr", IPv4Network("10.9.0.0/22")),
         (MANAGED, "serviceCidr", "10.9.0.0/24", "service_cidr", IPv4Network("10.9.0.0/24")),
         (MANAGED, "availabilityZones", "3", "availability_zones", 3),
-        (MANAGED, "nat", "none", "nat", "none"),
+        (WITHOUT_NAT, "nat", "none", "nat", "none"),
         (MANAGED, "nat", "per_zone", "nat", "per_zone"),
         (MANAGED, "interfaceEndpoints", '["ecr.api", "sts", "sts"]', "interface_endpoints", ("ecr.api", "sts")),
         (MANAGED, "flowLogDays", "30", "flow_log_days", 30),
@@ -77,7 +79,7 @@ def test_defaults() -> None:
         ),
         (MANAGED, "workers", "7", "workers", 7),
         (MANAGED, "instanceType", "m7i-flex.large", "instance_type", "m7i-flex.large"),
-        (MANAGED, "apiCidrs", '["192.0.2.1/32", "192.0.2.1/32"]', "api_cidrs", ("192.0.2.1/32",)),
+        (MANAGED, "apiCidrs", '["198.19.2.1/32", "198.19.2.1/32"]', "api_cidrs", ("198.19.2.1/32",)),
         (MANAGED, "appImage", "198.19.255.254:5000/a/b:v2", "app_image", "198.19.255.254:5000/a/b:v2"),
         (MANAGED, "nodeReleaseVersion", "1.36.3-20260901", "node_release_version", "1.36.3-20260901"),
         (
@@ -152,7 +154,7 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
     [
         (MANAGED, "kind", "eks", "'eks' is none of managed, self-managed"),
         (MANAGED, "kubernetesVersion", "1.36", "'1.36' is not an exact release such as 1.36.3"),
-        (MANAGED, "kubernetesVersion", "1.33.1", "1.33.1 is not supported; minors that are: 1.34, 1.35, 1.36"),
+        (MANAGED, "kubernetesVersion", "1.33.1", "1.33.1 is not supported; minors that are: 1.35, 1.36"),
         (MANAGED, "vpcCidr", "10.0.0.0/23", "10.0.0.0/23 is too small: /22 or larger is needed"),
         (MANAGED, "vpcCidr", "10.0.0.0/8", "10.0.0.0/8 is too large: /16 or smaller is needed"),
         (MANAGED, "vpcCidr", "10.0.0.1/16", "'10.0.0.1/16' is not an IPv4 block: 10.0.0.1/16 has host bits set"),
@@ -203,8 +205,8 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (MANAGED, "interfaceEndpoints", '["s3"]', "s3 has a gateway endpoint always"),
         (MANAGED, "registryImages", '["Sample:v1"]', "'Sample:v1' is no image's name such as sample-app"),
         (FROM_BLOCKS, "sshCidrs", "[]", "empty: at least one block is needed"),
-        (FROM_BLOCKS, "sshCidrs", "192.0.2.0/24", "'192.0.2.0/24' is not JSON such as "),
-        (FROM_BLOCKS, "sshCidrs", '"192.0.2.0/24"', "is not a list such as "),
+        (FROM_BLOCKS, "sshCidrs", "198.19.2.0/24", "'198.19.2.0/24' is not JSON such as "),
+        (FROM_BLOCKS, "sshCidrs", '"198.19.2.0/24"', "is not a list such as "),
         (SELF_MANAGED, "podNetwork", "vxlan", "'vxlan' is none of overlay, routed"),
         (MANAGED, "podNetwork", "routed", "only for kind self-managed"),
         ({**WITHOUT_STORAGE, "cloudController": "none"}, "podNetwork", "routed", "routed needs cloudController: aws, "),
@@ -252,18 +254,18 @@ def test_all_errors_are_reported_together() -> None:
     )
     assert [line.split(":")[1] for line in lines] == [
         "sshCidr",
-        "kubernetesVersion",
         "vpcCidr",
         "apiCidrs",
         "appImage",
         "controlPlanes",
+        "kubernetesVersion",
     ]
 
 
 def test_missing_says_how_to_set_it() -> None:
     assert errors({}) == [
         "config twinplane:kind: missing: pulumi config set twinplane:kind VALUE",
-        "config twinplane:apiCidrs: missing: pulumi config set --path 'twinplane:apiCidrs[0]' 198.51.100.0/24",
+        "config twinplane:apiCidrs: missing: pulumi config set --path 'twinplane:apiCidrs[0]' $(curl -s https://checkip.amazonaws.com)/32",
         "config twinplane:appImage: missing: pulumi config set twinplane:appImage VALUE",
     ]
 
@@ -301,10 +303,11 @@ def test_load_reads_the_running_stacks_config(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("pulumi.get_project", lambda: "twinplane")
     monkeypatch.setattr("pulumi.get_stack", lambda: "mine")
     monkeypatch.setattr("stacks.living.living", lambda: None)
+    monkeypatch.setattr("stacks.settings.look", Surroundings)
     pulumi.runtime.set_all_config({"aws:region": "us-east-1", **{f"twinplane:{k}": v for k, v in MANAGED.items()}})
     try:
         assert load().name == "twinplane-mine"
-        assert load().app_image == "sample-app:v1.0.0"
+        assert load().app_image == "registry.test/sample-app:v1.0.0"
     finally:
         pulumi.runtime.set_all_config({})
 
@@ -401,10 +404,10 @@ def test_auto_mode_takes_no_release() -> None:
 def test_tags_that_controllers_would_misread_are_errors() -> None:
     def wrong(**tags: str) -> list[str]:
         with pytest.raises(ConfigErrors) as caught:
-            read(MANAGED, project="twinplane", stack="test", default_tags=tags)
+            read(MANAGED, project="twinplane", stack="test", around=Surroundings(default_tags=tags))
         return caught.value.lines
 
     assert wrong(**{"a=b": "1"})[0].startswith("config aws:defaultTags: 'a=b': a key has letters")
     assert wrong(team="a,b")[0].startswith("config aws:defaultTags: team: 'a,b': a value has letters")
     fine = {"cost/centre:1": "a=b c@d", "empty": ""}
-    assert read(MANAGED, project="twinplane", stack="test", default_tags=fine)
+    assert read(MANAGED, project="twinplane", stack="test", around=Surroundings(default_tags=fine))

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from twinplane.check import Check
 from twinplane.errors import Failed, UsageError
 from twinplane.screen import Tell, err, out, working
 from twinplane.stack import PROJECT, Stack
@@ -165,28 +167,46 @@ def destroy(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """What is here, what is missing and how to get it, what is real and what a stand-in."""
-    from dataclasses import asdict
+def doctor(
+    pins: Annotated[bool, typer.Option("--pins", help="Ask every publisher for what this program pins.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What this machine has and lacks; with --pins, what publishers have. Exit code 1: something is missing.
 
-    from lab.doctor import checks
+    An answer that could not be had is said, and is no problem by itself.
+    """
+    if pins:
+        from twinplane.pins import checks as ask
+        from twinplane.pins import pins as all_pins
 
-    found = list(checks())
+        with working("asking the publishers"):
+            _checks(ask(all_pins()), as_json)
+    else:
+        from lab.doctor import checks
+
+        _checks(list(checks()), as_json)
+
+
+GOOD, BAD = {"here", "real", "there", "ok"}, {"missing", "not there", "problem"}
+
+
+def _checks(found: list[Check], as_json: bool) -> None:
+    """Prints a doctor's lines. Raises typer.Exit(1) where one is bad."""
     if as_json:
         _json([asdict(each) for each in found])
     elif out.is_terminal:
         table = Table(expand=True)
-        for column in ("", "state", "what it is", "how to get it"):
+        for column in ("", "state", "what it is", "what to do"):
             table.add_column(column, overflow="fold")
-        colours = {"here": "green", "missing": "bold red", "real": "green", "stand-in": "yellow"}
         for each in found:
-            table.add_row(each.name, Text(each.state, style=colours[each.state]), each.detail, each.advice)
+            colour = "green" if each.state in GOOD else "bold red" if each.state in BAD else "yellow"
+            table.add_row(each.name, Text(each.state, style=colour), each.detail, each.advice)
         out.print(table)
     else:
         for each in found:
             advice = f"; {each.advice}" if each.advice else ""
             out.print(f"{each.state}: {each.name}: {each.detail}{advice}", markup=False)
-    if any(each.state == "missing" for each in found):
+    if any(each.state in BAD for each in found):
         raise typer.Exit(1)
 
 

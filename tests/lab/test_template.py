@@ -1,4 +1,4 @@
-"""`pulumi new` from a fresh clone: a project of one's own, with a name of its own, whose first preview works."""
+"""`pulumi new` from a fresh clone: a project of one's own, whose first preview says what to set."""
 
 import subprocess
 from pathlib import Path
@@ -11,6 +11,8 @@ from tests import engine
 from tests.engine import PROJECT, Project
 
 pytestmark = pytest.mark.lab
+#: Moto's.
+ACCOUNT = "123456789012"
 TEMPLATE = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["template"]
 
 
@@ -31,6 +33,12 @@ def test_a_project_from_the_template(tmp_path: Path) -> None:
         mine("stack", "init", "dev")
         for key, asked in TEMPLATE["config"].items():
             mine("config", "set", key, asked["default"])
+        text = mine("preview", code=255)
+        own = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/mine-dev/sample-app:v1.0.0"
+        assert "pulumi config set --path 'mine:apiCidrs[0]' $(curl -s https://checkip.amazonaws.com)/32" in text
+        assert f"sample-app:v1.0.0 is in no registry: pulumi config set mine:appImage {own}" in text
+        mine("config", "set", "--path", "mine:apiCidrs[0]", "198.18.0.1/32")
+        mine("config", "set", "mine:appImage", own)
         text = mine("preview")
         assert "mine-dev-nodes" in text
 

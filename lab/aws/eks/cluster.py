@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 import uuid
+from datetime import UTC, datetime
 
 from lab.aws import images
 from lab.aws.eks import access, auto_mode, checks, update
@@ -16,6 +17,14 @@ VERSION = images.KUBERNETES.rpartition(".")[0]
 PLATFORM = "eks.1"
 #: Pod addresses a cluster: blocks for 32 nodes (see node.BLOCK), for 8 clusters.
 PODS_PREFIX = 21
+#: Minor of Kubernetes -> when EKS had it first (https://endoflife.date/amazon-eks).
+RELEASED = {
+    "1.32": datetime(2025, 1, 23, tzinfo=UTC),
+    "1.33": datetime(2025, 5, 29, tzinfo=UTC),
+    "1.34": datetime(2025, 10, 2, tzinfo=UTC),
+    "1.35": datetime(2026, 1, 27, tzinfo=UTC),
+    "1.36": datetime(2026, 6, 2, tzinfo=UTC),
+}
 LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
@@ -144,18 +153,45 @@ def update_config(store: Store, given: Json) -> Json:
 
 
 def versions(store: Store, given: Json) -> Json:
-    """DescribeClusterVersions."""
+    """DescribeClusterVersions: all that EKS has, though the lab runs one of them."""
     del store
-    known: Json = {
-        "clusterVersion": VERSION,
+    today = datetime.now(UTC)
+    every = [_version(minor, release, today) for minor, release in RELEASED.items()]
+    wanted, status = given.get("clusterVersions"), given.get("versionStatus")
+    return {
+        "clusterVersions": [
+            each
+            for each in reversed(every)
+            if (not wanted or each["clusterVersion"] in wanted)
+            and (not given.get("defaultOnly") or each["defaultVersion"])
+            and (not status or each["versionStatus"] == status)
+            and (given.get("includeAll") or each["versionStatus"] != "UNSUPPORTED")
+        ]
+    }
+
+
+def _version(minor: str, released: datetime, today: datetime) -> Json:
+    """14 months of standard support, then 12 of extended
+    (https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html)."""
+    standard, extended = _months(released, 14), _months(released, 26)
+    status = "STANDARD_SUPPORT" if today < standard else "EXTENDED_SUPPORT" if today < extended else "UNSUPPORTED"
+    return {
+        "clusterVersion": minor,
         "clusterType": "eks",
         "defaultPlatformVersion": PLATFORM,
-        "defaultVersion": True,
-        "status": "STANDARD_SUPPORT",
-        "versionStatus": "STANDARD_SUPPORT",
-        "kubernetesPatchVersion": images.KUBERNETES,
+        "defaultVersion": minor == VERSION,
+        "releaseDate": released.timestamp(),
+        "endOfStandardSupportDate": standard.timestamp(),
+        "endOfExtendedSupportDate": extended.timestamp(),
+        "status": status,
+        "versionStatus": status,
+        "kubernetesPatchVersion": images.KUBERNETES if minor == VERSION else f"{minor}.0",
     }
-    return {"clusterVersions": [known] if VERSION in given.get("clusterVersions", [VERSION]) else []}
+
+
+def _months(moment: datetime, count: int) -> datetime:
+    years, month = divmod(moment.month - 1 + count, 12)
+    return moment.replace(year=moment.year + years, month=month + 1)
 
 
 def arn(resource: str) -> str:

@@ -14,6 +14,7 @@ POLICIES = {
     "AmazonEKSClusterAdminPolicy": "cluster-admin",
     "AmazonEKSAdminPolicy": "admin",
     "AmazonEKSEditPolicy": "edit",
+    "AmazonEKSAdminViewPolicy": "eks:admin-view",
     "AmazonEKSViewPolicy": "view",
 }
 COREFILE = """.:53 {
@@ -46,7 +47,10 @@ def access() -> list[Json]:
     kubelets = _binding(
         "eks:kube-apiserver-kubelet-client", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"
     )
-    return [*bindings, kubelets, *_cloud_controller()]
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+    name = POLICIES["AmazonEKSAdminViewPolicy"]
+    view = {"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [everything]}
+    return [view, *bindings, kubelets, *_cloud_controller()]
 
 
 def _cloud_controller() -> list[Json]:

@@ -136,7 +136,6 @@ TYPES = {
         tagging=EKS,
         outputs="accessEntryArn createdAt modifiedAt userName kubernetesGroups",
         volatile="modifiedAt",
-        adopt=adopt(entry, entry_id, {"type": "type", "kubernetesGroups": "kubernetesGroups"}),
     ),
     "aws:eks/podIdentityAssociation:PodIdentityAssociation": Type(
         "eks",

@@ -145,6 +145,31 @@ def addon_version(session: Session, args: Values) -> Values:
     return {**args, "id": args["addonName"], "version": found["addonVersion"], "region": session.region}
 
 
+def cluster_versions(session: Session, args: Values) -> Values:
+    """The minors of Kubernetes that EKS has, each with its dates."""
+    wanted = {
+        name: args[given]
+        for given, name in {
+            "clusterType": "clusterType",
+            "clusterVersionsOnlies": "clusterVersions",
+            "defaultOnly": "defaultOnly",
+            "includeAll": "includeAll",
+            "versionStatus": "versionStatus",
+        }.items()
+        if given in args
+    }
+    found = session.client("eks", args.get("region")).describe_cluster_versions(**wanted)["clusterVersions"]
+    region = args.get("region") or session.region
+    return {**args, "id": region, "region": region, "clusterVersions": [plain(each) for each in found]}
+
+
+def cluster(session: Session, args: Values) -> Values:
+    """One cluster, without its blocks."""
+    answer = session.client("eks", args.get("region")).describe_cluster(name=args["name"])["cluster"]
+    known = {name: value for name, value in plain(answer).items() if not isinstance(value, list | dict)}
+    return {**known, "id": args["name"], "region": args.get("region") or session.region}
+
+
 FUNCTIONS: Mapping[str, Function] = {
     "aws:index/getPartition:getPartition": Function(Inputs(optional="id"), partition),
     "aws:index/getCallerIdentity:getCallerIdentity": Function(Inputs(optional="id"), identity),
@@ -164,6 +189,11 @@ FUNCTIONS: Mapping[str, Function] = {
         ami,
     ),
     "aws:ssm/getParameter:getParameter": Function(Inputs(required="name", optional="region withDecryption"), parameter),
+    "aws:eks/getClusterVersions:getClusterVersions": Function(
+        Inputs(optional="clusterType clusterVersionsOnlies defaultOnly includeAll region versionStatus"),
+        cluster_versions,
+    ),
+    "aws:eks/getCluster:getCluster": Function(Inputs(required="name", optional="region"), cluster),
     "aws:eks/getAddonVersion:getAddonVersion": Function(
         Inputs(required="addonName kubernetesVersion", optional="mostRecent region"), addon_version
     ),

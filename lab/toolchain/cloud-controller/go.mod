@@ -118,7 +118,7 @@ require (
 	k8s.io/apiserver v0.36.0 // indirect
 	k8s.io/client-go v0.36.0 // indirect
 	k8s.io/cloud-provider v0.36.0 // indirect
-	k8s.io/cloud-provider-aws v1.36.2 // indirect
+	k8s.io/cloud-provider-aws v1.36.1 // indirect
 	k8s.io/component-base v0.36.0 // indirect
 	k8s.io/component-helpers v0.36.0 // indirect
 	k8s.io/controller-manager v0.36.0 // indirect
