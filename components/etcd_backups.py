@@ -10,6 +10,7 @@ import pulumi_aws as aws
 from components import tags
 from components.bucket_guards import bucket_guards, without_tls
 from components.policy_document import policy
+from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,29 @@ OLD_VERSION_DAYS = 7
 
 
 class EtcdBackups(pulumi.ComponentResource):
-    """A private, versioned bucket, reached by TLS only.
+    """A private, versioned bucket, reached by TLS only, and the key pair of what lies in it.
 
-    Its snapshots may outlive the stack. The Secrets in them are encrypted by the API server already.
+    Machines encrypt snapshots with the public half: who breaks into one, or into the bucket, reads none.
     """
 
     bucket: pulumi.Output[str]
     #: IAM policy of those who write and read snapshots.
     write_policy: pulumi.Output[str]
+    #: PEM; snapshots are encrypted for it.
+    certificate: pulumi.Output[str]
+    #: PEM; decrypts them. A secret.
+    private_key: pulumi.Output[str]
 
     def __init__(self, name: str, args: EtcdBackupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:backup:EtcdBackups", name, None, opts)
+        pair = SelfSignedCertificate(name, SelfSignedCertificateArgs([name]), pulumi.ResourceOptions(parent=self))
+        self.certificate, self.private_key = pair.certificate, pair.private_key
         bucket = aws.s3.Bucket(
             name,
             force_destroy=args.delete_with_stack,
             tags=tags.named(name),
-            opts=pulumi.ResourceOptions(parent=self),
+            # A bucket that stays, because it has snapshots, keeps the key in the state.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=pair),
         )
         bucket_guards(name, bucket, tls_only, self, open_by_policy=False)
         aws.s3.BucketLifecycleConfiguration(
@@ -63,7 +71,8 @@ class EtcdBackups(pulumi.ComponentResource):
         )
         self.bucket = bucket.id
         self.write_policy = bucket.arn.apply(write_to)
-        self.register_outputs({"bucket": self.bucket, "write_policy": self.write_policy})
+        told = ("bucket", "write_policy", "certificate", "private_key")
+        self.register_outputs({each: getattr(self, each) for each in told})
 
 
 def tls_only(bucket_arn: str) -> str:

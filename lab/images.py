@@ -68,7 +68,8 @@ def images() -> list[Image]:
             libraries=tuple(sorted({lib for path in packet_filter.values() for lib in _libraries(path)})),
         )
     )
-    made.append(Image("etcd", "3.6.8-0", {"/usr/local/bin/etcd": toolchain.tool("etcd")}))
+    etcd = {f"/usr/local/bin/{name}": toolchain.tool(name) for name in ("etcd", "etcdctl", "etcdutl")}
+    made.append(Image("etcd", "3.6.8-0", etcd))
     made.append(Image("coredns/coredns", "v1.14.2", {"/coredns": toolchain.tool("coredns")}, ("/coredns",)))
     made.append(Image("pause", "3.10.2", {"/pause": Path("/usr/bin/catatonit")}, ("/pause", "-P"), "65535:65535"))
     controller = "/bin/aws-cloud-controller-manager"

@@ -116,6 +116,8 @@ class StackOutputs:
     ssh_private_key: str | None = None
     #: S3 bucket of etcd's snapshots.
     backups_bucket: str | None = None
+    #: PEM; decrypts them. A secret. Empty on a stack of before there were any.
+    backups_key: str = ""
     # managed
     #: "managed" or "auto"; with "auto" the two below are None.
     node_mode: str | None = None
@@ -145,6 +147,7 @@ class StackOutputs:
             ssh_user=None if managed else _text(exports, "sshUser"),
             ssh_private_key=None if managed else _text(exports, "sshPrivateKey"),
             backups_bucket=None if managed else _text(exports, "backupsBucket"),
+            backups_key=str(exports.get("backupsKey") or ""),
             node_mode=mode,
             node_group_name=_text(exports, "nodeGroupName") if mode == "managed" else None,
             node_release_version=_text(exports, "nodeReleaseVersion") if mode == "managed" else None,

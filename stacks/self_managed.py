@@ -71,7 +71,14 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             etcd_volume_size=settings.etcd_volume_size,
             control_plane_policies={"etcd-backups": backups.write_policy, **cloud_controller.policies(settings)},
             last_run=repair.last_run(living.resources()),
-            variables={**identity.variables(issuer), **cloud_controller.variables(settings), **settings.playbook_vars},
+            variables={
+                **identity.variables(issuer),
+                **cloud_controller.variables(settings),
+                "etcd_backup_bucket": backups.bucket,
+                "etcd_backup_region": aws.get_region_output().region,
+                "etcd_backup_certificate": backups.certificate,
+                **settings.playbook_vars,
+            },
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
@@ -102,6 +109,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         "sshUser": cluster.ssh_user,
         "sshPrivateKey": cluster.ssh_private_key,
         "backupsBucket": backups.bucket,
+        "backupsKey": backups.private_key,
         "workload": app.exported,
         **registry.build(settings, *cluster.role_arns),
     }

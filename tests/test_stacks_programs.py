@@ -269,6 +269,9 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         "control_plane_signing_key": f"{SECRET} twinplane-s-issuer",
         "control_plane_public_key": PUBLIC_KEY,
         "kubelet_cloud_provider": "external",
+        "etcd_backup_bucket": "twinplane-s-backups-id",
+        "etcd_backup_region": "us-east-1",
+        "etcd_backup_certificate": "certificate of twinplane-s-backups",
         "a": 1,
     }
     controller = made.one("DaemonSet")

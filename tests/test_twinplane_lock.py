@@ -155,6 +155,17 @@ def test_who_loses_it_knows(control_plane: ControlPlane, monkeypatch: pytest.Mon
     assert control_plane.holder == "patch by root@elsewhere (process 1)"
 
 
+def test_it_is_taken_again_where_etcd_was_restored_from_before(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RENEW", 0.01)
+    with lock(control_plane, "restore") as held:
+        ours = control_plane.holder
+        control_plane.held_by(f"site by root@{module.here()} (process {dead()})", renewed=3600.0, since=3700.0)
+        _until(lambda: control_plane.holder == ours)
+        assert not held.lost
+
+
 def test_a_cluster_that_its_holder_takes_back_is_not_lost_to_somebody(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:

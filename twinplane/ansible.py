@@ -1,8 +1,8 @@
-"""Runs a playbook on a stack's machines: `python -m twinplane.ansible site|reset|patch|facts`, the request on stdin.
+"""Runs a playbook on a stack's machines: `python -m twinplane.ansible site|reset|patch|backup|restore|facts`.
 
-The request is one JSON object: `machines` as exported, `sshUser`, `sshPrivateKey` (OpenSSH), `variables` (Ansible's,
-over those of group_vars). Progress goes to stderr, a line for each host and task. stdout gets one JSON object: Result,
-without what is empty. Exit code 0; 1 when it failed; 2 when nothing was changed.
+The request on stdin is one JSON object: `machines` as exported, `sshUser`, `sshPrivateKey` (OpenSSH), `variables`
+(Ansible's, over those of group_vars). Progress goes to stderr, a line for each host and task. stdout gets one JSON
+object: Result, without what is empty. Exit code 0; 1 when it failed; 2 when nothing was changed.
 
 Secrets are in memory only: the key goes from here to an ssh-agent, what must be a file is one in a private folder.
 """
@@ -35,7 +35,9 @@ PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
 #: Seconds between two lines of a host that waits.
 TOLD_EVERY = 5.0
 #: Playbook -> seconds that a machine has until it answers by SSH. A new one boots; an old one answers or is gone.
-WAITS = {"site": 300.0, "patch": 30.0, "reset": 10.0, "facts": 10.0}
+WAITS = {"site": 300.0, "patch": 30.0, "backup": 30.0, "restore": 30.0, "reset": 10.0, "facts": 10.0}
+#: Playbooks that go on without a machine that does not answer, and those that change no machine.
+SPARING, HARMLESS = {"reset", "facts"}, {"backup", "facts"}
 FIELDS = {"machines": list, "sshUser": str, "sshPrivateKey": str, "variables": dict}
 
 
@@ -55,6 +57,8 @@ class Result:
     kubeconfig: str | None = None
     #: After site: name of each node -> range of its pods.
     ranges: dict[str, str] | None = None
+    #: After backup: what is known of the snapshot.
+    snapshot: dict[str, Any] | None = None
     #: After facts: host -> what playbooks/library/node_facts.py says of it.
     facts: dict[str, dict[str, Any]] | None = None
 
@@ -93,7 +97,7 @@ def run(
             way = f"{known} {way}".strip()
             session = ssh.Session(user, shlex.split(way), {**marked, "SSH_AUTH_SOCK": agent})
             silent = ssh.wait(machines, WAITS[playbook], progress, cancelled, session=session, environment=environment)
-            if silent and playbook in {"site", "patch"}:
+            if silent and playbook not in SPARING:
                 raise UsageError("; ".join(silent.values()))
             if playbook == "facts":
                 result.failures.extend(silent.values())
@@ -105,8 +109,7 @@ def run(
                 (folder / "env" / "extravars").write_text(json.dumps(request["variables"]))
                 watcher = _Watcher(result, here, user, progress)
                 lock = Lock(session, here, playbook, progress)
-                # facts change nothing, and a check neither.
-                with nullcontext() if playbook == "facts" or check else lock:
+                with nullcontext() if playbook in HARMLESS or check else lock:
                     _play(
                         watcher,
                         lambda: bool(lock.lost) or cancelled(),
@@ -222,6 +225,7 @@ class _Watcher:
             self.result.stats[host] = {name: data.get(key, {}).get(host, 0) for key, name in names.items()}
         handed = data.get("artifact_data") or {}
         self.result.kubeconfig, self.result.ranges = handed.get("kubeconfig"), handed.get("ranges")
+        self.result.snapshot = handed.get("snapshot")
 
 
 #: Colours and the like, which programs print although nobody looks at a terminal.

@@ -146,6 +146,70 @@ def patch(
 
 
 @app.command()
+def backups(stack: Name, as_json: Json = False) -> None:
+    """List the snapshots of a self-managed stack's etcd, the newest first."""
+    from twinplane.operate.backup import snapshots
+
+    with working(f"looking at the snapshots of {stack}") as tell:
+        found = snapshots(_stack(stack), tell)
+    if as_json:
+        _json([snapshot.export() for snapshot in found])
+    for snapshot in () if as_json else found:
+        age = (datetime.now(UTC) - snapshot.taken).total_seconds() / 3600
+        out.print(
+            f"{snapshot.id}: {age:.1f} h old, {snapshot.size / 2**20:.1f} MiB, revision {snapshot.revision}, "
+            f"{snapshot.keys} keys",
+            markup=False,
+        )
+    if not found and not as_json:
+        out.print(f"{stack}: no snapshots yet; `twinplane backup {stack}` takes one", markup=False)
+
+
+@app.command()
+def backup(stack: Name, as_json: Json = False) -> None:
+    """Save a self-managed stack's etcd now, encrypted, to its bucket; machines do so by themselves, too."""
+    from twinplane.operate.backup import backup as run
+
+    with working(f"saving etcd of {stack}") as tell:
+        saved = run(_stack(stack), tell)
+    _done(as_json, saved, f"{stack}: saved {saved['id']}, revision {saved['revision']}, {saved['keys']} keys")
+
+
+@app.command()
+def restore(
+    stack: Name,
+    wanted: Annotated[str, typer.Option("--from", metavar="ID", help="Which snapshot; else the newest.")] = "",
+    only_drill: Annotated[
+        bool, typer.Option("--drill", help="Restore into an etcd beside the living one, compare, and leave no trace.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take a self-managed stack's cluster back to a snapshot of etcd. What was written since is gone."""
+    from twinplane.operate.backup import drill
+    from twinplane.operate.backup import restore as run
+
+    found = _stack(stack)
+    if only_drill:
+        with working(f"restoring a snapshot of {stack} into a scratch etcd") as tell:
+            checked = drill(found, wanted, tell)
+        line = f"{checked['id']} can be restored: hash, revision {checked['revision']} and {checked['keys']} keys"
+        _done(as_json, checked, f"{stack}: {line} are those that were saved ({checked['seconds']} s)")
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"restore {stack}: what was written since the snapshot is gone; say --yes")
+        typer.confirm(f"Take {stack} back to a snapshot? What was written since is gone.", abort=True, err=True)
+    with working(f"restoring {stack}") as tell:
+        done = run(found, wanted, tell)
+    _done(
+        as_json,
+        done,
+        f"{stack}: restored {done['id']} in {done['seconds']} s; `pulumi up -s {stack}` brings back what is newer",
+    )
+
+
+@app.command()
 def destroy(
     stack: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

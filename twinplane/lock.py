@@ -51,6 +51,8 @@ class Lock:
         self.holder = f"{verb} by {getpass.getuser()}@{here()} (process {os.getpid()})"
         self.lost = ""
         self._held = False
+        #: When we took the lock, as the Lease has it.
+        self._acquired = ""
         self._stop = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="lock", daemon=True)
 
@@ -87,9 +89,7 @@ class Lock:
                     self.progress(
                         f"taking over the machines' lock: {spec['holderIdentity']} ended without giving it back"
                     )
-                now = _now()
-                taken = {"holderIdentity": self.holder, "acquireTime": now, "renewTime": now}
-                if self._write({**taken, "leaseDurationSeconds": DURATION}, found):
+                if self._write(self._own(), found):
                     return True
             except Unreachable as error:
                 if time.monotonic() > end:
@@ -108,12 +108,20 @@ class Lock:
                 if found is None:
                     return  # the playbook `reset` has taken the cluster back, and its Lease with it
                 spec = _spec(found)
-                if spec.get("holderIdentity") != self.holder:
+                # A Lease of before we took it, and nobody's: etcd was restored from a snapshot.
+                restored = spec.get("renewTime", "") < self._acquired and not holder(spec)
+                if spec.get("holderIdentity") != self.holder and not restored:
                     self.lost = f"the lock of the machines is lost to {spec.get('holderIdentity') or 'nobody'}"
                     return
-                pause = RENEW if self._write({**spec, "renewTime": _now()}, found) else AGAIN
+                renewed = self._own() if restored else {**spec, "renewTime": _now()}
+                pause = RENEW if self._write(renewed, found) else AGAIN
             except Unreachable:
                 pause = AGAIN
+
+    def _own(self) -> dict[str, Any]:
+        self._acquired = now = _now()
+        taken = {"holderIdentity": self.holder, "acquireTime": now, "renewTime": now}
+        return {**taken, "leaseDurationSeconds": DURATION}
 
     def _read(self) -> dict[str, Any] | None:
         """Returns the Lease, without `metadata` where there is none yet; None where there is no cluster."""

@@ -27,7 +27,7 @@ SPACE = 3 * 1024**3
 INCLUDE = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "cloud-init", "python3", "python3-apt", "python3-cffi-backend",
     "runc", "containernetworking-plugins", "iproute2", "iptables", "nftables", "ethtool", "socat", "conntrack",
-    "ca-certificates", "sudo", "kmod", "procps", "iputils-ping", "curl", "gnupg",
+    "python3-boto3", "ca-certificates", "sudo", "kmod", "procps", "iputils-ping", "curl", "gnupg",
 )  # fmt: skip
 #: Units with nothing to do here, that would change the machine (udev, random seed), or race with a playbook (apt).
 MASK = (

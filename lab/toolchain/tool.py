@@ -8,7 +8,7 @@ from lab.constants import PROJECT
 
 KUBERNETES = "1.36.3"
 PULUMI = "3.259.0"
-ETCD = "3.6.13"
+ETCD = "3.6.16"
 COREDNS = "1.14.0"
 CONTAINERD = "2.4.2"
 HELM = "3.22.0"
@@ -94,6 +94,22 @@ def _containerd(name: str, seconds: int) -> Tool:
     )
 
 
+def _etcd(name: str, package: str, seconds: int) -> Tool:
+    release = f"https://github.com/etcd-io/etcd/releases/download/v{ETCD}"
+    return Tool(
+        name,
+        ETCD,
+        MODULES / "etcd",
+        package,
+        seconds,
+        download=Download(
+            f"{release}/etcd-v{ETCD}-linux-amd64.tar.gz",
+            f"{release}/SHA256SUMS",
+            f"etcd-v{ETCD}-linux-amd64/{name}",
+        ),
+    )
+
+
 #: In the order in which the lab needs them.
 TOOLS: tuple[Tool, ...] = (
     Tool(
@@ -116,18 +132,9 @@ TOOLS: tuple[Tool, ...] = (
     _kubernetes("kube-scheduler", 5),
     _kubernetes("kube-proxy", 7),
     _kubernetes("kubectl", 15, ("version", "--client", "-o", "yaml")),
-    Tool(
-        "etcd",
-        ETCD,
-        MODULES / "etcd",
-        "go.etcd.io/etcd/server/v3",
-        32,
-        download=Download(
-            f"https://github.com/etcd-io/etcd/releases/download/v{ETCD}/etcd-v{ETCD}-linux-amd64.tar.gz",
-            f"https://github.com/etcd-io/etcd/releases/download/v{ETCD}/SHA256SUMS",
-            f"etcd-v{ETCD}-linux-amd64/etcd",
-        ),
-    ),
+    _etcd("etcd", "go.etcd.io/etcd/server/v3", 32),
+    _etcd("etcdctl", "go.etcd.io/etcd/etcdctl/v3", 10),
+    _etcd("etcdutl", "go.etcd.io/etcd/etcdutl/v3", 10),
     Tool(
         "coredns",
         COREDNS,

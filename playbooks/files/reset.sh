@@ -16,6 +16,8 @@ for unit in pods-network approve-serving-certificates; do
 done
 systemctl disable --now renew-certificates.timer 2> /dev/null || true
 rm -f /etc/systemd/system/renew-certificates.* /usr/local/sbin/renew-certificates
+systemctl disable --now etcd-backup.timer 2> /dev/null || true
+rm -f /etc/systemd/system/etcd-backup.* /usr/local/sbin/etcd-backup
 rm -rf /etc/kubernetes /etc/cni/net.d /run/cni-leases /root/.kube
 systemctl daemon-reload
 ip link delete pods 2> /dev/null || true
