@@ -47,8 +47,10 @@ class EtcdBackups(pulumi.ComponentResource):
             tags=tags.named(name),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        ends_with = pulumi.ResourceOptions(parent=self, deleted_with=bucket)
         guards = [
-            *bucket_guards(name, bucket, tls_only, self, open_by_policy=False),
+            *bucket_guards(name, bucket, self, open_by_policy=False),
+            aws.s3.BucketPolicy(name, bucket=bucket.id, policy=bucket.arn.apply(tls_only), opts=ends_with),
             aws.s3.BucketLifecycleConfiguration(
                 name,
                 bucket=bucket.id,
@@ -62,7 +64,7 @@ class EtcdBackups(pulumi.ComponentResource):
                         "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                     }
                 ],
-                opts=pulumi.ResourceOptions(parent=self, deleted_with=bucket),
+                opts=ends_with,
             ),
         ]
         self.bucket = ready(bucket.id, *guards)
