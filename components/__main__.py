@@ -6,22 +6,24 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # in place of this folder, whose modules have a package
 
-from pulumi.provider.experimental import component_provider_host
+from pulumi.provider import main
 
 from components.container_registry import ContainerRegistry, ContainerRegistryArgs
 from components.flow_logs import FlowLogs, FlowLogsArgs
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
-from components.package import offered
+from components.package import Package, offered
 
 # Not among them: components whose arguments are objects of this program, such as SelfManagedCluster's machine image.
-component_provider_host(
-    name="twinplane",
-    version="0.1.0",
-    components=[
+package = Package(
+    [
         offered(ContainerRegistry, ContainerRegistryArgs),
         offered(FlowLogs, FlowLogsArgs),
         offered(ManagedCluster, ManagedClusterArgs),
         offered(Network, NetworkArgs),
     ],
+    name="twinplane",
+    namespace=None,
+    version="0.1.0",
 )
+main(package, sys.argv[1:])

@@ -1,18 +1,16 @@
-"""What guards a bucket: S3's own encryption, versions, no access lists, TLS."""
+"""What guards a bucket: S3's own encryption, versions, no access lists, a block of public access."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pulumi
 import pulumi_aws as aws
 
 
 def bucket_guards(
-    name: str, bucket: aws.s3.Bucket, policy: Callable[[str], str], parent: pulumi.Resource, *, open_by_policy: bool
+    name: str, bucket: aws.s3.Bucket, parent: pulumi.Resource, *, open_by_policy: bool
 ) -> list[pulumi.CustomResource]:
-    """Makes the guards. `policy` makes the bucket's policy of its ARN, and only where `open_by_policy` is true may that
-    let the public in. They end with the bucket, and stay with it where S3 refuses to delete it.
+    """Makes the guards, but for the bucket's policy; only where `open_by_policy` is true may one let the public in.
+    They end with the bucket, and stay with it where S3 refuses to delete it.
 
     Encrypted with S3's own keys: a key of the stack's own would end with the stack.
     """
@@ -26,8 +24,6 @@ def bucket_guards(
         restrict_public_buckets=not open_by_policy,
         opts=child,
     )
-    # S3 refuses a public policy until the block lets it.
-    after = pulumi.ResourceOptions(parent=parent, deleted_with=bucket, depends_on=[block])
     return [
         block,
         aws.s3.BucketVersioning(name, bucket=bucket.id, versioning_configuration={"status": "Enabled"}, opts=child),
@@ -40,7 +36,6 @@ def bucket_guards(
         aws.s3.BucketOwnershipControls(
             name, bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=child
         ),
-        aws.s3.BucketPolicy(name, bucket=bucket.id, policy=bucket.arn.apply(policy), opts=after),
     ]
 
 

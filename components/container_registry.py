@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.limits import AtLeast, Between, Each, Like
 from components.policy_document import policy
 
 #: What a pull takes, https://docs.aws.amazon.com/AmazonECR/latest/userguide/repository-policy-examples.html
 PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+
+#: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+IMAGE = Like("[a-z0-9]+([._-][a-z0-9]+)*", "sample-app")
+PREFIX = Like("[A-Za-z0-9]+([._/-][A-Za-z0-9]+)*", "twinplane-managed")
 
 
 @dataclass(frozen=True)
@@ -21,14 +27,14 @@ class ContainerRegistryArgs:
     """What a ContainerRegistry is made from."""
 
     #: At least one; each image's repository is `<prefix>/<image>`, in lower case.
-    images: Sequence[str]
-    prefix: str
+    images: Annotated[Sequence[str], AtLeast(1), Each(IMAGE)]
+    prefix: Annotated[str, PREFIX]
     #: IAM roles that may pull: those of the nodes of all clusters that run the images.
     pull_role_arns: Sequence[pulumi.Input[str]] = ()
     #: Of each image, the newest so many tags that start with "v" stay.
-    keep_releases: int = 20
+    keep_releases: Annotated[int, Between(1, 1000)] = 20
     #: Days after which an image without a tag goes.
-    untagged_days: int = 7
+    untagged_days: Annotated[int, Between(1, 3650)] = 7
 
 
 class ContainerRegistry(pulumi.ComponentResource):

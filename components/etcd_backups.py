@@ -53,7 +53,9 @@ class EtcdBackups(pulumi.ComponentResource):
             # A bucket that stays, because it has snapshots, keeps the key in the state.
             opts=pulumi.ResourceOptions(parent=self, depends_on=pair),
         )
-        bucket_guards(name, bucket, tls_only, self, open_by_policy=False)
+        ends_with = pulumi.ResourceOptions(parent=self, deleted_with=bucket)
+        bucket_guards(name, bucket, self, open_by_policy=False)
+        aws.s3.BucketPolicy(name, bucket=bucket.id, policy=bucket.arn.apply(tls_only), opts=ends_with)
         aws.s3.BucketLifecycleConfiguration(
             name,
             bucket=bucket.id,
@@ -67,7 +69,7 @@ class EtcdBackups(pulumi.ComponentResource):
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                 }
             ],
-            opts=pulumi.ResourceOptions(parent=self, deleted_with=bucket),
+            opts=ends_with,
         )
         self.bucket = bucket.id
         self.write_policy = bucket.arn.apply(write_to)

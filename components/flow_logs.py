@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import pulumi
 import pulumi_aws as aws
 
 from components import tags
+from components.limits import LOG_DAYS, OneOf
 from components.policy_document import policy
 
 
@@ -16,9 +18,8 @@ class FlowLogsArgs:
     """What FlowLogs are made from."""
 
     vpc_id: pulumi.Input[str]
-    #: Days that records are kept: one of those that CloudWatch knows
-    #: (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
-    days: int
+    #: Days that records are kept: one of those that CloudWatch knows.
+    days: Annotated[int, OneOf(LOG_DAYS)]
 
 
 class FlowLogs(pulumi.ComponentResource):

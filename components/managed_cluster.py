@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Literal
+from typing import Annotated, Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -14,10 +14,11 @@ import pulumi_kubernetes as kubernetes
 
 from components import tags
 from components.access_entries import access_entries
-from components.add_on import AddOn, AddOnArgs, configuration_of, version_of
+from components.add_on import NAMES, AddOn, AddOnArgs, configuration_of, version_of
 from components.auto_nodes import AutoNodes
 from components.cluster_key import ClusterKey, ClusterKeyArgs
 from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs
+from components.limits import BLOCK, LOG_DAYS, AtLeast, Between, Each, Like, OneOf
 from components.node_group import NodeGroup, NodeGroupArgs
 
 NodeMode = Literal["managed", "auto"]
@@ -31,24 +32,24 @@ class ManagedClusterArgs:
 
     vpc_id: pulumi.Input[str]
     #: In at least two zones. The nodes live here, and the control plane's network interfaces.
-    private_subnet_ids: Sequence[pulumi.Input[str]]
+    private_subnet_ids: Annotated[Sequence[pulumi.Input[str]], AtLeast(2)]
     #: A minor, "1.36".
-    kubernetes_version: str
+    kubernetes_version: Annotated[str, Like(r"1\.\d+", "1.36")]
     service_cidr: IPv4Network
     #: IPv4 blocks that reach the public endpoint.
-    api_cidrs: Sequence[str]
+    api_cidrs: Annotated[Sequence[str], AtLeast(1), Each(BLOCK)]
     #: IAM roles and users that administer the cluster, besides the one that creates it.
     admin_arns: Sequence[str] = ()
     #: IAM roles and users that see everything in it, Secrets too, and change nothing.
     viewer_arns: Sequence[str] = ()
     #: Days that CloudWatch keeps the control plane's logs.
-    log_days: int = 30
+    log_days: Annotated[int, OneOf(LOG_DAYS)] = 30
     #: Add-on -> version, where it shall not be the one of components/add_on.py.
-    add_on_versions: Mapping[str, str] = field(default_factory=dict)
+    add_on_versions: Annotated[Mapping[str, str], Each(OneOf(NAMES))] = field(default_factory=dict)
     #: "managed": a node group; "auto": EKS Auto Mode, where EKS chooses the machines and the three below say nothing.
     node_mode: NodeMode = "managed"
-    nodes: int = 2
-    instance_type: str = "t3.medium"
+    nodes: Annotated[int, Between(1, 450)] = 2
+    instance_type: Annotated[str, Like(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "t3.medium")] = "t3.medium"
     #: Release of the node image, "1.36.3-20260901". None: the newest at creation.
     node_release_version: str | None = None
     #: EKS' name for it: another one is another cluster. A component that is renamed, with an alias, says its old name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Literal
+from typing import Annotated, Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -13,6 +13,7 @@ import pulumi_aws as aws
 from components import tags
 from components.availability_zones import availability_zones
 from components.flow_logs import FlowLogs, FlowLogsArgs
+from components.limits import LOG_DAYS, Between, OneOf, Prefix
 from components.subnet_blocks import subnet_blocks
 from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 
@@ -28,16 +29,16 @@ class NetworkArgs:
     """What a Network is made from."""
 
     #: IPv4 block of the VPC, /16 to /25: its eighths become the subnets.
-    cidr: IPv4Network
+    cidr: Annotated[IPv4Network, Prefix(16, 25)]
     #: How many availability zones, 1 to 4: the first ones, by name, of those that the account has.
-    zones: int = 2
+    zones: Annotated[int, Between(1, 4)] = 2
     #: How private subnets go out. "single": through one NAT gateway, in the first zone; "per_zone": each through one in
     #: its own zone, which outlives the loss of another; "none": not at all.
     nat: Nat = "none"
     #: AWS services that private subnets reach without a way out, "ecr.api"; S3 always is one.
     interface_endpoints: Sequence[str] = ()
     #: Days that CloudWatch keeps a record of all connections; 0: none is made.
-    flow_log_days: int = 0
+    flow_log_days: Annotated[int, OneOf((0, *LOG_DAYS))] = 0
     #: Of every subnet, besides.
     subnet_tags: Mapping[str, str] = field(default_factory=dict)
     #: Side whose subnets share one table, with `subnet_tags`, for a cluster with routes to its pods; not "per_zone".

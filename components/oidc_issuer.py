@@ -1,4 +1,4 @@
-"""OidcIssuer: what makes IAM believe the tokens of a cluster's service accounts."""
+"""OidcIssuer: the key that signs the tokens of a cluster's service accounts, and what the world may know of it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,19 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from components import tags
-from components.bucket_guards import bucket_guards, without_tls
+from components.bucket_guards import bucket_guards
 from components.interpreter import interpreter
-from components.pod_identity import AUDIENCE, OidcIdentity
-from components.policy_document import policy
 
-#: What anyone reads in the bucket (https://openid.net/specs/openid-connect-discovery-1_0.html), and nothing else;
-#: the keys where the API server itself has them.
+#: What the bucket has (https://openid.net/specs/openid-connect-discovery-1_0.html); the keys where the API server
+#: itself has them.
 DISCOVERY, KEYS = ".well-known/openid-configuration", "openid/v1/jwks"
 #: As kubeadm makes it.
 BITS = "2048"
 
 
 class OidcIssuer(pulumi.ComponentResource):
-    """The key that an API server signs tokens with, its public half in a bucket, and IAM's trust in it.
-
-    The cluster's own address may be private: IAM reads the bucket alone. The key is made once and stays as long as the
-    stack.
+    """The key that an API server signs tokens with, and its public half in a bucket that nobody reads before there is
+    an OidcTrust. The key is made once and stays as long as the stack.
     """
 
     #: "https://...", for --service-account-issuer; without a slash at its end.
@@ -37,10 +33,9 @@ class OidcIssuer(pulumi.ComponentResource):
     #: PEM, RSA. A secret.
     signing_key: pulumi.Output[str]
     public_key: pulumi.Output[str]
-    #: Of IAM's trust, known when IAM can read the keys.
-    provider_arn: pulumi.Output[str]
-    #: What a PodIdentity takes.
-    identity: OidcIdentity
+    bucket: aws.s3.Bucket
+    #: What the bucket has, and what keeps all but a bucket policy from opening it.
+    documents: list[pulumi.CustomResource]
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:identity:OidcIssuer", name, None, opts)
@@ -60,44 +55,25 @@ class OidcIssuer(pulumi.ComponentResource):
         self.signing_key = pulumi.Output.secret(halves.apply(lambda pair: str(pair["private"])))
         self.public_key = pulumi.Output.unsecret(halves.apply(lambda pair: str(pair["public"])))
 
-        bucket = aws.s3.Bucket(name, force_destroy=True, tags=tags.named(name), opts=child)
-        guards = bucket_guards(name, bucket, readable, self, open_by_policy=True)
+        self.bucket = aws.s3.Bucket(name, force_destroy=True, tags=tags.named(name), opts=child)
+        guards = bucket_guards(name, self.bucket, self, open_by_policy=True)
         region, suffix = aws.get_region_output(opts=of_child).region, aws.get_partition_output(opts=of_child).dns_suffix
-        self.url = pulumi.Output.format("https://{0}.s3.{1}.{2}", bucket.id, region, suffix)
+        self.url = pulumi.Output.format("https://{0}.s3.{1}.{2}", self.bucket.id, region, suffix)
         documents = {DISCOVERY: self.url.apply(discovery), KEYS: self.public_key.apply(key_set)}
         objects = [
             aws.s3.BucketObject(
                 f"{name}-{key.rpartition('/')[2]}",
-                bucket=bucket.id,
+                bucket=self.bucket.id,
                 key=key,
                 content=content,
                 content_type="application/json",
-                opts=pulumi.ResourceOptions(parent=self, deleted_with=bucket, depends_on=guards),
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=self.bucket, depends_on=guards),
             )
             for key, content in documents.items()
         ]
-        self.provider_arn = aws.iam.OpenIdConnectProvider(
-            name,
-            url=self.url,
-            client_id_lists=[AUDIENCE],
-            tags=tags.named(name),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=objects),
-        ).arn
-        self.identity = OidcIdentity(self.url, self.provider_arn)
-        told = ("url", "signing_key", "public_key", "provider_arn")
+        self.documents = [*guards, *objects]
+        told = ("url", "signing_key", "public_key")
         self.register_outputs({each: getattr(self, each) for each in told})
-
-
-def readable(bucket_arn: str) -> str:
-    """Bucket policy: anyone gets the two documents, by TLS."""
-    read = {
-        "Sid": "Documents",
-        "Effect": "Allow",
-        "Principal": "*",
-        "Action": "s3:GetObject",
-        "Resource": [f"{bucket_arn}/{DISCOVERY}", f"{bucket_arn}/{KEYS}"],
-    }
-    return policy(read, without_tls(bucket_arn))
 
 
 def discovery(url: str) -> str:

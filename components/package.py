@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import types
 from collections.abc import Awaitable, Mapping, Sequence
 from ipaddress import IPv4Network
-from typing import Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_args, get_origin
 
 import pulumi
+from pulumi.provider import ConstructResult
+from pulumi.provider.experimental.analyzer import ComponentDefinition
+from pulumi.provider.experimental.component import ComponentInitError, ComponentProvider
 
 
 def offered(component: type[Any], args: type[Any]) -> type[pulumi.ComponentResource]:
@@ -45,7 +49,9 @@ def offered(component: type[Any], args: type[Any]) -> type[pulumi.ComponentResou
 
 
 def plain(hint: Any) -> Any:
-    """The type of an argument as plain data has it."""
+    """The type of an argument as plain data has it, without its limits."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     origin, inner = get_origin(hint), get_args(hint)
     if hint in (str, int, float, bool, Any):
         return hint
@@ -68,13 +74,69 @@ def output(hint: Any) -> Any:
 
 
 def restored(name: str, hint: Any, value: Any) -> Any:
-    """The argument as the component takes it. Numbers arrive as floats. Raises ValueError that names the argument."""
-    if hint not in (IPv4Network, int):
-        return value
+    """The argument as the component takes it. Numbers arrive as floats. Raises InputPropertyError, which the engine
+    prints in one line with the component's name, where the argument is not of its type, or out of its limits."""
     try:
-        return hint(value)
+        return _restored(hint, value)
     except ValueError as error:
-        raise ValueError(f"{name}: {value}: {error}") from None
+        raise pulumi.InputPropertyError(_camel(name), f"{_camel(name)}: {error}") from None
+
+
+def _restored(hint: Any, value: Any) -> Any:
+    origin, inner = get_origin(hint), get_args(hint)
+    if value is None or isinstance(value, pulumi.Output):
+        return value
+    if origin is Annotated:
+        found = _restored(inner[0], value)
+        if line := next((line for limit in inner[1:] if (line := limit.wrong(found))), ""):
+            raise ValueError(line)
+        return found
+    if origin in (Union, types.UnionType) and type(None) in inner:
+        return _restored(next(each for each in inner if each is not type(None)), value)
+    if origin is Literal and value not in inner:
+        raise ValueError(f"{value!r} is none of {', '.join(inner)}")
+    if hint is int and value != int(value):
+        raise ValueError(f"{value} is not a whole number")
+    if hint is IPv4Network:
+        try:
+            return IPv4Network(value)
+        except ValueError as error:
+            raise ValueError(f"{value}: {error}") from None
+    return int(value) if hint is int else value
+
+
+def _camel(name: str) -> str:
+    """As other programs write it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+class Package(ComponentProvider):
+    """Components whose wrong arguments are told in one line, and not as a fault of the package."""
+
+    def map_inputs(self, inputs: Any, component_def: ComponentDefinition) -> Any:
+        for name in inputs:
+            if name not in component_def.inputs:
+                near = difflib.get_close_matches(name, component_def.inputs, n=1)
+                known = f"did you mean {near[0]}?" if near else f"known: {', '.join(component_def.inputs)}"
+                raise pulumi.InputPropertyError(name, f"{name}: unknown argument; {known}")
+        return super().map_inputs(inputs, component_def)
+
+    def construct(
+        self,
+        name: str,
+        resource_type: str,
+        inputs: Any,
+        options: pulumi.ResourceOptions | None = None,
+    ) -> ConstructResult:
+        try:
+            return super().construct(name, resource_type, inputs, options)
+        except ComponentInitError as error:
+            if isinstance(error.inner, pulumi.InputPropertyError):
+                raise error.inner from None
+            if isinstance(error.inner, pulumi.RunError):  # the same, of what is known only when AWS was asked
+                raise pulumi.InputPropertyError("", str(error.inner)) from None
+            raise
 
 
 def _inside(hint: Any) -> Any:

@@ -10,15 +10,11 @@ from typing import Any
 
 from components import add_on
 from components.chart_source import ChartSource
+from components.limits import LOG_DAYS
 from components.machine_image import MachineImage
 
 #: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
 SUPPORTED_MINORS = ("1.35", "1.36")
-
-
-#: Days that CloudWatch can keep logs
-#: (https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html).
-LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
 
 #: Blocks that nobody comes from: they are for documents (https://www.rfc-editor.org/rfc/rfc5737).

@@ -4,7 +4,7 @@ USD for us-east-1, on demand, Linux, from AWS's public price pages as of 2026-11
 (https://aws.amazon.com/eks/pricing/), EC2 (https://aws.amazon.com/ec2/pricing/on-demand/), EBS
 (https://aws.amazon.com/ebs/pricing/), load balancers (https://aws.amazon.com/elasticloadbalancing/pricing/), VPC
 (https://aws.amazon.com/vpc/pricing/). Data transfer and what is paid by the GiB (flow logs and control plane logs: 0.50
-taken in, 0.03 a month kept; ECR: 0.10 a month kept) are not in it.
+taken in, 0.03 a month kept; ECR: 0.10 a month kept) are not in it: docs/aws.md says what logs a quiet cluster writes.
 """
 
 from dataclasses import dataclass
@@ -79,7 +79,8 @@ def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     items.append(Item("network load balancer of the sample app", int(balanced), LOAD_BALANCER))
     addresses = gateways
     # Load balancers have one in each zone.
-    addresses += zones if balanced and settings.ingress_scheme == "internet-facing" else 0
+    if settings.ingress_scheme == "internet-facing":
+        addresses += zones * (balanced + bool(settings.ingress_hosts))
     if isinstance(settings, SelfManagedSettings):
         addresses += machines if settings.machine_subnets == "public" else 0
         addresses += zones if settings.api_subnets == "public" else 0

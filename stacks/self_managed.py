@@ -9,6 +9,7 @@ from components.cloud_controller_policy import cluster_tag
 from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.network import Network, NetworkArgs
 from components.oidc_issuer import OidcIssuer
+from components.oidc_trust import OidcTrust, OidcTrustArgs
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
@@ -82,6 +83,9 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
+    # IAM's trust comes after the cluster; OidcTrust says why.
+    after = pulumi.ResourceOptions(depends_on=[cluster])
+    trust = OidcTrust(f"{name}-trust", OidcTrustArgs(issuer, f"{name}-issuer"), after)
     controllers = cloud_controller.build(settings, cluster.provider)
     machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
@@ -90,8 +94,8 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         SampleAppArgs(
             image=settings.app_image,
             **balancer.build(settings),
-            **storage.build(settings, issuer.identity, cluster.kubeconfig, cluster.provider, controllers),
-            **ingress.build(settings, network, issuer.identity, cluster.provider, needs),
+            **storage.build(settings, trust.identity, cluster.kubeconfig, cluster.provider, controllers),
+            **ingress.build(settings, network, trust.identity, cluster.provider, needs),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),
     )

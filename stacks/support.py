@@ -30,7 +30,7 @@ def ends() -> dict[str, date]:
 def actual(alive: Mapping[str, str] | None) -> Mapping[str, str] | None:
     """Returns the record of the living cluster with the minor that EKS says it has: the state may not know yet that EKS
     has raised it. What was asked for last is then its `lastVersion`."""
-    if alive is None or alive.get("kind") != "managed":
+    if alive is None or alive.get("kind") != "managed" or "kubernetesVersion" not in alive:
         return alive
     try:
         version = str(aws.eks.get_cluster(name=alive["name"]).version)

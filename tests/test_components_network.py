@@ -51,14 +51,16 @@ def test_zones_are_the_first_by_name() -> None:
 
 
 def test_more_zones_than_the_region_has_is_one_line() -> None:
-    with pytest.raises(pulumi.RunError, match=r"availabilityZones: 5 asked for, the region has 4: us-east-1c, "):
+    with pytest.raises(
+        pulumi.RunError, match=r"availabilityZones: 5 asked for, the region has 4 that EKS takes: us-east-1c, "
+    ):
         network(zones=5)
 
 
 def test_only_zones_that_need_no_opt_in_and_serve_eks_are_asked_for() -> None:
     [asked] = [args for token, args in network().calls if token.endswith("getAvailabilityZones")]
     assert asked["filters"] == [{"name": "opt-in-status", "values": ["opt-in-not-required"]}]
-    assert asked["excludeZoneIds"] == ["use1-az3"]
+    assert asked["excludeZoneIds"] == ["use1-az3", "usw1-az2", "cac1-az3"]
 
 
 def test_without_nat_private_subnets_have_no_way_out() -> None:

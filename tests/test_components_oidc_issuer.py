@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from components.oidc_issuer import OidcIssuer, discovery, key_set, readable
+from components.oidc_issuer import OidcIssuer, discovery, key_set
+from components.oidc_trust import OidcTrust, OidcTrustArgs, readable
 from policies.guards import no_public_buckets
 from tests import golden_files
 from tests.pulumi_mocks import PUBLIC_KEY, Graph, contains_secret, run
@@ -22,8 +23,9 @@ URL = "https://i-id.s3.us-east-1.test.example"
 def issuer(name: str = "i") -> Graph:
     def program() -> None:
         made = OidcIssuer(name)
+        trust = OidcTrust(f"{name}-trust", OidcTrustArgs(made, name))
         pulumi.export("url", made.url)
-        pulumi.export("provider", made.provider_arn)
+        pulumi.export("provider", trust.provider_arn)
         pulumi.export("key", made.signing_key)
         pulumi.export("public", made.public_key)
 
@@ -44,9 +46,9 @@ def test_documents_are_what_the_issuer_says_of_itself() -> None:
     assert found["openid/v1/jwks"].inputs["content"] == key_set(PUBLIC_KEY)
     assert {each.inputs["contentType"] for each in found.values()} == {"application/json"}
     # IAM may ask as soon as the provider is there.
-    assert {each.urn for each in found.values()} <= graph.one("OpenIdConnectProvider").dependencies
     policy = graph.one("BucketPolicy")
-    assert all(policy.urn in each.dependencies for each in found.values())
+    assert policy.urn in graph.one("OpenIdConnectProvider").dependencies
+    assert {each.urn for each in found.values()} <= policy.dependencies
     assert graph.one("BucketPublicAccessBlock").urn in policy.dependencies
 
 

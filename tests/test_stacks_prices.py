@@ -94,9 +94,13 @@ def test_the_app_s_load_balancer_costs_itself_and_an_address_in_each_zone(stack:
     assert more == pytest.approx(prices.LOAD_BALANCER + 2 * prices.PUBLIC_ADDRESS)
 
 
-def test_hosts_cost_a_load_balancer() -> None:
-    more = total(settings("managed", ingressHosts='["a.test", "b.test"]')) - total(settings("managed"))
-    assert more == pytest.approx(prices.APPLICATION_LOAD_BALANCER)
+@pytest.mark.parametrize(("scheme", "addresses"), [("internet-facing", 2), ("internal", 0)])
+def test_hosts_cost_a_load_balancer_with_an_address_in_each_zone(scheme: str, addresses: int) -> None:
+    alone = {"appCidrs": "[]", "ingressScheme": scheme}
+    more = total(settings("managed", ingressHosts='["a.test", "b.test"]', **alone)) - total(
+        settings("managed", **alone)
+    )
+    assert more == pytest.approx(prices.APPLICATION_LOAD_BALANCER + addresses * prices.PUBLIC_ADDRESS)
 
 
 def test_the_documents_sums_are_those_of_the_bill() -> None:

@@ -498,6 +498,15 @@ def test_the_program_is_short() -> None:
         assert len(file.read_text().splitlines()) <= 150, file.name
 
 
+def test_the_issuer_s_documents_are_opened_minutes_after_the_block_of_public_access() -> None:
+    made = run_stack("self-managed")
+    site = made.one("Command", "twinplane-self-managed-site")
+    trusted = made.one("OpenIdConnectProvider")
+    assert site.urn in made.one("OidcTrust").dependencies
+    assert made.one("BucketPolicy", "twinplane-self-managed-issuer").parent == made.one("OidcTrust").urn
+    assert trusted.urn in made.one("aws:iam/role:Role", "twinplane-self-managed-storage").dependencies
+
+
 def test_without_a_cloud_controller_nodes_wait_for_none() -> None:
     from stacks import self_managed
 

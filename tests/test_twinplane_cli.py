@@ -22,7 +22,8 @@ from twinplane.operate.patch import Patched
 
 @pytest.fixture(autouse=True)
 def _lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after eval "$(twinplane lab env)": no test asks whether a lab runs."""
+    """As after eval "$(twinplane lab env)": no test asks whether a lab runs, nor AWS who one is."""
+    monkeypatch.setattr(cli, "_credentials", lambda _: None)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setattr(cli, "out", Console(soft_wrap=True, highlight=False))
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,7 +85,7 @@ def compare(
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write one HTML page.")] = None,
 ) -> None:
     """What differs between a managed and a self-managed cluster, from live evidence. Exit code 1: something is down."""
-    _compare(_stack(managed), _stack(self_managed), as_json, html)
+    _compare(_stack(managed, ask=True), _stack(self_managed, ask=True), as_json, html)
 
 
 #: Seconds. The kubelet reports a new etcd healthy 20 s after its start: kubeadm's startup probe asks every 10 s.
@@ -126,7 +127,7 @@ def patch(
     """Install pending updates on all nodes, one at a time, under a light load. Exit code 1 also: something is down."""
     from twinplane.operate.patch import patch as run
 
-    found = _stack(stack)
+    found = _stack(stack, ask=True)
     with working(f"patching {stack}") as tell:
         patched = run(found, tell, force, tuple(skip or ()))
     if as_json:
@@ -225,6 +226,7 @@ def destroy(
         if not sys.stdin.isatty():
             raise UsageError(f"destroy {stack}: cannot be undone; say --yes")
         typer.confirm(f"Remove everything of {stack}?", abort=True, err=True)
+    _credentials(found)
     with working(f"destroying {stack}") as tell:
         run(found, tell)
     _done(as_json, {"stack": stack, "destroyed": True}, f"{stack}: destroyed")
@@ -232,19 +234,29 @@ def destroy(
 
 @app.command()
 def doctor(
+    stack: Annotated[
+        str | None, typer.Argument(metavar="[STACK]", help="Is its AWS account ready for it?", autocompletion=_names)
+    ] = None,
     pins: Annotated[bool, typer.Option("--pins", help="Ask every publisher for what this program pins.")] = False,
     as_json: Json = False,
 ) -> None:
-    """What this machine has and lacks; with --pins, what publishers have. Exit code 1: something is missing.
+    """What this machine has; with STACK, its AWS account; with --pins, the publishers. Exit code 1: a problem.
 
     An answer that could not be had is said, and is no problem by itself.
     """
+    if pins and stack:
+        raise UsageError("doctor: --pins is the same for all stacks; leave STACK out")
     if pins:
         from twinplane.pins import checks as ask
         from twinplane.pins import pins as all_pins
 
         with working("asking the publishers"):
             _checks(ask(all_pins()), as_json)
+    elif stack:
+        from twinplane.readiness import checks as look
+
+        with working(f"looking at the account of {stack}"):
+            _checks(look(_stack(stack)), as_json)
     else:
         from lab.doctor import checks
 
@@ -362,8 +374,24 @@ def _up() -> None:
         the_lab.up(tell)
 
 
-def _stack(name: str) -> Stack:
-    """The stack with the environment that it needs: the lab's own for stacks that go to the lab."""
+def _stack(name: str, *, ask: bool = False) -> Stack:
+    """The stack with the environment that it needs: the lab's own for stacks that go to the lab. With `ask`, AWS has to
+    take its credentials."""
+    found = _found(name)
+    if ask:
+        _credentials(found)
+    return found
+
+
+def _credentials(stack: Stack) -> None:
+    """Raises UsageError, of one line, where AWS takes no credentials. Where nobody answers, the verb itself says it."""
+    from twinplane.aws_call import Unreached, caller
+
+    with suppress(Unreached):
+        caller(stack.environment)
+
+
+def _found(name: str) -> Stack:
     stack = Stack(name)
     if not stack.file.exists():
         raise UsageError(f"stack {name}: unknown; stacks of this project: {', '.join(_names())}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -15,21 +15,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-import boto3
 import yaml
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from components import add_on, cloud_controller, descheduler, ebs_csi, ingress_controller
 from components.ansible_run import PLAYBOOKS
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
+from twinplane import aws_call
 from twinplane.check import Check
 
 #: Seconds that a publisher has for one answer.
 TIMEOUT = 10.0
-#: Where AWS is asked, if the caller's own configuration names no region.
-REGION = "us-east-1"
 #: A release; what has more after it is none.
 RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-eksbuild\.(\d+))?")
 MANIFESTS = ", ".join(
@@ -309,20 +305,8 @@ def _get(url: str, method: str = "GET", **headers: str) -> bytes | None:
         raise Unreachable(f"{url}: {str(reason) or type(error).__name__}") from None
 
 
-#: boto3 cannot make two clients at once.
-_making_clients = threading.Lock()
-
-
 def _call(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-    """All pages of one answer of AWS. Raises Unreachable."""
     try:
-        with _making_clients:
-            session = boto3.Session()
-            settings = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
-            region = session.region_name or REGION
-            client: Any = session.client(service, region_name=region, config=settings)  # type: ignore[call-overload]
-        if not client.can_paginate(operation):
-            return dict(getattr(client, operation)(**parameters))
-        return dict(client.get_paginator(operation).paginate(**parameters).build_full_result())
-    except (BotoCoreError, ClientError) as error:
-        raise Unreachable(f"AWS: {(str(error).splitlines() or [type(error).__name__])[0]}") from None
+        return aws_call.call(os.environ, None, service, operation, **parameters)
+    except aws_call.Unanswered as error:
+        raise Unreachable(f"AWS: {error}") from None

@@ -76,10 +76,17 @@ def test_another_program_uses_it(project: Project) -> None:
     assert project.resources() == []
 
 
-def test_wrong_input_is_told(project: Project) -> None:
-    project("config", "set", "cidr", "198.18.0.0/40")
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [("cidr", "198.18.0.0/40", "cidr: 198.18.0.0/40: '40' is not a valid netmask"),
+     ("zones", "9", "zones: 9 is not from 1 to 4")],
+)  # fmt: skip
+def test_wrong_input_is_told(project: Project, key: str, value: str, line: str) -> None:
+    project("config", "set", key, value)
     try:
         text = project("preview", code=1)
     finally:
-        project("config", "rm", "cidr")
-    assert "cidr: 198.18.0.0/40: '40' is not a valid netmask" in text
+        project("config", "rm", key)
+    assert line in text
+    assert "Traceback" not in text
+    assert "package.py" not in text

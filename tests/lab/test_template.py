@@ -33,7 +33,7 @@ def test_a_project_from_the_template(tmp_path: Path) -> None:
         mine("stack", "init", "dev")
         for key, asked in TEMPLATE["config"].items():
             mine("config", "set", key, asked["default"])
-        text = mine("preview", code=255)
+        text = mine("preview", code=1)
         own = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/mine-dev/sample-app:v1.0.0"
         assert "pulumi config set --path 'mine:apiCidrs[0]' $(curl -s https://checkip.amazonaws.com)/32" in text
         assert f"sample-app:v1.0.0 is in no registry: pulumi config set mine:appImage {own}" in text

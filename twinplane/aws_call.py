@@ -1,0 +1,91 @@
+"""One call of AWS's API, with the credentials of an environment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from botocore.parsers import ResponseParserError
+
+from twinplane.errors import UsageError
+
+#: Seconds for a connection, and for an answer.
+TIMEOUT = 10.0
+#: Where nothing names a region.
+REGION = "us-east-1"
+
+#: boto3 cannot make two clients at once.
+_making_clients = threading.Lock()
+
+
+class Unanswered(Exception):
+    """No answer: why, in one line. `code` is AWS' own, where AWS gave one."""
+
+    def __init__(self, line: str, code: str = "") -> None:
+        super().__init__(line)
+        self.code = code
+
+
+class Unreached(Unanswered):
+    """Nobody was there to ask."""
+
+
+def call(
+    environment: Mapping[str, str], region: str | None, service: str, operation: str, **parameters: Any
+) -> dict[str, Any]:
+    """Returns the answer, all pages of it. Raises Unanswered."""
+    try:
+        client = _client(environment, region, service)
+        if not client.can_paginate(operation):
+            return dict(getattr(client, operation)(**parameters))
+        return dict(client.get_paginator(operation).paginate(**parameters).build_full_result())
+    except ClientError as error:
+        code, words = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if words.lstrip().startswith("<"):  # a web page: of an endpoint that has no such call
+            words = f"no such call as {service}:{operation}"
+        raise Unanswered(f"{code}: {' '.join(words.split()) or 'no words'}", code) from None
+    except ResponseParserError:  # of an endpoint that is not AWS's own
+        raise Unanswered(f"{service}:{operation}: an answer that is not AWS's") from None
+    except (ConnectionError, HTTPClientError) as error:
+        raise Unreached(_line(error)) from None
+    except BotoCoreError as error:
+        raise Unanswered(_line(error)) from None
+
+
+def _client(environment: Mapping[str, str], region: str | None, service: str) -> Any:
+    keys = "AWS_ACCESS_KEY_ID" in environment
+    with _making_clients:
+        session = boto3.Session(
+            aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=environment.get("AWS_SESSION_TOKEN") or None,
+            profile_name=None if keys else environment.get("AWS_PROFILE"),
+        )
+        return session.client(
+            service,  # type: ignore[call-overload]
+            region_name=region or environment.get("AWS_REGION") or session.region_name or REGION,
+            endpoint_url=environment.get("AWS_ENDPOINT_URL"),
+            config=Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2}),
+        )
+
+
+def caller(environment: Mapping[str, str], region: str | None = None) -> str:
+    """Returns the ARN of the environment's credentials. Raises UsageError, of one line, where AWS takes none, and
+    Unreached."""
+    try:
+        return str(call(environment, region, "sts", "get_caller_identity")["Arn"])
+    except Unreached:
+        raise
+    except Unanswered as error:
+        raise UsageError(
+            f"AWS takes no credentials from here: {str(error).rstrip('.')}; "
+            "`aws sts get-caller-identity` must answer: log in again, or set AWS_PROFILE"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
