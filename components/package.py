@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_a
 import pulumi
 from pulumi.provider import ConstructResult
 from pulumi.provider.experimental.analyzer import ComponentDefinition
-from pulumi.provider.experimental.component import ComponentInitError, ComponentProvider
+from pulumi.provider.experimental.component import ComponentProvider
+from pulumi.provider.server import ComponentInitError
 
 
 def offered(component: type[Any], args: type[Any]) -> type[pulumi.ComponentResource]:

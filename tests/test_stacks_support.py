@@ -142,3 +142,23 @@ def test_without_credentials_the_program_ends_in_one_line(monkeypatch: pytest.Mo
         "AWS takes no credentials from here: InvalidClientTokenId: The security token is invalid; "
         "`aws sts get-caller-identity` must answer: log in again, or set AWS_PROFILE"
     )
+
+
+def test_the_running_program_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stacks import settings
+
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.warn", warned.append)
+    monkeypatch.setattr(settings.living, "living", lambda: {"kind": "managed", "kubernetesVersion": "1.34"})
+    monkeypatch.setattr(settings, "look", Surroundings)
+    monkeypatch.setattr(support, "actual", lambda alive: alive)
+    config = {"kind": "managed", "kubernetesVersion": "1.34.4", **BASE}
+
+    def program() -> None:
+        pulumi.runtime.set_all_config({f"{pulumi.get_project()}:{key}": value for key, value in config.items()})
+        settings.load()
+
+    run(program)
+    [line] = warned
+    assert line.startswith("standard support of Kubernetes 1.34 end")
+    assert "set kubernetesVersion to 1.35.0" in line
