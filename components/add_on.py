@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +58,9 @@ class AddOn(pulumi.ComponentResource):
             cluster_name=args.cluster_name,
             addon_name=args.add_on,
             addon_version=args.version,
-            configuration_values=json.dumps(args.configuration, sort_keys=True) if args.configuration else None,
+            configuration_values=pulumi.Output.json_dumps(args.configuration, sort_keys=True)
+            if args.configuration
+            else None,
             resolve_conflicts_on_create="OVERWRITE",
             resolve_conflicts_on_update="OVERWRITE",
             tags=tags.named(name),

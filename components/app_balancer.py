@@ -11,6 +11,11 @@ import pulumi_kubernetes as kubernetes
 
 from components import tags
 
+PREFIX = "service.beta.kubernetes.io/aws-load-balancer"
+#: What the controller reads when it makes a load balancer, and never again ("TODO: Sync internal vs non-internal", in
+#: https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.2/pkg/providers/v1/aws_loadbalancer.go).
+READ_ONCE = [f'metadata.annotations["{PREFIX}-{what}"]' for what in ("type", "internal", "scheme", "subnets")]
+
 
 @dataclass(frozen=True)
 class AppBalancerArgs:
@@ -25,9 +30,8 @@ class AppBalancerArgs:
     cidrs: Sequence[str]
     #: "internet-facing" or "internal".
     scheme: str
-    #: Whether the controller may give it this project's tags. EKS Auto Mode's may not: its role lacks the permission
-    #: (https://docs.aws.amazon.com/eks/latest/userguide/auto-cluster-iam-role.html#tag-prop).
-    tagged: bool = True
+    #: Whether the controller is EKS Auto Mode's.
+    auto_mode: bool = False
 
 
 class AppBalancer(pulumi.ComponentResource):
@@ -44,26 +48,29 @@ class AppBalancer(pulumi.ComponentResource):
             "ports": args.ports,
             "load_balancer_source_ranges": args.cidrs,
         }
-        metadata: Any = {**args.metadata, "annotations": directions(args.scheme, tagged=args.tagged)}
-        made = kubernetes.core.v1.Service(name, metadata=metadata, spec=spec, opts=pulumi.ResourceOptions(parent=self))
+        metadata: Any = {**args.metadata, "annotations": directions(args.scheme, auto_mode=args.auto_mode)}
+        # One of the same name comes after it.
+        fixed = pulumi.ResourceOptions(parent=self, replace_on_changes=READ_ONCE, delete_before_replace=True)
+        made = kubernetes.core.v1.Service(name, metadata=metadata, spec=spec, opts=fixed)
         self.address = made.status.load_balancer.ingress[0].hostname
         self.register_outputs({"address": self.address})
 
 
-def directions(scheme: str, *, tagged: bool) -> dict[str, str]:
+def directions(scheme: str, *, auto_mode: bool) -> dict[str, str]:
     """What the controller is told beside the ports
     (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.1/docs/service_controller.md)."""
-    prefix = "service.beta.kubernetes.io/aws-load-balancer"
     ours = ",".join(f"{key}={value}" for key, value in tags.common().items())
+    # Else the share of a zone without a ready node is lost.
+    its = {f"{PREFIX}-cross-zone-load-balancing-enabled": "true", f"{PREFIX}-additional-resource-tags": ours}
+    if auto_mode:  # no tags: its role lacks the permission, auto-cluster-iam-role.html#tag-prop in the same guide
+        its = {f"{PREFIX}-attributes": "load_balancing.cross_zone.enabled=true"}
     return {
-        f"{prefix}-type": "nlb",  # one that passes any TCP
-        f"{prefix}-internal": str(scheme == "internal").lower(),
+        f"{PREFIX}-type": "nlb",  # one that passes any TCP
+        f"{PREFIX}-internal": str(scheme == "internal").lower(),
         # The same for EKS Auto Mode, which would make an internal one
         # (https://docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html).
-        f"{prefix}-scheme": scheme,
-        # Else the share of a zone without a ready node is lost.
-        f"{prefix}-cross-zone-load-balancing-enabled": "true",
+        f"{PREFIX}-scheme": scheme,
         # A dead node gets requests for three of these, seconds; 30 by default.
-        f"{prefix}-healthcheck-interval": "10",
-        **({f"{prefix}-additional-resource-tags": ours} if tagged else {}),
+        f"{PREFIX}-healthcheck-interval": "10",
+        **its,
     }

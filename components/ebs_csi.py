@@ -99,8 +99,8 @@ class EbsCsi(pulumi.ComponentResource):
         )
         after = pulumi.ResourceOptions(parent=self, depends_on=[role])
         if isinstance(identity, EksIdentity):
-            tagged = {"controller": {"extraVolumeTags": tags.common()}}
-            return AddOn(name, AddOnArgs(identity.cluster, NAME, args.addon_version, tagged), after).resource
+            settings = {"controller": {"extraVolumeTags": tags.common(), "podAnnotations": role.annotations}}
+            return AddOn(name, AddOnArgs(identity.cluster, NAME, args.addon_version, settings), after).resource
         controller = {
             # The instance metadata, which would say it, answers no pod.
             "region": aws.get_region_output(opts=of_child).region,

@@ -77,7 +77,7 @@ class IngressController(pulumi.ComponentResource):
         tls = SelfSignedCertificate(f"{name}-webhook", SelfSignedCertificateArgs([f"{service}.svc", service]), child)
         # A pod gets what its association says as it starts.
         after_role = pulumi.ResourceOptions(parent=self, depends_on=[role])
-        chart = args.chart.release(name, NAME, NAMESPACE, values(args, tls, role.role_arn), after_role)
+        chart = args.chart.release(name, NAME, NAMESPACE, values(args, tls, role), after_role)
         after = pulumi.ResourceOptions(parent=self, depends_on=[chart])
         parameters = kubernetes.apiextensions.CustomResource(
             name,
@@ -101,9 +101,9 @@ class IngressController(pulumi.ComponentResource):
         self.register_outputs({"ingress_class": self.ingress_class})
 
 
-def values(args: IngressControllerArgs, tls: SelfSignedCertificate, role_arn: pulumi.Input[str]) -> dict[str, Any]:
+def values(args: IngressControllerArgs, tls: SelfSignedCertificate, role: PodIdentity) -> dict[str, Any]:
     """The chart's values. On EKS its pods are told their role by the agent, elsewhere by what stands here."""
-    shown = projection(role_arn) if isinstance(args.identity, OidcIdentity) else {}
+    shown = projection(role.role_arn) if isinstance(args.identity, OidcIdentity) else {}
     environment = {each["name"]: each["value"] for each in shown.get("env", [])}
     repository, _, tag = (args.image or "").rpartition(":")
     return {
@@ -113,6 +113,7 @@ def values(args: IngressControllerArgs, tls: SelfSignedCertificate, role_arn: pu
         "replicaCount": args.replicas,
         "defaultTags": tags.common(),
         "serviceAccount": {"create": True, "name": SERVICE_ACCOUNT},
+        "podAnnotations": role.annotations,
         "extraVolumes": shown.get("volumes", []),
         "extraVolumeMounts": shown.get("volumeMounts", []),
         "webhookTLS": {"caCert": tls.certificate, "cert": tls.certificate, "key": tls.private_key},

@@ -57,6 +57,9 @@ class PodIdentity(pulumi.ComponentResource):
 
     #: Pods that shall have it from their start on depend on this component.
     role_arn: pulumi.Output[str]
+    #: Annotations that its pods are to have: where another association gives them the role, others start. Those that
+    #: run would stay as they are, without credentials, for EKS hands them out as pods start.
+    annotations: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: PodIdentityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:identity:PodIdentity", name, None, opts)
@@ -72,8 +75,9 @@ class PodIdentity(pulumi.ComponentResource):
             aws.iam.RolePolicy(f"{name}-{purpose}", name=purpose, role=role.name, policy=document, opts=child)
         for purpose, arn in args.managed_policies.items():
             aws.iam.RolePolicyAttachment(f"{name}-{purpose}", role=role.name, policy_arn=arn, opts=child)
+        self.annotations = {}
         if isinstance(identity, EksIdentity):
-            aws.eks.PodIdentityAssociation(
+            association = aws.eks.PodIdentityAssociation(
                 name,
                 cluster_name=identity.cluster,
                 namespace=args.namespace,
@@ -82,6 +86,7 @@ class PodIdentity(pulumi.ComponentResource):
                 tags=tags.named(name),
                 opts=child,
             )
+            self.annotations = {"twinplane.dev/pod-identity": association.association_id}
         self.role_arn = role.arn
         self.register_outputs({"role_arn": self.role_arn})
 

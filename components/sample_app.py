@@ -27,10 +27,10 @@ class SampleAppArgs:
     node_port: int = 30080
     #: IPv4 blocks that reach a Service of type LoadBalancer, for HTTP and TCP; none: there is no such Service.
     balancer_cidrs: Sequence[str] = ()
-    #: "internet-facing" or "internal".
+    #: "internet-facing" or "internal", of that Service's load balancer and of the Ingress'.
     balancer_scheme: str = "internet-facing"
-    #: Whether that controller may give the load balancer this project's tags.
-    balancer_tagged: bool = True
+    #: Whether EKS Auto Mode makes it.
+    balancer_auto_mode: bool = False
     #: Host names of an Ingress of `ingress_class`; none: there is no Ingress.
     hosts: Sequence[str] = ()
     ingress_class: pulumi.Input[str] = "alb"
@@ -98,7 +98,7 @@ class SampleApp(pulumi.ComponentResource):
                     ports=listed,
                     cidrs=args.balancer_cidrs,
                     scheme=args.balancer_scheme,
-                    tagged=args.balancer_tagged,
+                    auto_mode=args.balancer_auto_mode,
                 ),
                 child,
             ).address
@@ -111,6 +111,7 @@ class SampleApp(pulumi.ComponentResource):
                     port="http",
                     hosts=args.hosts,
                     ingress_class=args.ingress_class,
+                    scheme=args.balancer_scheme,
                     certificate_arn=args.certificate_arn,
                 ),
                 child,

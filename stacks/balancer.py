@@ -12,5 +12,5 @@ def build(settings: Settings) -> dict[str, Any]:
     return {
         "balancer_cidrs": settings.app_cidrs,
         "balancer_scheme": settings.ingress_scheme,
-        "balancer_tagged": not (isinstance(settings, ManagedSettings) and settings.node_mode == "auto"),
+        "balancer_auto_mode": isinstance(settings, ManagedSettings) and settings.node_mode == "auto",
     }

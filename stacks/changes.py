@@ -67,7 +67,7 @@ _BOTH = {
     "registryKeepReleases": Change("in place; ECR expires what is more"),
     "ingressHosts": Change("in place; with the first the controller comes, with the last it goes"),
     "ingressCertificate": Change("in place"),
-    "ingressScheme": Change("the app's load balancers are replaced, and get other names; pods stay"),
+    "ingressScheme": Change("the app's load balancers go, others come, with other names; pods stay"),
     "ingressControllerChart": Change("its Deployment rolls"),
     "ingressControllerImage": Change("its Deployment rolls"),
     "ingressControllerValues": Change("its Deployment rolls"),

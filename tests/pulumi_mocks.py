@@ -49,6 +49,7 @@ class Registered:
     raw: dict[str, Any]
     dependencies: set[str]
     ignore_changes: list[str]
+    replace_on_changes: list[str]
     provider: str
     #: URN of what takes this with it at its end.
     deleted_with: str
@@ -210,6 +211,7 @@ class Monitor(MockMonitor):
             raw=raw,
             dependencies=set(request.dependencies),
             ignore_changes=list(request.ignoreChanges),
+            replace_on_changes=list(request.replaceOnChanges),
             deleted_with=request.deletedWith,
             provider=request.provider or request.providers.get(request.type.split(":")[0], ""),
         )
@@ -376,7 +378,7 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     "aws:iam/instanceProfile:InstanceProfile": lambda name, _: {"name": f"{name}-0123abc"},
     "aws:iam/role:Role": lambda name, _: {"name": f"{name}-0123abc", "arn": f"arn:test:iam::1:role/{name}"},
     "aws:iam/rolePolicy:RolePolicy": _nothing,
-    "aws:eks/podIdentityAssociation:PodIdentityAssociation": _nothing,
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation": lambda name, _: {"associationId": f"a-{name}"},
     "aws:eks/addon:Addon": _nothing,
     "kubernetes:storage.k8s.io/v1:StorageClass": _nothing,
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _nothing,

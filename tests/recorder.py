@@ -14,6 +14,7 @@ from lab.plugins.aws.planning import Defaults
 from lab.plugins.aws.planning import changed as changed_inputs
 from lab.plugins.aws.provider import TYPES
 from lab.plugins.kubernetes.__main__ import KubernetesServicer
+from lab.plugins.kubernetes.changes import compare
 from lab.plugins.protocol import provider_pb2_grpc
 from lab.plugins.provider import Change, Diff, Invalid, Provider, Resource
 from lab.plugins.serving import Log, serve
@@ -48,7 +49,8 @@ class Recorder(Provider):
         if kind := TYPES.get(change.resource.type):
             changed = changed_inputs(kind, replace(change, old_inputs=old, inputs=new, state={}), Defaults())
             return Diff(changed, kind.replacing(changed, new))
-        return Diff([name for name in {*old, *new} if old.get(name) != new.get(name)])
+        leaves = {each.name: each.kind for each in compare(old, new, [])}
+        return Diff([name for name in {*old, *new} if old.get(name) != new.get(name)], leaves=leaves)
 
     def create(self, change: Change) -> tuple[str, Values]:
         if change.preview:

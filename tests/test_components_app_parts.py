@@ -85,14 +85,26 @@ def test_balancer_scheme(scheme: str, internal: str) -> None:
     }
 
 
-def test_a_controller_that_may_not_tag_is_told_no_tags() -> None:
+def test_auto_mode_takes_attributes_and_no_tags() -> None:
     def told(**changes: Any) -> dict[str, str]:
         public = app(balancer_cidrs=["192.0.2.0/24"], **changes).one("Service", "app-public").inputs
-        return dict(public["metadata"]["annotations"])
+        prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+        return {key.removeprefix(prefix): value for key, value in public["metadata"]["annotations"].items()}
 
-    assert set(told()) - set(told(balancer_tagged=False)) == {
-        "service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags"
-    }
+    auto = told(balancer_auto_mode=True)
+    assert set(told()) - set(auto) == {"additional-resource-tags", "cross-zone-load-balancing-enabled"}
+    assert set(auto) - set(told()) == {"attributes"}
+    assert auto["attributes"] == "load_balancing.cross_zone.enabled=true"
+
+
+def test_what_a_controller_reads_once_makes_another_service() -> None:
+    graph = app(balancer_cidrs=["192.0.2.0/24"], balancer_scheme="internal", hosts=HOSTS)
+    read_once = {"type", "internal", "scheme", "subnets"}
+    prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+    public, ingress = graph.one("Service", "app-public"), graph.one("Ingress")
+    assert set(public.replace_on_changes) == {f'metadata.annotations["{prefix}{each}"]' for each in read_once}
+    assert ingress.replace_on_changes == ['metadata.annotations["alb.ingress.kubernetes.io/scheme"]']
+    assert ingress.inputs["metadata"]["annotations"]["alb.ingress.kubernetes.io/scheme"] == "internal"
 
 
 def test_hosts_lead_to_the_node_port_service() -> None:
@@ -122,10 +134,10 @@ def test_an_ingress_by_itself_leads_to_the_service_and_port_it_is_told() -> None
 )
 def test_certificate(arn: str | None, ports: list[dict[str, int]], more: dict[str, str]) -> None:
     told = app(hosts=HOSTS, certificate_arn=arn).one("Ingress").inputs["metadata"]["annotations"]
-    assert told == directions(arn)
+    assert told == directions("internet-facing", arn)
     short = {key.removeprefix("alb.ingress.kubernetes.io/"): value for key, value in told.items()}
     assert json.loads(short.pop("listen-ports")) == ports
-    assert short == {"target-type": "instance", "healthcheck-path": "/healthz", **more}
+    assert short == {"scheme": "internet-facing", "target-type": "instance", "healthcheck-path": "/healthz", **more}
 
 
 def test_storage_outside_the_nodes() -> None:

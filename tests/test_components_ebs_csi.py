@@ -62,7 +62,10 @@ def test_elsewhere_it_is_the_chart_whose_pods_show_their_token() -> None:
 def test_volumes_say_whose_they_are() -> None:
     # https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/tagging.md
     addon = driver().one("Addon").inputs
-    assert json.loads(addon["configurationValues"]) == {"controller": {"extraVolumeTags": TAGS}}
+    assert json.loads(addon["configurationValues"]) == {
+        # With another association of its role other pods start, as those that run would have no credentials any more.
+        "controller": {"extraVolumeTags": TAGS, "podAnnotations": {"twinplane.dev/pod-identity": "a-d"}}
+    }
     controller = driver(identity=OIDC, cluster="other").one("Chart").inputs["values"]["controller"]
     assert (controller["extraVolumeTags"], controller["k8sTagClusterId"]) == (TAGS, "other")
 

@@ -74,6 +74,8 @@ def test_on_eks_its_role_is_the_service_account_s_before_its_pods_start() -> Non
         values(graph)["serviceAccount"]["name"],
     )
     assert association.urn in graph.one("Chart").dependencies
+    # With another association other pods start: those that run would have no credentials any more.
+    assert values(graph)["podAnnotations"] == {"twinplane.dev/pod-identity": "a-c"}
     assert json.loads(graph.one("RolePolicy").inputs["policy"]) == json.loads(policy("aws-test"))
     assert (values(graph)["env"], values(graph)["extraVolumes"]) == ({}, [])
 

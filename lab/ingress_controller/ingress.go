@@ -6,6 +6,7 @@ import (
 
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,10 +33,13 @@ func (c *Controller) watch(manager ctrl.Manager) error {
 	moved := builder.WithPredicates(predicate.Funcs{UpdateFunc: func(change event.UpdateEvent) bool {
 		return instance(change.ObjectOld.(*core.Node)) != instance(change.ObjectNew.(*core.Node))
 	}})
+	params := &unstructured.Unstructured{}
+	params.SetGroupVersionKind(parameters)
 	return ctrl.NewControllerManagedBy(manager).
 		Named("ingress").
 		For(&networking.Ingress{}).
 		Watches(&networking.IngressClass{}, all).
+		Watches(params, all).
 		Watches(&core.Service{}, all).
 		Watches(&core.Node{}, all, moved).
 		Complete(c)

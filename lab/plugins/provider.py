@@ -5,7 +5,7 @@ method raises becomes the error that the engine shows beside the resource.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -57,6 +57,8 @@ class Diff:
     changed: Sequence[str] = ()
     replaces: Sequence[str] = ()
     delete_first: bool = False
+    #: Path of each leaf that changes -> "add", "delete" or "update": what a program's replace_on_changes may name.
+    leaves: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

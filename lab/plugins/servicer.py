@@ -68,6 +68,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             diffs=diff.changed,
             replaces=diff.replaces,
             deleteBeforeReplace=diff.delete_first,
+            detailedDiff={path: _leaf(kind, path in diff.replaces) for path, kind in diff.leaves.items()},
+            hasDetailedDiff=bool(diff.leaves),
         )
 
     def Create(self, request: Any, context: Any) -> Any:
@@ -116,6 +118,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             except Invalid as error:
                 response.failures.extend(_failures(error))
         return response
+
+
+def _leaf(kind: str, replaces: bool) -> Any:
+    name = f"{kind.upper()}_REPLACE" if replaces else kind.upper()
+    return provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.Kind.Value(name), inputDiff=True)
 
 
 def _change(request: Any, news: Any, olds: Any, *, preview: bool = False, timeout: float = 0) -> Change:

@@ -192,6 +192,36 @@ def test_a_living_cluster_refuses_what_would_do_it_harm(tmp_path: Path, healthy:
     assert set(stack.changes()) == {"create"}, "where no cluster lives, every key is free"
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("managed", "interfaceEndpoints", '["sts"]'),
+        ("managed", "kubernetesVersion", "1.36.3"),
+        ("self-managed", "interfaceEndpoints", '["sts"]'),
+    ],
+)
+def test_a_preview_foretells_no_replacement_that_does_not_come(
+    tmp_path: Path, healthy: str, name: str, key: str, value: str
+) -> None:
+    stack = recorded(tmp_path, healthy, name)
+    if key == "kubernetesVersion":
+        stack("config", "set", key, "1.35.4")
+    stack("up", "--yes", "--skip-preview")
+    stack("config", "set", key, value)
+    foretold = stack.changes()
+    assert set(foretold) <= {"same", "create", "update"}
+    assert foretold["same"] < sum(foretold.values())
+
+
+def test_what_a_controller_reads_once_is_replaced(tmp_path: Path, healthy: str) -> None:
+    stack = recorded(tmp_path, healthy, "managed")
+    stack("up", "--yes", "--skip-preview")
+    stack("config", "set", "ingressScheme", "internal")
+    assert {op: count for op, count in stack.changes().items() if op != "same"} == {"update": 1, "replace": 1}
+    stack("up", "--yes", "--skip-preview")
+    assert [name for _, _, name in moments(stack, "delete")] == ["twinplane-managed-sample-app-public"] * 2
+
+
 def test_another_image_replaces_no_machine(tmp_path: Path, healthy: str) -> None:
     stack = recorded(tmp_path, healthy, "self-managed")
     stack("up", "--yes", "--skip-preview")

@@ -64,7 +64,7 @@ def test_managed_nodes_are_replaced_by_machines_of_another_type(shell: Shell, ma
     up = ("pulumi", "up", "--yes", "--skip-preview", "-s", MANAGED)
     made = shell.json("pulumi", "stack", "export", "-s", MANAGED)["deployment"]["resources"]
     [group] = [each["urn"] for each in made if each["type"] == "aws:eks/nodeGroup:NodeGroup"]
-    address = managed.outputs["workload"]["balancerAddress"]
+    address = shell.outputs(MANAGED)["workload"]["balancerAddress"]
     with Load(lambda: (address,), http_get(80)) as load:
         shell.run(*up, "--config-file", str(other))
         rolled = load.measured()

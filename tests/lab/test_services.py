@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lab.hosts import names
-from tests.lab.conftest import Cluster, Shell, until
+from tests.lab.conftest import MANAGED, PROJECT, Cluster, Shell, until
 from tests.lab.test_aws import kill_daemon
 
 pytestmark = pytest.mark.lab
@@ -134,6 +135,32 @@ def test_services_stay_when_kube_proxy_looks_at_everything_again(cluster: Cluste
     assert answered.returncode == 0, answered.stderr
     # Only the cloud's controller puts it back: a label of ours could come after it and would change nothing.
     until("the zone that the cloud says", lambda: zone() == own, 60)
+
+
+def test_another_scheme_is_another_load_balancer_of_the_app(managed: Cluster, shell: Shell, tmp_path: Path) -> None:
+    """Neither controller changes that of one that is there; the outputs say the new names."""
+
+    def balancers() -> dict[str, str]:
+        """-> scheme of each that the outputs name."""
+        workload, elb = shell.outputs(MANAGED)["workload"], shell.client("elbv2")
+        made = {each["DNSName"]: each["Scheme"] for each in elb.describe_load_balancers()["LoadBalancers"]}
+        return {made[workload[key]]: workload[key] for key in ("balancerAddress", "ingressAddress")}
+
+    def serves() -> bool:
+        return bool(pod(f"http://{host(managed, 'sample-app-public')}/"))
+
+    up = ("pulumi", "up", "--yes", "--skip-preview", "-s", MANAGED)
+    config = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{MANAGED}.yaml").read_text())
+    config["config"]["twinplane:ingressScheme"] = "internal"
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(config))
+    before = balancers()
+    shell.run(*up, "--config-file", str(other))
+    assert set(balancers()) == {"internal"}
+    until("an answer", serves, 120)
+    shell.run(*up)
+    assert set(balancers()) == set(before) == {"internet-facing"}
+    until("an answer", serves, 120)
 
 
 def test_it_comes_and_goes_with_its_service_also_when_the_daemon_dies(

@@ -81,6 +81,7 @@ class Kubernetes(Provider):
             changed=list(dict.fromkeys(str(each.path[0]) for each in changes)),
             replaces=replaces,
             delete_first=bool(replaces) and same_place and not objects.flag(new, objects.AUTONAMED),
+            leaves={each.name: each.kind for each in changes},
         )
 
     def create(self, change: Change) -> tuple[str, Values]:
