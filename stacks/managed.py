@@ -9,7 +9,7 @@ from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, checks, identity, ingress, registry, spread, storage
+from stacks import balancer, checks, identity, ingress, living, registry, spread, storage, strays
 from stacks.settings import ManagedSettings
 
 
@@ -44,6 +44,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             node_release_version=settings.node_release_version,
         ),
     )
+    strays.build(name, living.resources(), [cluster.node_group_name] if settings.node_mode == "managed" else [])
     pods = identity.of_managed(name, cluster)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider)
     app = SampleApp(

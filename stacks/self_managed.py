@@ -12,7 +12,7 @@ from components.oidc_issuer import OidcIssuer
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage
+from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage, strays
 from stacks.settings import SelfManagedSettings
 from twinplane import tunnel
 from twinplane.errors import UsageError
@@ -77,6 +77,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     controllers = cloud_controller.build(settings, cluster.provider)
     controller = [each.name for each in controllers]
     machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
+    strays.build(name, living.resources(), machines)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
     app = SampleApp(
         f"{name}-sample-app",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import combinations
@@ -20,7 +20,7 @@ from components import ingress_controller
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat, Side
-from stacks import changes, checks, living
+from stacks import changes, checks, living, other_keys
 from stacks.outputs import KINDS, Kind
 from twinplane import tunnel
 
@@ -230,14 +230,21 @@ def load() -> ManagedSettings | SelfManagedSettings:
     config = {**pulumi.runtime.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{pulumi.get_project()}:"
     ours = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-    return read(
-        ours,
-        elsewhere=[key for key in config if not key.startswith(prefix) and key.partition(":")[2] in KEYS],
-        project=pulumi.get_project(),
-        stack=pulumi.get_stack(),
-        region=aws.config.region,
-        alive=living.living(),
-    )
+    ours = other_keys.misplaced(config, pulumi.get_project(), KEYS) | ours
+    others = other_keys.errors(config, pulumi.get_project(), pulumi.get_stack(), KEYS)
+    try:
+        found = read(
+            ours,
+            project=pulumi.get_project(),
+            stack=pulumi.get_stack(),
+            region=aws.config.region,
+            alive=living.living(),
+        )
+    except ConfigErrors as error:
+        raise ConfigErrors([*others, *error.lines]) from None
+    if others:
+        raise ConfigErrors(others)
+    return found
 
 
 def read(
@@ -247,17 +254,14 @@ def read(
     stack: str,
     region: str | None = None,
     alive: Mapping[str, str] | None = None,
-    elsewhere: Collection[str] = (),
 ) -> ManagedSettings | SelfManagedSettings:
     """Text of each key, without its namespace, to settings. Raises ConfigErrors with every error found.
 
-    `elsewhere` are keys named as ours are, with the namespace of another project, which nothing reads. `alive` is the
-    record of the stack's living cluster, None where there is none; `region` is None where AWS's own configuration names
-    it.
+    `alive` is the record of the stack's living cluster, None where there is none; `region` is None where AWS's own
+    configuration names it.
     """
     kind = _kind(config)
     errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
-    foreign = {key.partition(":")[2] for key in elsewhere}
     values: dict[str, Any] = {}
     for name, key in KEYS.items():
         if kind is not None and kind not in key.kinds:
@@ -272,7 +276,7 @@ def read(
             values[name] = key.default(values)
         elif key.default is not _REQUIRED:
             values[name] = key.default
-        elif (kind is not None or key.kinds == KINDS) and name not in foreign:
+        elif kind is not None or key.kinds == KINDS:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
     errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
     record = changes.entries(kind, values) if kind is not None else {}
@@ -280,7 +284,6 @@ def read(
         errors |= {name: text for name, text in changes.refusals(kind, alive, record).items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
-    lines += [_elsewhere(key, config, project, stack) for key in elsewhere]
     full = f"{project}-{stack}"
     if not _NAME.fullmatch(full) or len(full) > MAX_NAME:
         lines.append(
@@ -303,14 +306,6 @@ def _kind(config: Mapping[str, str]) -> Kind | None:
 def _unknown(key: str) -> str:
     near = difflib.get_close_matches(key, KEYS, n=1)
     return "unknown key" + (f"; did you mean {near[0]}?" if near else f"; known: {', '.join(KEYS)}")
-
-
-def _elsewhere(key: str, config: Mapping[str, str], project: str, stack: str) -> str:
-    namespace, _, name = key.partition(":")
-    if name in config:
-        return f"config {key}: not read, for {project}:{name} is set: pulumi config rm {key}"
-    rename = f"sed -i 's/^  {namespace}:/  {project}:/' stacks/Pulumi.{stack}.yaml"
-    return f"config {key}: not read, for this project is named {project}: {rename}"
 
 
 def _example(key: str) -> str:
