@@ -9,7 +9,7 @@ from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, checks, identity, ingress, registry, spread, storage
+from stacks import balancer, checks, identity, ingress, living, registry, spread, storage, strays
 from stacks.settings import ManagedSettings
 
 
@@ -46,6 +46,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
+    strays.build(name, living.resources(), [cluster.node_group_name] if settings.node_mode == "managed" else [])
     pods = identity.of_managed(cluster)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider)
     app = SampleApp(

@@ -13,7 +13,7 @@ from components.oidc_trust import OidcTrust, OidcTrustArgs
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage
+from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage, strays
 from stacks.settings import SelfManagedSettings
 from twinplane import tunnel
 from twinplane.errors import UsageError
@@ -88,6 +88,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     trust = OidcTrust(f"{name}-trust", OidcTrustArgs(issuer, f"{name}-issuer"), after)
     controllers = cloud_controller.build(settings, cluster.provider)
     machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
+    strays.build(name, living.resources(), machines)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
     app = SampleApp(
         f"{name}-sample-app",

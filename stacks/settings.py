@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from components import ingress_controller
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_12, MachineImage
 from components.network import Nat, Side
-from stacks import changes, checks, contradictions, living, support
+from stacks import changes, checks, contradictions, living, other_keys, support
 from stacks.outputs import KINDS, Kind
 from stacks.surroundings import Surroundings, look
 
@@ -232,15 +232,15 @@ def load() -> ManagedSettings | SelfManagedSettings:
     config = {**pulumi.runtime.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{pulumi.get_project()}:"
     ours = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+    ours = other_keys.misplaced(config, pulumi.get_project(), KEYS) | ours
+    others = other_keys.errors(config, pulumi.get_project(), pulumi.get_stack(), KEYS)
     around, alive = look(), support.actual(living.living())
-    found = read(
-        ours,
-        elsewhere=[key for key in config if not key.startswith(prefix) and key.partition(":")[2] in KEYS],
-        project=pulumi.get_project(),
-        stack=pulumi.get_stack(),
-        around=around,
-        alive=alive,
-    )
+    try:
+        found = read(ours, project=pulumi.get_project(), stack=pulumi.get_stack(), around=around, alive=alive)
+    except ConfigErrors as error:
+        raise ConfigErrors([*others, *error.lines]) from None
+    if others:
+        raise ConfigErrors(others)
     if line := support.warning(found.kind, found.kubernetes_version, around.ends, around.today):
         pulumi.warn(line)
     return found
@@ -253,15 +253,13 @@ def read(
     stack: str,
     around: Surroundings | None = None,
     alive: Mapping[str, str] | None = None,
-    elsewhere: Collection[str] = (),
 ) -> ManagedSettings | SelfManagedSettings:
     """Text of each key, without its namespace, to settings. Raises ConfigErrors with every error found.
 
-    `elsewhere` are keys named as ours are, with the namespace of another project, which nothing reads. `alive` is the
-    record of the stack's living cluster, None where there is none.
+    `alive` is the record of the stack's living cluster, None where there is none.
     """
     kind, full, around = _kind(config), f"{project}-{stack}", around or Surroundings()
-    values, errors = _values(config, kind, project, {key.partition(":")[2] for key in elsewhere})
+    values, errors = _values(config, kind, project)
     found = contradictions.find(values, around, alive=alive is not None)
     if text := _version(kind, values, alive or {}, around, f"{project}:kubernetesVersion"):
         found["kubernetesVersion"] = text
@@ -275,7 +273,6 @@ def read(
         errors |= {name: text for name, text in changes.refusals(kind, alive, record).items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
-    lines += [_elsewhere(key, config, project, stack) for key in elsewhere]
     lines += [f"config aws:defaultTags: {text}" for text in checks.tags(around.default_tags)]
     if not _NAME.fullmatch(full) or len(full) > MAX_NAME:
         lines.append(
@@ -291,9 +288,7 @@ def read(
     return kind_class(name=full, record={**record, **own}, **fields)
 
 
-def _values(
-    config: Mapping[str, str], kind: Kind | None, project: str, foreign: Collection[str]
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _values(config: Mapping[str, str], kind: Kind | None, project: str) -> tuple[dict[str, Any], dict[str, str]]:
     """-> the values that are right by themselves, and what is wrong with the others, by key."""
     errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
     values: dict[str, Any] = {}
@@ -312,7 +307,7 @@ def _values(
             values[name] = key.default(values)
         elif key.default is not _REQUIRED:
             values[name] = key.default
-        elif (kind is not None or key.kinds == KINDS) and name not in foreign:
+        elif kind is not None or key.kinds == KINDS:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"
     return values, errors
 
@@ -343,14 +338,6 @@ def _kind(config: Mapping[str, str]) -> Kind | None:
 def _unknown(key: str) -> str:
     near = difflib.get_close_matches(key, KEYS, n=1)
     return "unknown key" + (f"; did you mean {near[0]}?" if near else f"; known: {', '.join(KEYS)}")
-
-
-def _elsewhere(key: str, config: Mapping[str, str], project: str, stack: str) -> str:
-    namespace, _, name = key.partition(":")
-    if name in config:
-        return f"config {key}: not read, for {project}:{name} is set: pulumi config rm {key}"
-    rename = f"sed -i 's/^  {namespace}:/  {project}:/' stacks/Pulumi.{stack}.yaml"
-    return f"config {key}: not read, for this project is named {project}: {rename}"
 
 
 def _example(key: str) -> str:

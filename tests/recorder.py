@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,36 @@ EKS: dict[str, Values] = {
 }
 
 
+def _id(urn: str) -> str:
+    return f"{urn.split('::')[3]}-{hashlib.sha256(urn.encode()).hexdigest()[:17]}"
+
+
+#: Function -> type of what it lists, output, and what it says of each.
+LISTS: dict[str, tuple[str, str, Callable[[str], str]]] = {
+    "aws:eks/getClusters:getClusters": (
+        "aws:eks/cluster:Cluster",
+        "names",
+        lambda urn: urn.split("::")[3].removesuffix("-eksCluster"),
+    ),
+    "aws:eks/getNodeGroups:getNodeGroups": (
+        "aws:eks/nodeGroup:NodeGroup",
+        "names",
+        lambda urn: f"{urn.split('::')[3]}-0123abc",
+    ),
+    "aws:ec2/getInstances:getInstances": ("aws:ec2/instance:Instance", "ids", _id),
+}
+
+
+def _living(kind: str) -> list[str]:
+    """-> the URNs of that type that were made and not deleted."""
+    found: dict[str, None] = {}
+    for line in Path(os.environ["RECORDER_LOG"]).read_text().splitlines():
+        verb, moment, urn = line.split(" ", 2)
+        if moment == "ends" and urn.split("::")[2].endswith(kind):
+            found = {**found, urn: None} if verb == "create" else {each: None for each in found if each != urn}
+    return list(found)
+
+
 class Recorder(Provider):
     """Each create and delete is two lines in the file RECORDER_LOG: when it began and when it ended."""
 
@@ -58,8 +89,7 @@ class Recorder(Provider):
         kind, name = change.resource.type, change.resource.name
         with _Recorded("create", change.resource.urn):
             known = RESOURCES[kind](name, reveal(change.inputs)) if kind in RESOURCES else {}
-            hashed = hashlib.sha256(change.resource.urn.encode()).hexdigest()[:17]
-            return f"{name}-{hashed}", {
+            return _id(change.resource.urn), {
                 "arn": f"arn:test:any:us-east-1:123456789012:{name}",
                 "name": name,
                 **change.inputs,
@@ -75,6 +105,9 @@ class Recorder(Provider):
             time.sleep(0.1)  # long enough that the engine, were it free to, would begin the next
 
     def invoke(self, token: str, args: Values) -> Values:
+        if token in LISTS:
+            kind, found, name = LISTS[token]
+            return {found: [name(urn) for urn in _living(kind)]}
         if token in CALLS:
             return CALLS[token](reveal(args))
         if token in EKS:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -312,37 +313,47 @@ def test_load_reads_the_running_stacks_config(monkeypatch: pytest.MonkeyPatch) -
         pulumi.runtime.set_all_config({})
 
 
-def test_a_key_of_another_projects_namespace_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pulumi.get_project", lambda: "mine")
-    monkeypatch.setattr("pulumi.get_stack", lambda: "dev")
-    monkeypatch.setattr("stacks.living.living", lambda: None)
-    ours = {f"mine:{key}": value for key, value in MANAGED.items()}
+@pytest.fixture
+def mine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, str]], list[str]]]:
+    """Loads the config of the stack dev of a project mine. -> its errors"""
+    for name, value in {"pulumi.get_project": "mine", "pulumi.get_stack": "dev", "stacks.living.living": None}.items():
+        monkeypatch.setattr(name, lambda value=value: value)
+
+    def lines(config: Mapping[str, str]) -> list[str]:
+        pulumi.runtime.set_all_config(dict(config))
+        with pytest.raises(ConfigErrors) as told:
+            load()
+        return told.value.lines
+
+    yield lines
+    pulumi.runtime.set_all_config({})
+
+
+OURS = {"aws:region": "us-east-1", **{f"mine:{key}": value for key, value in MANAGED.items()}}
+
+
+def test_a_key_of_another_projects_namespace_is_an_error(mine: Callable[[Mapping[str, str]], list[str]]) -> None:
     rename = "not read, for this project is named mine: sed -i 's/^  twinplane:/  mine:/' stacks/Pulumi.dev.yaml"
-    wrong = {
-        **{key: value for key, value in ours.items() if key != "mine:apiCidrs"},
-        "aws:region": "us-east-1",
-        "kubernetes:namespace": "x",
-        "twinplane:apiCidrs": BLOCK,
-        "twinplane:workers": "3",
-        "twinplane:appImage": "x:1",
-        "mine:workerz": "3",
-    }
-    try:
-        pulumi.runtime.set_all_config(wrong)
-        with pytest.raises(ConfigErrors) as told:
-            load()
-        assert told.value.lines == [
-            "config mine:workerz: unknown key; did you mean workers?",
-            f"config twinplane:apiCidrs: {rename}",
-            f"config twinplane:workers: {rename}",
-            "config twinplane:appImage: not read, for mine:appImage is set: pulumi config rm twinplane:appImage",
-        ]
-        pulumi.runtime.set_all_config({f"twinplane:{key}": value for key, value in MANAGED.items()})
-        with pytest.raises(ConfigErrors) as told:
-            load()
-        assert told.value.lines == [f"config twinplane:{key}: {rename}" for key in MANAGED]
-    finally:
-        pulumi.runtime.set_all_config({})
+    wrong = {"kubernetes:namespace": "x", "twinplane:workers": "0", "twinplane:appImage": "x:1", "mine:workerz": "3"}
+    assert mine(OURS | wrong) == [
+        f"config twinplane:workers: {rename}",
+        "config twinplane:appImage: not read, for mine:appImage is set: pulumi config rm twinplane:appImage",
+        "config mine:workerz: unknown key; did you mean workers?",
+        "config mine:workers: '0' is not a whole number from 1 to 100",
+    ]
+    assert mine({f"twinplane:{key}": value for key, value in MANAGED.items()}) == [
+        f"config twinplane:{key}: {rename}" for key in MANAGED
+    ]
+
+
+@pytest.mark.parametrize("key", ["profile", "accessKey", "secretKey", "token", "assumeRole", "assumeRoles"])
+def test_credentials_that_only_half_of_it_would_use_are_refused(
+    mine: Callable[[Mapping[str, str]], list[str]], key: str
+) -> None:
+    assert mine(OURS | {f"aws:{key}": "x", "aws:endpoints": "[]", "aws:s3UsePathStyle": "true"}) == [
+        f"config aws:{key}: would reach AWS, but neither the Kubernetes API nor `twinplane`: set AWS_PROFILE, or the "
+        f"keys, in the environment, and: pulumi config rm aws:{key}"
+    ]
 
 
 @given(st.dictionaries(st.sampled_from([*KEYS, "other"]), st.text(max_size=12) | st.sampled_from([BLOCK, "{}", "[0]"])))

@@ -12,10 +12,10 @@ from kubernetes.client import ApiClient
 
 from stacks.outputs import StackOutputs
 from tests.compare_cases import GOLDEN
-from twinplane.compare.questions import Access, Unanswered
+from twinplane.compare.questions import Access, Call, Unanswered
 from twinplane.errors import UsageError
 from twinplane.operate import destroy as module
-from twinplane.operate import leftovers, orphans
+from twinplane.operate import leftovers, orphans, strays
 from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")
@@ -49,6 +49,7 @@ def forgets(
     the cluster left was deleted before."""
     seen: list[Stack] = []
     left: list[str] = []
+    ended: list[str] = []
     checked: list[tuple[str, ...]] = []
 
     def say_to(_: Access, question: Any) -> Any:
@@ -61,6 +62,7 @@ def forgets(
 
     monkeypatch.setattr(Stack, "outputs", lambda _: say(found))
     monkeypatch.setattr(orphans, "delete", lambda of, _: left.append(of.cluster_name))
+    monkeypatch.setattr(strays, "end", lambda _stack, of, _: ended.append(of.cluster_name))
     monkeypatch.setattr(leftovers, "end_logs", lambda *_: None)
     monkeypatch.setattr(leftovers, "check", lambda *of: checked.append(of[:3]))
     monkeypatch.setattr(Stack, "destroy", lambda stack, _: seen.append(stack))
@@ -68,8 +70,9 @@ def forgets(
     module.destroy(Stack("some", {"PATH": NOWHERE}), lambda _: None)
     (stack,) = seen
     assert stack.name == "some"
-    if isinstance(found, StackOutputs):
-        assert checked == [("twinplane", "some", found.cluster_name)]
+    cluster = found.cluster_name if isinstance(found, StackOutputs) else "twinplane-some"
+    assert ended == [cluster]
+    assert checked == [("twinplane", "some", cluster)]
     assert stack.environment["PATH"] == NOWHERE
     assert bool(left) == (stack.environment.get("PULUMI_K8S_DELETE_UNREACHABLE") == "true")
     return bool(left)
@@ -178,3 +181,62 @@ def test_a_stack_whose_machines_are_locked_is_left_alone(
             forgets(monkeypatch, outputs["self-managed"], reservation(*machines))
     else:
         assert not forgets(monkeypatch, outputs["self-managed"], reservation(*machines))
+
+
+class Known(Stack):
+    def known(self) -> set[str]:
+        return {"c:ng-1", "ng-1", "i-1"}
+
+
+class Cloud:
+    """EKS and EC2 with node groups and machines, by their tags."""
+
+    def __init__(self, groups: dict[str, dict[str, str]], machines: list[str]) -> None:
+        self.groups, self.machines = groups, machines
+        self.done: list[str] = []
+
+    def answer(self, call: Call) -> Any:
+        match call.operation:
+            case "list_nodegroups":
+                return {"nodegroups": list(self.groups)}
+            case "describe_nodegroup":
+                return {"nodegroup": {"tags": self.groups[call.parameters["nodegroupName"]]}}
+            case "delete_nodegroup":
+                self.done.append(call.parameters["nodegroupName"])
+                del self.groups[call.parameters["nodegroupName"]]
+            case "describe_instances":
+                return {"Reservations": [{"Instances": [{"InstanceId": each}]} for each in self.machines]}
+            case "terminate_instances":
+                self.done += call.parameters["InstanceIds"]
+        return {}
+
+
+OWN = {"Project": "twinplane", "Stack": "some", "Name": "x"}
+
+
+def test_strays_end_before_the_stack(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]) -> None:
+    for kind, ends in (("managed", ["ng-2"]), ("self-managed", ["i-2"])):
+        cloud = Cloud({"ng-1": OWN, "ng-2": OWN}, ["i-1", "i-2"])
+        monkeypatch.setattr(Access, "answer", lambda _, call, cloud=cloud: cloud.answer(call))
+        strays.end(Known("some", {}), outputs[kind], Access(outputs[kind], ApiClient(), {}, lambda _: None))
+        assert cloud.done == ends
+
+
+def test_a_node_group_of_others_is_named_before_anything_ends(
+    monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]
+) -> None:
+    cloud = Cloud({"ng-1": OWN, "ng-2": OWN, "by-hand": {}}, [])
+    monkeypatch.setattr(Access, "answer", lambda _, call: cloud.answer(call))
+    with pytest.raises(UsageError, match="destroy: node group by-hand of others is in cluster tp-eks, which EKS keeps"):
+        strays.end(Known("some", {}), outputs["managed"], Access(outputs["managed"], ApiClient(), {}, lambda _: None))
+    assert cloud.done == []
+
+
+def test_a_stack_without_outputs_is_known_by_its_config() -> None:
+    known = module.unfinished(Stack("self-managed-lab", {}))
+    assert (known.kind, known.cluster_name, known.region) == (
+        "self-managed",
+        "twinplane-self-managed-lab",
+        "us-east-1",
+    )
+    assert module.unfinished(Stack("none", {"AWS_REGION": "eu-west-1"})).region == "eu-west-1"

@@ -60,6 +60,15 @@ def stack(tmp_path: Path, pulumi: Fake, monkeypatch: pytest.MonkeyPatch) -> Stac
     return Stack("dev", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
 
 
+def test_what_the_state_knows_is_what_it_has_and_is_to_delete(stack: Stack, pulumi: Fake) -> None:
+    group = {"id": "c:ng-1", "outputs": {"nodeGroupName": "ng-1"}}
+    old = {"id": "i-1", "delete": True, "outputs": {}}
+    pulumi.answer(json.dumps({"deployment": {"resources": [group, old, {"urn": "component"}]}}))
+    assert stack.known() == {"c:ng-1", "ng-1", "i-1"}
+    pulumi.answer(json.dumps({"deployment": {}}))
+    assert stack.known() == set()
+
+
 def test_outputs_are_read_with_secrets(stack: Stack, pulumi: Fake) -> None:
     pulumi.answer(json.dumps(OUTPUTS))
     assert stack.outputs().node_group_name == "workers"
@@ -147,6 +156,69 @@ def test_a_failed_update_tells_the_cause_not_its_wrapper(stack: Stack, pulumi: F
     with pytest.raises(Failed) as caught:
         stack.up(lambda _: None)
     assert str(caught.value) == f"pulumi up -s dev: {told}"
+
+
+URN = "urn:pulumi:dev::p::eks:index:Cluster$aws:eks/cluster:Cluster::p-dev"
+V2 = "operation error EKS: DeleteCluster, https response error StatusCode: 409, RequestID: 0a-1b, "
+WORDS = "ResourceInUseException: Cluster has nodegroups attached"
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (  # the official AWS provider's
+            f"""Destroying (dev):
+ -  aws:eks:Cluster p-dev deleting (2s) error: deleting {URN}: 1 error occurred:
+Diagnostics:
+  pulumi:pulumi:Stack (p-dev):
+    error: update failed
+
+  aws:eks:Cluster (p-dev):
+    error:   sdk-v2/provider2.go:572: sdk.helper_schema: deleting EKS Cluster (p-dev): {V2}{WORDS}: provider=aws@7.51.1
+    error: deleting {URN}: 1 error occurred:
+    \t* deleting EKS Cluster (p-dev): {V2}{WORDS}
+
+Resources:
+    12 deleted
+""",
+            f"aws:eks:Cluster p-dev: deleting EKS Cluster (p-dev): {WORDS}; "
+            "remove what uses it, if it is not the stack's, and run it again",
+        ),
+        (
+            f"""Diagnostics:
+  aws:eks:Cluster (p-dev):
+    error: deleting {URN}: 1 error occurred:
+    \t* deleting EKS Cluster (p-dev): {V2}{WORDS}
+    \tstatus code: 409, request id: 1b40
+""",
+            f"aws:eks:Cluster p-dev: deleting EKS Cluster (p-dev): {WORDS}; "
+            "remove what uses it, if it is not the stack's, and run it again",
+        ),
+        (
+            """Diagnostics:
+  aws:ec2:Vpc (net):
+    error: 1 error occurred:
+    \t* creating EC2 VPC: operation error EC2: CreateVpc, https response error StatusCode: 400, RequestID: a, """
+            """api error VpcLimitExceeded: The maximum number of VPCs has been reached.
+  pulumi:pulumi:Stack (p-dev):
+    error: update failed
+""",
+            "aws:ec2:Vpc net: creating EC2 VPC: VpcLimitExceeded: The maximum number of VPCs has been reached.; "
+            "ask for a higher quota (AWS Service Quotas), and run it again",
+        ),
+        (  # the program's own
+            "Diagnostics:\n  pulumi:pulumi:Stack (p-dev):\n    error: config p:workers: '0' is not a whole number\n"
+            "    error: update failed\n",
+            "config p:workers: '0' is not a whole number",
+        ),
+    ],
+)
+def test_the_one_line_is_resource_code_words_and_what_to_do(stack: Stack, pulumi: Fake, output: str, told: str) -> None:
+    pulumi.answer(output, code=1)
+    for verb in (stack.up, stack.refresh, stack.destroy):
+        with pytest.raises(Failed) as caught:
+            verb(lambda _: None)
+        assert str(caught.value) == f"pulumi {verb.__name__} -s dev: {told}"
 
 
 def test_an_update_of_an_unknown_stack_is_wrong_use(stack: Stack, pulumi: Fake) -> None:

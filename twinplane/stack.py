@@ -33,8 +33,31 @@ ADVICE = {
     "is currently locked": "another update runs; if it was killed, run `pulumi cancel`",
 }
 
-#: What pulumi says around the reason of a failure.
-WRAPPERS = {"update failed", "1 error occurred:", "preview failed"}
+#: What pulumi and its AWS provider say around the reason of a failure, and nothing else.
+WRAPPER = re.compile(
+    r"(update|preview) failed|(.*: )?\d+ errors? occurred:|resource .* returned an error but .*|status code: .*", re.I
+)
+#: What they say of it that helps nobody: where in the provider, which request.
+NOISE = re.compile(
+    r"^sdk-v2/\S+ sdk\.helper_schema: |: provider=aws@\S+$"
+    r"|operation error [^:]+: \w+, (?=https response error|exceeded)|exceeded maximum .*?, (?=\w)"
+    r"|https response error StatusCode: \d+, |(?:RequestID|HostID): [^,]*, |api error (?=\w+: )"
+)
+#: Head of what pulumi says of one resource, in its summary: type and name.
+RESOURCE = re.compile(r"([\w.-]+(?::[\w./-]+)+) \(([^()]+)\):")
+
+#: AWS' code -> what to do.
+NEXT = {
+    "ExpiredToken": "get new credentials, and run it again",
+    "RequestExpired": "get new credentials, and run it again",
+    "InvalidClientTokenId": "AWS does not know these credentials: `aws sts get-caller-identity`",
+    "UnrecognizedClientException": "AWS does not know these credentials: `aws sts get-caller-identity`",
+    "AccessDenied": "docs/aws.md lists the permissions",
+    "UnauthorizedOperation": "docs/aws.md lists the permissions",
+    "LimitExceeded": "ask for a higher quota (AWS Service Quotas), and run it again",
+    "DependencyViolation": "what is not the stack's stands in it: remove that, and run it again",
+    "ResourceInUseException": "remove what uses it, if it is not the stack's, and run it again",
+}
 
 #: Host and process of a lock, as the file backend names them.
 LOCK_HOLDER = re.compile(r"created by \S+@(\S+) \(pid (\d+)\)")
@@ -60,10 +83,15 @@ class Stack:
     @property
     def endpoints(self) -> bool:
         """True when its config sends AWS calls to an endpoint of its own instead of to AWS."""
+        return bool(self.config.get("aws:endpoints"))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What stands in its config file, by key with namespace; empty where there is no such file."""
         if not self.file.exists():
-            return False
+            return {}
         settings = yaml.safe_load(self.file.read_text()) or {}
-        return bool((settings.get("config") or {}).get("aws:endpoints"))
+        return dict(settings.get("config") or {})
 
     def exists(self) -> bool:
         """True when the backend knows the stack."""
@@ -98,6 +126,15 @@ class Stack:
             return StackOutputs.from_exports(exports)
         except UsageError as error:
             raise UsageError(f"stack {self.name}: {error}") from None
+
+    def known(self) -> set[str]:
+        """Ids of all resources in its state, those that are to be deleted among them, and names of its node groups."""
+        done = self._pulumi("stack", "export")
+        if done.returncode:
+            raise self._error(done.stderr)
+        resources = json.loads(done.stdout)["deployment"].get("resources") or []
+        names = {(each.get("outputs") or {}).get("nodeGroupName") for each in resources}
+        return {name for name in {*names, *(each.get("id") for each in resources)} if name}
 
     def set_config(self, key: str, value: str) -> None:
         """Writes one config value into the stack's file; a key without a namespace is the project's."""
@@ -163,14 +200,27 @@ class Stack:
 
 
 def reason(said: list[str]) -> str:
-    """Returns the line of an update's output that says why it failed; for a lock, who holds it and since when."""
+    """Returns why an update failed: resource, AWS' code and words, what to do; for a lock, who holds it."""
     if any("is currently locked" in line for line in said):
         holders = [line.partition(": created by ")[2] for line in said if LOCK_HOLDER.search(line)]
         return f"{ADVICE['is currently locked']} (its lock: {', '.join(holders) or 'not named'})"
-    errors = [line.removeprefix("error:").strip() for line in said if line.startswith("error:")]
-    causes = [line.removeprefix("* ") for line in said if line.startswith("* ")]
-    telling = [line for line in errors if line not in WRAPPERS] or causes or errors or said[-1:] or ["no output"]
-    return telling[0]
+    where, found = "", []
+    for line in said:
+        if head := RESOURCE.fullmatch(line):
+            where = "" if head[1] == "pulumi:pulumi:Stack" else f"{head[1]} {head[2]}: "
+        elif line.startswith(("error:", "* ")) and (text := telling(line)):
+            found.append(where + text)
+    fallback = [line.removeprefix("error:").strip() for line in said if line.startswith("error:")] or said[-1:]
+    line = (found or fallback or ["no output"])[0]
+    advice = next((advice for code, advice in NEXT.items() if code in line), "")
+    return f"{line}; {advice}" if advice else line
+
+
+def telling(line: str) -> str:
+    """Returns what one line of an error says, without what surrounds AWS' own words; "" for nothing."""
+    text = line.removeprefix("error:").removeprefix("* ").strip()
+    text = NOISE.sub("", re.sub(r"^(creating|updating|deleting|refreshing) urn:\S+: ", "", text)).strip()
+    return "" if WRAPPER.fullmatch(text) else text
 
 
 def orphaned(said: list[str]) -> bool:

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from kubernetes.client import ApiClient
 
-from stacks.outputs import StackOutputs
+from stacks.outputs import StackOutputs, Workload
 from twinplane import lock, tunnel
 from twinplane.compare.probes import eks_cluster, instances
 from twinplane.compare.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
-from twinplane.operate import leftovers, orphans
+from twinplane.operate import leftovers, orphans, strays
 from twinplane.operate.balanced import balanced
 from twinplane.screen import Tell
 from twinplane.stack import Stack
@@ -30,23 +30,41 @@ def destroy(stack: Stack, tell: Tell) -> None:
     try:
         outputs = stack.outputs()
     except UsageError:  # never fully up: what is in the cluster, if anything, is deleted as usual
-        stack.destroy(tell)
-        return
+        outputs = unfinished(stack)
     access = Access(outputs, ApiClient(), stack.environment, tell)
-    check_account(outputs, access)
-    # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
-    tunnel.options([machine.export() for machine in outputs.machines], stack.environment)
-    if not gone(outputs, access):
-        check_lock(outputs, stack.environment)
-        balancers(outputs, access)
-    else:
-        tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
-        orphans.delete(outputs, access)
-        stack = replace(stack, environment={**stack.environment, FORGET: "true"})
+    if outputs.account:
+        check_account(outputs, access)
+        # The machines are reset late, when most is deleted: said before, it costs nobody half a stack.
+        tunnel.options([machine.export() for machine in outputs.machines], stack.environment)
+        if not gone(outputs, access):
+            check_lock(outputs, stack.environment)
+            balancers(outputs, access)
+        else:
+            tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
+            orphans.delete(outputs, access)
+            stack = replace(stack, environment={**stack.environment, FORGET: "true"})
+    strays.end(stack, outputs, access)
     stack.destroy(tell)
     if outputs.kind == "managed":
         leftovers.end_logs(outputs.cluster_name, access)
     leftovers.check(stack.project, stack.name, outputs.cluster_name, access)
+
+
+def unfinished(stack: Stack) -> StackOutputs:
+    """Returns what is known of a stack that exports nothing: its kind, its cluster's name and its region."""
+    config, environment = stack.config, stack.environment
+    region = config.get("aws:region") or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    return StackOutputs(
+        kind="self-managed" if config.get(f"{stack.project}:kind") == "self-managed" else "managed",
+        cluster_name=f"{stack.project}-{stack.name}",
+        account="",
+        region=str(region or ""),
+        vpc_id="",
+        kubernetes_version="",
+        api_endpoint="",
+        kubeconfig="",
+        workload=Workload("", "", "", 0),
+    )
 
 
 def check_account(outputs: StackOutputs, access: Access) -> None:

@@ -170,6 +170,36 @@ def cluster(session: Session, args: Values) -> Values:
     return {**known, "id": args["name"], "region": args.get("region") or session.region}
 
 
+def clusters(session: Session, args: Values) -> Values:
+    names = session.client("eks", args.get("region")).list_clusters()["clusters"]
+    return {"id": session.region, "names": sorted(names), "region": args.get("region") or session.region}
+
+
+def node_groups(session: Session, args: Values) -> Values:
+    answer = session.client("eks", args.get("region")).list_nodegroups(clusterName=args["clusterName"])
+    return {**args, "id": args["clusterName"], "names": sorted(answer["nodegroups"]), "region": session.region}
+
+
+def node_group(session: Session, args: Values) -> Values:
+    found = session.client("eks", args.get("region")).describe_nodegroup(
+        clusterName=args["clusterName"], nodegroupName=args["nodeGroupName"]
+    )["nodegroup"]
+    shown = {name: value for name, value in plain(found).items() if isinstance(value, str)}
+    name = f"{args['clusterName']}:{args['nodeGroupName']}"
+    return {**args, **shown, "id": name, "arn": found["nodegroupArn"], "tags": found.get("tags", {})}
+
+
+def instances(session: Session, args: Values) -> Values:
+    """Ids of those with all the tags, in one of the states: running, where none are named."""
+    wanted = filters(args) + [
+        {"Name": f"tag:{key}", "Values": [value]} for key, value in args.get("instanceTags", {}).items()
+    ]
+    wanted.append({"Name": "instance-state-name", "Values": args.get("instanceStateNames") or ["running"]})
+    answer = session.client("ec2", args.get("region")).describe_instances(Filters=wanted)
+    found = [each for reservation in answer["Reservations"] for each in reservation["Instances"]]
+    return {**args, "id": session.region, "ids": [each["InstanceId"] for each in found], "region": session.region}
+
+
 FUNCTIONS: Mapping[str, Function] = {
     "aws:index/getPartition:getPartition": Function(Inputs(optional="id"), partition),
     "aws:index/getCallerIdentity:getCallerIdentity": Function(Inputs(optional="id"), identity),
@@ -187,6 +217,14 @@ FUNCTIONS: Mapping[str, Function] = {
             lists="filters",
         ),
         ami,
+    ),
+    "aws:ec2/getInstances:getInstances": Function(
+        Inputs(optional="instanceTags instanceStateNames region", blocks=FILTER, lists="filters"), instances
+    ),
+    "aws:eks/getClusters:getClusters": Function(Inputs(optional="region"), clusters),
+    "aws:eks/getNodeGroups:getNodeGroups": Function(Inputs(required="clusterName", optional="region"), node_groups),
+    "aws:eks/getNodeGroup:getNodeGroup": Function(
+        Inputs(required="clusterName nodeGroupName", optional="region tags"), node_group
     ),
     "aws:ssm/getParameter:getParameter": Function(Inputs(required="name", optional="region withDecryption"), parameter),
     "aws:eks/getClusterVersions:getClusterVersions": Function(
