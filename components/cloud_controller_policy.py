@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from components.policy_document import policy
 
 #: The actions that cloud-provider-aws v1.36.1 calls in its node, service and route controllers, of those that its
@@ -22,16 +24,18 @@ READ = (
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
 )
+#: What it makes, with the cluster's tag in the same call.
+MAKE = ("CreateListener", "CreateLoadBalancer", "CreateTargetGroup")
+#: What it does to load balancers, listeners and target groups that are there; a listener is made on a balancer. Tags
+#: narrow each (https://docs.aws.amazon.com/service-authorization/latest/reference/list_elasticloadbalancingv2.html).
 BALANCE = (
     "AddTags",
     "ApplySecurityGroupsToLoadBalancer",
     "AttachLoadBalancerToSubnets",
     "ConfigureHealthCheck",
     "CreateListener",
-    "CreateLoadBalancer",
     "CreateLoadBalancerListeners",
     "CreateLoadBalancerPolicy",
-    "CreateTargetGroup",
     "DeleteListener",
     "DeleteLoadBalancer",
     "DeleteLoadBalancerListeners",
@@ -56,25 +60,29 @@ def cluster_tag(cluster: str) -> dict[str, str]:
 
 
 def cloud_controller_policy(cluster: str, *, partition: str, region: str, account: str, routed: bool) -> str:
-    """IAM policy document. What it changes in EC2 carries the cluster's tag. `routed`: it writes pods' routes."""
+    """IAM policy document. What it changes carries the cluster's tag. `routed`: it writes pods' routes."""
     ec2 = f"arn:{partition}:ec2:{region}:{account}"
     [(tag, value)] = cluster_tag(cluster).items()
     ours = {"StringEquals": {f"aws:ResourceTag/{tag}": value}}
     asked = {"StringEquals": {f"aws:RequestTag/{tag}": value}}
     groups = f"{ec2}:security-group/*"
+    balancers = f"arn:{partition}:elasticloadbalancing:{region}:{account}:*"
 
     def allow(
-        actions: list[str], resources: str | list[str], condition: dict[str, dict[str, str]] | None = None
+        actions: list[str],
+        resources: str | list[str],
+        condition: Mapping[str, Mapping[str, str | Sequence[str]]] | None = None,
     ) -> dict[str, object]:
         statement: dict[str, object] = {"Effect": "Allow", "Action": actions, "Resource": resources}
         return statement | ({"Condition": condition} if condition else {})
 
     statements = [
         allow(list(READ), "*"),
+        allow(["elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateTargetGroup"], balancers, asked),
         allow(
-            [f"elasticloadbalancing:{action}" for action in BALANCE],
-            f"arn:{partition}:elasticloadbalancing:{region}:{account}:*",
+            ["elasticloadbalancing:AddTags"], balancers, {"StringEquals": {"elasticloadbalancing:CreateAction": MAKE}}
         ),
+        allow([f"elasticloadbalancing:{action}" for action in BALANCE], balancers, ours),
         allow(
             ["iam:CreateServiceLinkedRole"],
             "*",

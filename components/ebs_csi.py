@@ -25,8 +25,9 @@ NAME = "aws-ebs-csi-driver"
 NAMESPACE = "kube-system"
 #: As the add-on and the chart name it.
 SERVICE_ACCOUNT = "ebs-csi-controller-sa"
-#: AWS keeps its policy up to date with the driver (https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html).
-POLICY = "service-role/AmazonEBSCSIDriverPolicy"
+#: AWS keeps its policy up to date with the driver. This one, other than AmazonEBSCSIDriverPolicy, lets it change only
+#: volumes that it made, or that somebody gave its tag (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/issues/2918).
+POLICY = "AmazonEBSCSIDriverPolicyV2"
 CHART = ChartSource(NAME, "https://kubernetes-sigs.github.io/aws-ebs-csi-driver", "2.66.0")
 
 

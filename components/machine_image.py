@@ -24,7 +24,7 @@ class MachineImage:
         ).id
 
 
-#: Debian's own account, https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm
-DEBIAN_12 = MachineImage(owner="136693071363", name="debian-12-amd64-*")
-#: The user that Debian's image lets in, with sudo.
+#: Debian's own account, https://wiki.debian.org/Cloud/AmazonEC2Image/Trixie
+DEBIAN_13 = MachineImage(owner="136693071363", name="debian-13-amd64-*")
+#: The user that Debian's images let in, with sudo.
 DEBIAN_USER = "admin"

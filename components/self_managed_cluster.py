@@ -16,7 +16,7 @@ from components.ansible_run import AnsibleRun, AnsibleRunArgs, LastRun
 from components.api_balancer import ApiBalancerArgs, api_balancers
 from components.cloud_controller_policy import cluster_tag
 from components.machine import Machine, MachineArgs
-from components.machine_image import DEBIAN_12, DEBIAN_USER, MachineImage
+from components.machine_image import DEBIAN_13, DEBIAN_USER, MachineImage
 from components.machine_role import MachineRole, MachineRoleArgs
 from components.security_groups import API, SecurityGroups, SecurityGroupsArgs
 from components.ssh_endpoint import SshEndpoint, SshEndpointArgs
@@ -48,7 +48,7 @@ class SelfManagedClusterArgs:
     control_planes: int = 1
     workers: int = 2
     instance_type: str = "t3.medium"
-    image: MachineImage = DEBIAN_12
+    image: MachineImage = DEBIAN_13
     #: GiB of the volume that each control plane has for etcd; 0: etcd is on the root volume.
     etcd_volume_size: int = 0
     #: True: pods are reached by routes of the VPC, which somebody makes to the machines; else in tunnels between these.

@@ -33,8 +33,8 @@ def _lay(tool: str, path: Path) -> None:
 
 
 def downloads(root: Path = CACHE / "mirror") -> Path:
-    """Lays out what `https://dl.k8s.io`, `https://artifacts.k8s.io` and containerd's release page would serve. -> the
-    folder to serve."""
+    """Lays out what `https://dl.k8s.io`, `https://artifacts.k8s.io` and the release pages of containerd and runc would
+    serve. -> the folder to serve."""
     pins = hashlib.sha256("".join(f"{each.name}{each.key}" for each in TOOLS).encode()).hexdigest()[:12]
     kept = root / pins
     if kept.exists():
@@ -47,6 +47,7 @@ def downloads(root: Path = CACHE / "mirror") -> Path:
         _lay(name, binaries / name)
     provider = folder / "cloud-provider-aws" / f"v{CLOUD_CONTROLLER}" / "linux" / "amd64"
     _lay("ecr-credential-provider", provider / "ecr-credential-provider-linux-amd64")
+    _lay("runc", folder / "runc" / "runc.amd64")
     archive = folder / "containerd" / f"containerd-{CONTAINERD}-linux-amd64.tar.gz"
     archive.parent.mkdir()
     # Level 1: three hosts unpack it at once on two cores, and nothing leaves the machine.

@@ -196,7 +196,7 @@ def image_names(text: str) -> tuple[str, ...]:
 
 def machine_image(text: str) -> MachineImage:
     """An object with exactly owner and name."""
-    value = _json(text, '{"owner": "136693071363", "name": "debian-12-amd64-*"}')
+    value = _json(text, '{"owner": "136693071363", "name": "debian-13-amd64-*"}')
     if not isinstance(value, dict) or set(value) != {"owner", "name"}:
         raise ValueError("must have owner and name, nothing else")
     return MachineImage(owner=str(value["owner"]), name=str(value["name"]))

@@ -16,7 +16,7 @@ import pulumi
 
 from components import ingress_controller
 from components.chart_source import ChartSource
-from components.machine_image import DEBIAN_12, MachineImage
+from components.machine_image import DEBIAN_13, MachineImage
 from components.network import Nat, Side
 from stacks import changes, checks, contradictions, living, other_keys, support
 from stacks.outputs import KINDS, Kind
@@ -215,7 +215,7 @@ KEYS: dict[str, _Key] = {
     "apiSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
     "sshVia": _Key(checks.choice("endpoint", "cidrs"), _ssh_via, _SELF_MANAGED),
     "sshCidrs": _Key(checks.sources, (), _SELF_MANAGED),
-    "machineImage": _Key(checks.machine_image, DEBIAN_12, _SELF_MANAGED),
+    "machineImage": _Key(checks.machine_image, DEBIAN_13, _SELF_MANAGED),
     "etcdVolumeSize": _Key(checks.integer(0, 1024), 10, _SELF_MANAGED),
     "backupDays": _Key(checks.integer(1, 3650), 30, _SELF_MANAGED),
     "backupsOnDestroy": _Key(checks.choice("keep", "delete"), "keep", _SELF_MANAGED),

@@ -4,8 +4,10 @@ import json
 from ipaddress import IPv4Network
 from typing import Any
 
+import pytest
+
 from components.cloud_controller import RULES, CloudController, CloudControllerArgs
-from components.cloud_controller_policy import cloud_controller_policy, cluster_tag
+from components.cloud_controller_policy import BALANCE, MAKE, cloud_controller_policy, cluster_tag
 from lab.toolchain.tool import CLOUD_CONTROLLER, KUBERNETES
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run
@@ -85,6 +87,28 @@ def test_its_policy() -> None:
     changes = [each for each in policy("d", routed=True)["Statement"] if "ec2:CreateRoute" in each["Action"]]
     assert changes[0]["Condition"] == {"StringEquals": {"aws:ResourceTag/kubernetes.io/cluster/d": "owned"}}
     assert cluster_tag("d") == {"kubernetes.io/cluster/d": "owned"}
+
+
+@pytest.mark.parametrize("action", BALANCE)
+def test_it_changes_only_load_balancers_of_its_cluster(action: str) -> None:
+    document = cloud_controller_policy("c", partition="aws", region="us-east-1", account="1", routed=False)
+    tag = "kubernetes.io/cluster/c"
+    for statement in json.loads(document)["Statement"]:
+        if f"elasticloadbalancing:{action}" not in statement["Action"]:
+            continue
+        condition = statement["Condition"]["StringEquals"]
+        made = {"elasticloadbalancing:CreateAction": list(MAKE)}
+        assert condition in ({f"aws:ResourceTag/{tag}": "owned"}, made), "its own, or what it makes now"
+        assert condition != made or action == "AddTags"
+
+
+def test_it_makes_load_balancers_with_its_cluster_s_tag_alone() -> None:
+    document = cloud_controller_policy("c", partition="aws", region="us-east-1", account="1", routed=False)
+    for action in ("CreateLoadBalancer", "CreateTargetGroup"):
+        [statement] = [
+            each for each in json.loads(document)["Statement"] if f"elasticloadbalancing:{action}" in each["Action"]
+        ]
+        assert statement["Condition"] == {"StringEquals": {"aws:RequestTag/kubernetes.io/cluster/c": "owned"}}
 
 
 def test_the_lab_builds_a_release_of_the_cluster_s_minor() -> None:

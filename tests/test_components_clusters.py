@@ -263,7 +263,7 @@ def test_self_managed_roles_are_those_of_the_machines() -> None:
 def test_self_managed_image() -> None:
     graph = self_managed(image=MachineImage("42", "mine-*"))
     assert {each.inputs["ami"] for each in graph.all("Instance")} == {"ami-of-42-mine-*"}
-    assert {each.inputs["ami"] for each in self_managed().all("Instance")} == {"ami-of-136693071363-debian-12-amd64-*"}
+    assert {each.inputs["ami"] for each in self_managed().all("Instance")} == {"ami-of-136693071363-debian-13-amd64-*"}
 
 
 def test_self_managed_machines_and_people_reach_the_api_by_balancers_of_their_own() -> None:

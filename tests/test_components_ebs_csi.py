@@ -72,7 +72,7 @@ def test_volumes_say_whose_they_are() -> None:
 
 def test_its_role_has_aws_s_policy_for_it() -> None:
     [attached] = driver().all("RolePolicyAttachment")
-    assert attached.inputs["policyArn"] == "arn:aws-test:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy"
+    assert attached.inputs["policyArn"] == "arn:aws-test:iam::aws:policy/AmazonEBSCSIDriverPolicyV2"
 
 
 def test_auto_mode_has_a_driver_and_needs_a_class_alone() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from components.etcd_volume import EtcdVolume, EtcdVolumeArgs
 from components.machine import Machine, MachineArgs, user_data
-from components.machine_image import DEBIAN_12, MachineImage
+from components.machine_image import DEBIAN_13, MachineImage
 from components.security_groups import SecurityGroups, SecurityGroupsArgs
 from components.ssh_endpoint import SshEndpoint, SshEndpointArgs
 from components.ssh_key import SshKey, SshKeyArgs
@@ -212,7 +212,7 @@ def test_image_is_the_newest_of_its_owner() -> None:
     assert graph.exports["id"] == "ami-of-42-mine-*"
     [(_, args)] = graph.calls
     assert args == {"mostRecent": True, "owners": ["42"], "filters": [{"name": "name", "values": ["mine-*"]}]}
-    assert DEBIAN_12.owner == "136693071363"
+    assert DEBIAN_13.owner == "136693071363"
 
 
 def test_ports_are_open_by_role() -> None:

@@ -242,6 +242,17 @@ class TestDownload:
         assert f"{url}/tool: SHA-256 is " in answer["msg"]
         assert list((tmp_path / "opt").iterdir()) == []
 
+    def test_a_pinned_checksum_asks_nobody(
+        self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path, server: tuple[str, Path]
+    ) -> None:
+        url, folder = server
+        (folder / "tool").write_bytes(b"one")
+        pin = hashlib.sha256(b"one").hexdigest()
+        wanted = [{"url": f"{url}/tool", "checksum": pin, "path": str(tmp_path / "opt" / "tool")}]
+        assert run(module("download"), files=wanted)["changed"]
+        other = [{"url": f"{url}/tool", "checksum": "0" * 64, "path": str(tmp_path / "opt" / "other")}]
+        assert run(module("download"), files=other)["msg"].endswith(f"{pin}, the pin says {'0' * 64}")
+
     def test_a_missing_file_is_named(
         self, module: Callable[[str], ModuleType], run: Run, tmp_path: Path, server: tuple[str, Path]
     ) -> None:
@@ -275,6 +286,14 @@ class TestMachine:
 
     def test_another_address_is_refused(self, machine: ModuleType, run: Run) -> None:
         assert "10.0.0.2" in run(machine, address="10.0.0.2", packages=[])["msg"]
+
+    @pytest.mark.parametrize("version", ["12", "13"])
+    def test_both_debians_are_taken(
+        self, machine: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch, version: str
+    ) -> None:
+        system = {"ID": "debian", "VERSION_ID": version, "PRETTY_NAME": f"Debian GNU/Linux {version}"}
+        monkeypatch.setattr(machine.platform, "freedesktop_os_release", lambda: system)
+        assert "msg" not in run(machine, address="10.0.0.1", packages=[])
 
     def test_another_system_is_refused(self, machine: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         system = {"ID": "ubuntu", "VERSION_ID": "24.04", "PRETTY_NAME": "Ubuntu 24.04"}

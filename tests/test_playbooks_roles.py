@@ -15,7 +15,7 @@ import jinja2
 import pytest
 import yaml
 
-from lab.toolchain.tool import CONTAINERD, KUBERNETES
+from lab.toolchain.tool import CONTAINERD, KUBERNETES, RUNC
 from tests import golden_files
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -57,6 +57,14 @@ def test_task_files_are_short(path: Path) -> None:
 def test_versions_are_those_that_the_lab_builds() -> None:
     assert VARIABLES["kubernetes_version"] == KUBERNETES
     assert VARIABLES["containerd_version"] == CONTAINERD
+    assert VARIABLES["containerd_runc_version"] == RUNC
+
+
+def test_runc_has_the_fixes_of_cve_2025_31133_and_is_pinned() -> None:
+    assert tuple(map(int, VARIABLES["containerd_runc_version"].split("."))) >= (1, 3, 3)
+    assert re.fullmatch("[0-9a-f]{64}", VARIABLES["containerd_runc_checksum"])
+    packages = yaml.safe_load((PLAYBOOKS / "roles" / "node" / "defaults" / "main.yml").read_text())["node_packages"]
+    assert "runc" not in packages, "Debian's lacks them"
 
 
 def test_secrets_are_not_logged() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.chart_source import ChartSource
-from components.machine_image import DEBIAN_12, MachineImage
+from components.machine_image import DEBIAN_13, MachineImage
 from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
 from stacks.surroundings import Surroundings
 
@@ -46,7 +46,7 @@ def test_defaults() -> None:
     assert (self_managed.ssh_via, self_managed.ssh_cidrs) == ("endpoint", ())
     assert (managed.workers, managed.availability_zones, managed.kubernetes_version) == (2, 2, "1.36.3")
     assert managed.node_release_version is None
-    assert (self_managed.control_planes, self_managed.machine_image) == (1, DEBIAN_12)
+    assert (self_managed.control_planes, self_managed.machine_image) == (1, DEBIAN_13)
 
 
 @pytest.mark.parametrize(

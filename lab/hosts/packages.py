@@ -24,7 +24,12 @@ COMMANDS = {
     "xtables-nft-multi": "iptables",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+    # A tool that is partly C: lab/toolchain/runc.
+    "gcc": "gcc",
+    "pkg-config": "pkg-config",
 }
+#: The same of files that lab/toolchain/runc, which is partly C, is built with.
+HEADERS = {"/usr/include/stdio.h": "libc6-dev", "/usr/include/seccomp.h": "libseccomp-dev"}
 #: invoke-rc.d asks this file whether it may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
 #: A unit linked below is neither enabled nor started when its package is installed, nor at the machine's next boot.
@@ -36,7 +41,8 @@ DAEMONS = ("apt-cacher-ng", "haproxy")
 def missing() -> list[str]:
     """Packages still to be installed, sorted. `/usr/sbin` counts even when PATH lacks it."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return sorted({package for command, package in COMMANDS.items() if not shutil.which(command, path=path)})
+    commands = {package for command, package in COMMANDS.items() if not shutil.which(command, path=path)}
+    return sorted(commands | {package for header, package in HEADERS.items() if not Path(header).exists()})
 
 
 def install() -> None:

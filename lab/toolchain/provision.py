@@ -88,7 +88,7 @@ def build(tool: Tool, folder: Path) -> Path:
     made = subprocess.run(
         [*command, "-o", str(target), tool.package],
         cwd=tool.module,
-        env={**os.environ, "CGO_ENABLED": "0"},
+        env={**os.environ, "CGO_ENABLED": str(int(tool.c))},
         capture_output=True,
         text=True,
         check=False,

@@ -11,6 +11,7 @@ PULUMI = "3.259.0"
 ETCD = "3.6.16"
 COREDNS = "1.14.0"
 CONTAINERD = "2.4.2"
+RUNC = "1.4.3"
 HELM = "3.22.0"
 CLOUD_CONTROLLER = "1.36.1"
 DESCHEDULER = "0.36.0"
@@ -35,7 +36,7 @@ class Tool:
 
     `module` is the folder whose go.mod pins it, `package` what to build there. `probe` are the arguments that make
     an installed binary print its version (empty: never taken from PATH). `seconds` is a cold build on 2 cores with
-    Go 1.26, for the estimate only.
+    Go 1.26, for the estimate only. `c`: part of it is C, which gcc links statically.
     """
 
     name: str
@@ -47,11 +48,13 @@ class Tool:
     tags: str = ""
     probe: tuple[str, ...] = ()
     download: Download | None = None
+    c: bool = False
 
     @property
     def key(self) -> str:
         """Changes when anything that goes into the binary changes, and only then."""
         recipe = hashlib.sha256(repr((self.version, self.package, self.ldflags, self.tags)).encode())
+        recipe.update(b"c" * self.c)
         for pin in sorted(self.module.glob("*")):
             if pin.suffix in {".mod", ".sum", ".go"}:
                 recipe.update(pin.read_bytes())
@@ -125,6 +128,20 @@ TOOLS: tuple[Tool, ...] = (
     _containerd("containerd", 46),
     _containerd("containerd-shim-runc-v2", 2),
     _containerd("ctr", 7),
+    Tool(
+        "runc",
+        RUNC,
+        MODULES / "runc",
+        "github.com/opencontainers/runc",
+        25,
+        ldflags=f"-X main.version={RUNC} -extldflags -static",
+        tags="seccomp,netgo,osusergo",
+        download=Download(
+            f"https://github.com/opencontainers/runc/releases/download/v{RUNC}/runc.amd64",
+            f"https://github.com/opencontainers/runc/releases/download/v{RUNC}/runc.sha256sum",
+        ),
+        c=True,
+    ),
     _kubernetes("kubeadm", 104, ("version", "-o", "short")),
     _kubernetes("kubelet", 114, ("--version",)),
     _kubernetes("kube-apiserver", 68),

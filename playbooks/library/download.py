@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +30,10 @@ options:
     elements: dict
     suboptions:
       url: {description: Of the file., required: true, type: str}
-      checksum: {description: What the publisher adds to the URL for the SHA-256., required: true, type: str}
+      checksum:
+        description: What the publisher adds to the URL for the SHA-256; or the SHA-256 itself, where it is pinned.
+        required: true
+        type: str
       path: {description: The file., type: path}
       unpack: {description: The folder., type: path}
 """
@@ -56,17 +60,20 @@ def opened(url: str) -> Any:
     raise AssertionError
 
 
-def fetch(url: str, suffix: str, file: Path) -> None:
+def fetch(url: str, checksum: str, file: Path) -> None:
     """Writes the verified content of the URL to the file."""
-    with opened(url + suffix) as answer:
-        words = answer.read(4096).decode().split()
+    words, source = [checksum], "the pin"
+    if not re.fullmatch("[0-9a-f]{64}", checksum):
+        source = checksum
+        with opened(url + checksum) as answer:
+            words = answer.read(4096).decode().split()
     found = hashlib.sha256()
     with opened(url) as answer, file.open("wb") as target:
         while block := answer.read(BLOCK):
             found.update(block)
             target.write(block)
     if not words or words[0] != found.hexdigest():
-        raise Refused(f"{url}: SHA-256 is {found.hexdigest()}, {suffix} says {words[0] if words else 'nothing'}")
+        raise Refused(f"{url}: SHA-256 is {found.hexdigest()}, {source} says {words[0] if words else 'nothing'}")
 
 
 def bring(entry: dict[str, Any]) -> None:

@@ -13,11 +13,13 @@ from ansible.module_utils.basic import AnsibleModule
 DOCUMENTATION = """
 module: machine
 short_description: Whether a machine can be a node, and what it lacks
-description: Fails where it is not Debian 12 on amd64 with that address. One call where facts would be three.
+description: Fails where it is not a known Debian on amd64 with that address. One call where facts would be three.
 options:
   address: {description: IPv4 address that the machine must own., required: true, type: str}
   packages: {description: Debian packages that it should have., required: true, type: list, elements: str}
 """
+#: Of Debian, that the playbooks are for.
+RELEASES = ("12", "13")
 
 
 def installed() -> set[str]:
@@ -45,8 +47,10 @@ def main() -> None:
     module = AnsibleModule(options, supports_check_mode=True)
     address = module.params["address"]
     system = platform.freedesktop_os_release()
-    if (system["ID"], system.get("VERSION_ID"), platform.machine()) != ("debian", "12", "x86_64"):
-        module.fail_json(msg=f"this is {system['PRETTY_NAME']} on {platform.machine()}, not Debian 12 on x86_64")
+    known = system["ID"] == "debian" and system.get("VERSION_ID") in RELEASES
+    if not known or platform.machine() != "x86_64":
+        wanted = f"Debian {' or '.join(RELEASES)} on x86_64"
+        module.fail_json(msg=f"this is {system['PRETTY_NAME']} on {platform.machine()}, not {wanted}")
     found = interface(address)
     if found is None:
         module.fail_json(msg=f"this machine does not have the address {address}")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.constants import PROJECT
 from lab.hosts.host import Host
 from tests.lab.conftest import Cluster, until
 
@@ -37,6 +38,14 @@ def secret(self_managed: Cluster) -> Iterator[str]:
 def control_plane(self_managed: Cluster) -> Host:
     [node] = self_managed.get("nodes", "-l", "node-role.kubernetes.io/control-plane")["items"]
     return self_managed.host(node)
+
+
+def test_containers_run_by_the_pinned_runc(self_managed: Cluster) -> None:
+    wanted = yaml.safe_load((PROJECT / "playbooks" / "group_vars" / "all.yml").read_text())["containerd_runc_version"]
+    # As containerd's shim finds it: Debian's, if there is any, comes later in PATH.
+    first = 'PATH="$(tr "\\0" "\\n" < /proc/$(pidof containerd)/environ | sed -n s/^PATH=//p)"; runc --version'
+    for node in self_managed.ready_nodes():
+        assert self_managed.host(node).run("sh", "-c", first).stdout.startswith(f"runc version {wanted}\n")
 
 
 def test_secrets_are_ciphertext_in_etcd_and_nothing_else_is(
