@@ -197,3 +197,16 @@ def test_a_node_that_left_is_not_listed() -> None:
         answers[NODES]["items"].pop()
 
     assert list(cluster("managed", change).nodes) == ["ip-198-18-0-20.ec2.internal"]
+
+
+@pytest.mark.parametrize("refusal", ["401 Unauthorized", "403 Forbidden"])
+def test_an_api_that_does_not_let_us_in_is_not_taken_for_ill(refusal: str) -> None:
+    def expired(answers: dict[str, Any]) -> None:
+        for question in answers:
+            if question.startswith("GET "):
+                answers[question] = {"error": refusal}
+
+    found = cluster("self-managed", expired)
+    assert found.components["etcd"]["running"].value.startswith("running: process")
+    assert found.components["kube-apiserver"]["running"].value.startswith("running: process")
+    assert [line for line in found.troubles() if refusal in line] == [f"self-managed-lab: nodes: not shown: {refusal}"]

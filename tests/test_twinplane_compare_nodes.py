@@ -292,3 +292,11 @@ def test_overlapping_ranges_are_trouble_on_managed_nodes_too() -> None:
     first, second = cluster("managed", change).troubles()
     assert first.endswith(": pods' range: 198.18.128.0/20, overlaps that of ip-198-18-0-21.ec2.internal")
     assert second.endswith(": pods' range: 198.18.130.0/24, overlaps that of ip-198-18-0-20.ec2.internal")
+
+
+def test_without_a_node_nobody_asks_for_all_images_of_ec2() -> None:
+    def none(answers: dict[str, Any]) -> None:
+        answers[NODES]["items"] = []
+        assert 'ec2 describe_images {"ImageIds": []}' not in answers  # the question would fail the test
+
+    assert cluster("managed", none).nodes == {}

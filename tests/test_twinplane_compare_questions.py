@@ -85,8 +85,9 @@ def test_the_api_answers_json_and_health_answers_text(server: ThreadingHTTPServe
     asking = access(f"http://127.0.0.1:{server.server_address[1]}")
     assert asking.answer(Get("/version")) == {"token": "Bearer t"}
     assert asking.answer(Get("/readyz?verbose", text=True)) == "[-]etcd failed"
-    with pytest.raises(Unanswered, match="403 Forbidden"):
-        asking.answer(Get("/denied"))
+    for question in (Get("/denied"), Get("/denied", text=True)):
+        with pytest.raises(Unanswered, match="403 Forbidden"):
+            asking.answer(question)
 
 
 def test_an_api_that_is_not_there_is_unanswered() -> None:

@@ -101,10 +101,11 @@ class Component:
         gone: list[str] = []
         ill = [f"pod {pod.name} not ready" for pod in self.pods if not pod.ready]
         if self.name in (APISERVER, ETCD):
-            name = "ping" if self.name == APISERVER else "etcd"
-            healthy = bool((self.observed.api_health.fact or {}).get(name))
-            (good if healthy else ill).append(f"/readyz {name} {'ok' if healthy else 'fails'}")
-            seen.append(self.observed.api_health.evidence({name: healthy}))
+            name, health = "ping" if self.name == APISERVER else "etcd", self.observed.api_health
+            healthy = bool((health.fact or {}).get(name))
+            refused = health.error.startswith(("401 ", "403 "))  # it answers, and tells us nothing
+            (good if healthy else ill).extend([f"/readyz {name} {'ok' if healthy else 'fails'}"] * (not refused))
+            seen.append(health.evidence({name: healthy}))
         for lease in self.leases if self.name != APISERVER else ():  # identities of gone API servers stay for an hour
             age = (self.observed.leases.at - lease.renewed).total_seconds() if lease.renewed else None
             if not lease.holder:

@@ -77,8 +77,10 @@ def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
         instances, nodes = pool.submit(probes.instances().ask, access), pool.submit(probes.nodes().ask, access)
         found = nodes.result().fact or ()
         addresses = {node.address for node in found}
-        ids = {each.image_id for each in instances.result().fact or () if each.address in addresses}
-        images = pool.submit(probes.images(tuple(sorted(ids))).ask, access)
+        own = addresses | {machine.private_ip for machine in outputs.machines}
+        ids = tuple(sorted({each.image_id for each in instances.result().fact or () if each.address in own}))
+        # Without an id, EC2 would list every image there is.
+        images = pool.submit(probes.images(ids).ask, access) if ids else None
         names = {node.node_group for node in found} - {""}
         asked = {name: probes.node_group(outputs.cluster_name, name) for name in sorted(names)}
         groups = {name: pool.submit(probe.ask, access) for name, probe in asked.items()}
@@ -98,7 +100,7 @@ def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
             machines=machines.result(),
             instances=instances.result(),
             nodes=nodes.result(),
-            images=images.result(),
+            images=images.result() if images else probes.images(ids).unasked({}),
             node_groups={name: each.result() for name, each in groups.items()},
             recommended={name: each.result() for name, each in recommended.items()},
             ssh_ports={host: each.result() for host, each in ports.items()},

@@ -37,6 +37,9 @@ TIMEOUT = 10.0
 CONNECT_TIMEOUT = 2.0
 
 
+#: Status of an API that does not let us in.
+REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
 #: Neither boto3 sessions nor the Kubernetes client's files of certificates can be made in two threads at once.
 making_clients = threading.Lock()
 
@@ -157,7 +160,8 @@ def kubernetes_client(kubeconfig: str, environment: Mapping[str, str]) -> ApiCli
 def get(client: ApiClient, path: str, *, text: bool = False, timeout: float = TIMEOUT) -> bytes:
     """The body that the API server sends, unread: plain JSON costs a fortieth of the client's typed objects.
 
-    Raises Unanswered when the server is not reached, and for a status that is not 2xx unless `text`.
+    Raises Unanswered when the server is not reached, and for a status that is not 2xx unless `text`; for one of REFUSED
+    always: it tells of us, not of what was asked for.
     """
     headers = {"Accept": "application/json"}
     client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
@@ -169,7 +173,7 @@ def get(client: ApiClient, path: str, *, text: bool = False, timeout: float = TI
         raise Unanswered(_line(Exception(error.reason))) from None
     except (HTTPError, OSError) as error:
         raise Unanswered(_line(error)) from None
-    if answer.status >= HTTPStatus.BAD_REQUEST and not (text and body):
+    if answer.status in REFUSED or (answer.status >= HTTPStatus.BAD_REQUEST and not (text and body)):
         raise Unanswered(f"{answer.status} {answer.reason}")
     return body
 
