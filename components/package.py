@@ -16,6 +16,8 @@ from pulumi.provider.experimental.analyzer import ComponentDefinition
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
+from components.argument import restored
+
 
 def offered(component: type[Any], args: type[Any]) -> type[pulumi.ComponentResource]:
     """A class that does what `component` does, in the types that Pulumi's type analysis knows.
@@ -72,44 +74,6 @@ def plain(hint: Any) -> Any:
 def output(hint: Any) -> Any:
     """The type of an output: always an Output, of plain data."""
     return pulumi.Output[_inside(hint)]  # type: ignore[misc]
-
-
-def restored(name: str, hint: Any, value: Any) -> Any:
-    """The argument as the component takes it. Numbers arrive as floats. Raises InputPropertyError, which the engine
-    prints in one line with the component's name, where the argument is not of its type, or out of its limits."""
-    try:
-        return _restored(hint, value)
-    except ValueError as error:
-        raise pulumi.InputPropertyError(_camel(name), f"{_camel(name)}: {error}") from None
-
-
-def _restored(hint: Any, value: Any) -> Any:
-    origin, inner = get_origin(hint), get_args(hint)
-    if value is None or isinstance(value, pulumi.Output):
-        return value
-    if origin is Annotated:
-        found = _restored(inner[0], value)
-        if line := next((line for limit in inner[1:] if (line := limit.wrong(found))), ""):
-            raise ValueError(line)
-        return found
-    if origin in (Union, types.UnionType) and type(None) in inner:
-        return _restored(next(each for each in inner if each is not type(None)), value)
-    if origin is Literal and value not in inner:
-        raise ValueError(f"{value!r} is none of {', '.join(inner)}")
-    if hint is int and value != int(value):
-        raise ValueError(f"{value} is not a whole number")
-    if hint is IPv4Network:
-        try:
-            return IPv4Network(value)
-        except ValueError as error:
-            raise ValueError(f"{value}: {error}") from None
-    return int(value) if hint is int else value
-
-
-def _camel(name: str) -> str:
-    """As other programs write it."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 class Package(ComponentProvider):
