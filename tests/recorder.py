@@ -108,6 +108,9 @@ class Recorder(Provider):
         if token in LISTS:
             kind, found, name = LISTS[token]
             return {found: [name(urn) for urn in _living(kind)]}
+        if token == "aws:eks/getNodeGroup:getNodeGroup":
+            stack, project = _living("aws:eks/cluster:Cluster")[0].removeprefix("urn:pulumi:").split("::")[:2]
+            return {"tags": {"Project": project, "Stack": stack, "ManagedBy": "pulumi"}}
         if token in CALLS:
             return CALLS[token](reveal(args))
         if token in EKS:

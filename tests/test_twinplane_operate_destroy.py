@@ -97,9 +97,11 @@ OURS = of_kind(
 )
 #: Of a controller that keeps nothing in AWS.
 NGINX = of_kind({}, "b/site", status={"loadBalancer": {"ingress": [{"hostname": "app-1.elb.example"}]}})
-PLAIN = of_kind({"type": "ClusterIP"}, "b/inside")
+PLAIN = of_kind({"type": "ClusterIP"}, "b/inside", metadata={"finalizers": ["x"]})
+#: No controller has taken it up.
+PENDING = of_kind({"type": "LoadBalancer"}, "b/waits")
 THEIRS = {
-    "/api/v1/services": of_kind({"type": "LoadBalancer"}, "a/shop"),
+    "/api/v1/services": of_kind({"type": "LoadBalancer"}, "a/shop", metadata={"finalizers": ["service/x"]}),
     "/apis/networking.k8s.io/v1/ingresses": of_kind({}, "a/web", metadata={"finalizers": ["ingress.k8s.aws/x"]}),
     "/apis/gateway.networking.k8s.io/v1/gateways": of_kind({}, "a/door", metadata={"finalizers": ["gateway/x"]}),
 }
@@ -112,7 +114,9 @@ def test_balancers_of_others_are_named_and_nothing_is_deleted(
     def get(_: Any, path: str) -> bytes:
         if "gateways" in path and path not in theirs:
             raise Unanswered("404 Not Found")
-        items = {"/api/v1/services": [OURS, PLAIN], "/apis/networking.k8s.io/v1/ingresses": [NGINX]}.get(path, [])
+        items = {"/api/v1/services": [OURS, PLAIN, PENDING], "/apis/networking.k8s.io/v1/ingresses": [NGINX]}.get(
+            path, []
+        )
         return json.dumps({"items": [*items, *([THEIRS[path]] if path in theirs else [])]}).encode()
 
     deleted: list[Any] = []

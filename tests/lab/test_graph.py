@@ -142,6 +142,31 @@ def test_the_guards_see_the_cluster_that_the_stack_makes(tmp_path: Path, healthy
         assert sentence in told
 
 
+def test_a_preview_says_what_a_kill_left_and_that_a_cluster_is_gone(tmp_path: Path, healthy: str) -> None:
+    stack = recorded(tmp_path, healthy, "managed")
+    stack("up", "--yes", "--skip-preview")
+    log = Path(stack.environment["RECORDER_LOG"])
+    urns = {each["type"]: each["urn"] for each in stack.resources()}
+    with log.open("a") as lines:
+        lines.write(f"create ends {urns['aws:eks/nodeGroup:NodeGroup']}-killed\n")
+    named = "twinplane-managed-nodes-killed-0123abc is tagged as this stack's, whose state does not know it"
+    assert named in stack("preview")
+    foreseen = stack.changes()
+    assert foreseen.keys() == {"create", "same"}
+    assert foreseen["create"] == 1, "the step that removes it"
+    stack("up", "--yes", "--skip-preview")
+    with log.open("a") as lines:
+        lines.write(f"delete ends {urns['aws:eks/nodeGroup:NodeGroup']}-killed\n")
+    stack("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+    with log.open("a") as lines:
+        lines.write(f"delete ends {urns['aws:eks/cluster:Cluster']}\n")
+    gone = "EKS has no cluster twinplane-managed any more"
+    assert f"{gone}: `PULUMI_K8S_DELETE_UNREACHABLE=true pulumi up --refresh`" in stack("preview", code=1)
+    stack.environment["PULUMI_K8S_DELETE_UNREACHABLE"] = "true"
+    assert f"{gone}; with --refresh it is built anew" in stack("preview")
+
+
 CONTROLLER = """
 apiVersion: apps/v1
 kind: Deployment

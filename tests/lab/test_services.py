@@ -184,3 +184,21 @@ def test_it_comes_and_goes_with_its_service_also_when_the_daemon_dies(
     assert rules(shell, balancer) == []
     until("its name is gone", lambda: address not in names.known(), 120)
     assert pod(f"http://{address}/") == ""
+
+
+def test_destroy_names_the_balancers_of_others_and_leaves_all_whole(
+    cluster: Cluster, shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "service.json"
+    others = {**SERVICE, "metadata": {**SERVICE["metadata"], "namespace": "default"}}
+    file.write_text(json.dumps(others))
+    cluster.kubectl("apply", "-f", str(file))
+    try:
+        until("the controller has taken it up", lambda: cluster.get("-f", str(file))["metadata"].get("finalizers"), 120)
+        stack = f"{cluster.outputs['kind']}-lab"
+        done = shell.run("twinplane", "destroy", stack, "--yes", check=False)
+        assert done.returncode == 2
+        assert "destroy: Service default/second: of others, with a load balancer that would stay behind" in done.stderr
+        assert pod(f"http://{host(cluster, 'sample-app-public')}/")
+    finally:
+        cluster.kubectl("delete", "-f", str(file))

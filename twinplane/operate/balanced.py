@@ -46,12 +46,13 @@ def _of_kind(client: ApiClient, kind: str) -> Iterator[Balanced]:
             return
         raise
     for item in items:
-        # An Ingress or a Gateway is one of AWS' controllers when it may not go before the controller has let it.
-        ours = item["spec"].get("type") == "LoadBalancer" if kind == "Service" else item["metadata"].get("finalizers")
-        if ours:
-            status: dict[str, Any] = item.get("status") or {}
-            given = (status.get("loadBalancer") or {}).get("ingress") or []
-            names = [each.get("hostname") or "" for each in given]
-            names += [each.get("value") or "" for each in status.get("addresses") or []]
-            addresses = tuple(name.lower() for name in names if name)
-            yield Balanced(kind, item["metadata"]["namespace"], item["metadata"]["name"], addresses)
+        metadata, status = item["metadata"], item.get("status") or {}
+        given: list[dict[str, Any]] = (status.get("loadBalancer") or {}).get("ingress") or []
+        names = [each.get("hostname") or "" for each in given]
+        names += [each.get("value") or "" for each in status.get("addresses") or []]
+        addresses = tuple(name.lower() for name in names if name)
+        # It may not go before the controller has let it, where a controller keeps something for it. An Ingress of
+        # another controller shows an address, too.
+        kept = metadata.get("finalizers") or (kind == "Service" and addresses)
+        if kept and (kind != "Service" or item["spec"].get("type") == "LoadBalancer"):
+            yield Balanced(kind, metadata["namespace"], metadata["name"], addresses)
