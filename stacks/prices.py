@@ -4,7 +4,7 @@ USD for us-east-1, on demand, Linux, from AWS's public price pages as of 2026-11
 (https://aws.amazon.com/eks/pricing/), EC2 (https://aws.amazon.com/ec2/pricing/on-demand/), EBS
 (https://aws.amazon.com/ebs/pricing/), load balancers (https://aws.amazon.com/elasticloadbalancing/pricing/), VPC
 (https://aws.amazon.com/vpc/pricing/). Data transfer and what is paid by the GiB (flow logs and control plane logs: 0.50
-taken in, 0.03 a month kept; ECR: 0.10 a month kept) are not in it: docs/aws.md says what logs a quiet cluster writes.
+taken in, 0.03 a month kept; ECR: 0.10 a month kept) are not in it: docs/aws.md says how much logs are.
 """
 
 from dataclasses import dataclass

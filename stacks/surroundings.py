@@ -15,7 +15,8 @@ from stacks import support
 
 #: AWS' code and words, as the SDKs of the plugins print them.
 _SAID = re.compile(
-    r"\b([A-Z]\w+(?:Exception|Failure|Token\w*|Credential\w*|Denied\w*|Expired))\b\)?(?: when calling [^:]*)?: (.+)"
+    r"\b([A-Z]\w+(?:Exception|Failure|Token\w*|Credential\w*|Denied\w*|Expired|Match))\b\)?"
+    r"(?: when calling [^:]*)?: (.+)"
 )
 
 
@@ -59,7 +60,9 @@ def look() -> Surroundings:
 
 
 def reason(text: str) -> str:
-    """Returns AWS' code and words out of a plugin's message; else its last line."""
+    """Returns AWS' code and words out of a plugin's message; else its line about credentials, or its last one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = next((match for line in lines if (match := _SAID.search(line))), None)
-    return f"{found[1]}: {found[2].rstrip('. ')}" if found else (lines[-1].rstrip(". ") if lines else "no reason given")
+    if found := next((match for line in lines if (match := _SAID.search(line))), None):
+        return f"{found[1]}: {found[2].rstrip('. ')}"
+    telling = [line for line in lines if "credential" in line.lower()][:1] or lines[-1:] or ["no reason given"]
+    return telling[0].rstrip(". ")

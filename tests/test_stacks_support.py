@@ -9,7 +9,7 @@ import pytest
 
 from stacks import support
 from stacks.settings import ConfigErrors, read
-from stacks.surroundings import Surroundings
+from stacks.surroundings import Surroundings, reason
 from tests.pulumi_mocks import CALLS, run
 
 BASE = {"apiCidrs": '["10.0.0.0/8"]', "appImage": "registry.test/sample-app:v1.0.0"}
@@ -162,3 +162,20 @@ def test_the_running_program_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     [line] = warned
     assert line.startswith("standard support of Kubernetes 1.34 end")
     assert "set kubernetesVersion to 1.35.0" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "An error occurred (ExpiredToken) when calling the X operation: The token is expired.",
+            "ExpiredToken: The token is expired",
+        ),
+        ("x\nSignatureDoesNotMatch: It does not match.\n", "SignatureDoesNotMatch: It does not match"),
+        ("failed:\nNo valid credential sources found.\nSee a.test.", "No valid credential sources found"),
+        ("boom\nlast line.", "last line"),
+        ("", "no reason given"),
+    ],
+)  # fmt: skip
+def test_the_reason_is_the_line_that_tells(text: str, told: str) -> None:
+    assert reason(text) == told
