@@ -75,6 +75,10 @@ class Settings:
     descheduler_image: str | None
     #: "ebs": claims get encrypted EBS volumes, as does a copy of the sample app; "none": there is no driver.
     storage: str
+    #: EKS or EC2, and Pulumi, refuse to delete the cluster; `twinplane destroy` lifts it.
+    deletion_protection: bool
+    #: Config may change so that the living cluster goes and another one comes.
+    allow_replacement: bool
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,8 @@ KEYS: dict[str, _Key] = {
     "ingressControllerValues": _Key(checks.chart_values, {}),
     "deschedulerImage": _Key(checks.image, None),
     "storage": _Key(checks.choice("ebs", "none"), "ebs"),
+    "deletionProtection": _Key(checks.flag, True),
+    "allowReplacement": _Key(checks.flag, False),
     "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),
@@ -273,7 +279,8 @@ def read(
     errors |= {name: text for name, text in _contradictions(values).items() if name not in errors}
     record = changes.entries(kind, values) if kind is not None else {}
     if kind is not None and alive is not None:
-        errors |= {name: text for name, text in changes.refusals(kind, alive, record).items() if name not in errors}
+        refused = changes.refusals(kind, alive, record, replacing=values.get("allowReplacement", False))
+        errors |= {name: text for name, text in refused.items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
     full = f"{project}-{stack}"

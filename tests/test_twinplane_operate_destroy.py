@@ -14,7 +14,7 @@ from tests.compare_cases import GOLDEN
 from twinplane.compare.questions import Access, Unanswered
 from twinplane.errors import UsageError
 from twinplane.operate import destroy as module
-from twinplane.operate import orphans
+from twinplane.operate import orphans, protection
 from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")
@@ -58,6 +58,7 @@ def forgets(
         return value
 
     monkeypatch.setattr(Stack, "outputs", lambda _: say(found))
+    monkeypatch.setattr(protection, "lift", lambda *_: None)
     monkeypatch.setattr(orphans, "delete", lambda of, _: left.append(of.cluster_name))
     monkeypatch.setattr(Stack, "destroy", lambda stack, _: seen.append(stack))
     monkeypatch.setattr(Access, "answer", say_to)

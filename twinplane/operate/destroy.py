@@ -13,7 +13,7 @@ from twinplane import lock, tunnel
 from twinplane.compare.probes import eks_cluster, instances
 from twinplane.compare.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
-from twinplane.operate import orphans
+from twinplane.operate import orphans, protection
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 
@@ -29,6 +29,7 @@ def destroy(stack: Stack, tell: Tell) -> None:
     try:
         outputs = stack.outputs()
     except UsageError:  # never fully up: what is in the cluster, if anything, is deleted as usual
+        protection.lift(stack, tell)
         stack.destroy(tell)
         return
     access = Access(outputs, ApiClient(), stack.environment, tell)
@@ -41,6 +42,7 @@ def destroy(stack: Stack, tell: Tell) -> None:
         tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
         orphans.delete(outputs, access)
         stack = replace(stack, environment={**stack.environment, FORGET: "true"})
+    protection.lift(stack, tell)
     stack.destroy(tell)
 
 
