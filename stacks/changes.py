@@ -77,7 +77,6 @@ _BOTH = {
     "deschedulerImage": Change("its Deployment rolls"),
     "appCidrs": Change("in place; with none, the app's load balancer goes"),
     "deletionProtection": Change("in place"),
-    "allowReplacement": Change("nothing by itself"),
     "storage": Change("the driver comes; it goes only when no claim has a volume of it, or the update fails"),
 }
 
@@ -98,6 +97,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "instanceType": Change("EKS replaces the nodes one by one, drained; nothing with nodeMode auto"),
         "nodeMode": Change(refused="all nodes and add-ons would be replaced at once"),
         "nodeReleaseVersion": Change("EKS replaces the nodes one by one, drained"),
+        "allowReplacement": Change("nothing by itself"),
         "adminArns": Change("in place"),
         "controlPlaneLogDays": Change("in place"),
         "addOnVersions": Change("EKS rolls the add-on"),

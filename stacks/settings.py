@@ -77,8 +77,6 @@ class Settings:
     storage: str
     #: EKS or EC2, and Pulumi, refuse to delete the cluster; `twinplane destroy` lifts it.
     deletion_protection: bool
-    #: Config may change so that the living cluster goes and another one comes.
-    allow_replacement: bool
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,8 @@ class ManagedSettings(Settings):
     #: "managed": a node group; "auto": EKS Auto Mode chooses, starts and patches the nodes.
     node_mode: Literal["managed", "auto"]
 
+    #: Config may change so that the living cluster goes and another one comes.
+    allow_replacement: bool
     #: Release of the EKS node image, "1.36.3-20260901"; None is EKS' newest at creation.
     node_release_version: str | None
     #: IAM roles and users that administer the cluster besides the one that creates it.
@@ -206,7 +206,7 @@ KEYS: dict[str, _Key] = {
     "deschedulerImage": _Key(checks.image, None),
     "storage": _Key(checks.choice("ebs", "none"), "ebs"),
     "deletionProtection": _Key(checks.flag, True),
-    "allowReplacement": _Key(checks.flag, False),
+    "allowReplacement": _Key(checks.flag, False, _MANAGED),
     "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),

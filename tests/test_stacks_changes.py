@@ -54,7 +54,6 @@ BOTH: dict[str, Pair] = {
     "appCidrs": ("[]", '["0.0.0.0/0"]'),
     "storage": ("ebs", "none"),
     "deletionProtection": ("true", "false"),
-    "allowReplacement": ("false", "true"),
 }
 #: Control planes, each in a zone of its own.
 ONE, THREE = ({"availabilityZones": "3", "controlPlanes": count} for count in ("1", "3"))
@@ -65,6 +64,7 @@ PAIRS: dict[Kind, dict[str, Pair]] = {
         "kubernetesVersion": ("1.35.4", "1.36.3"),
         "nodeMode": ("managed", "auto"),
         "nodeReleaseVersion": ("1.36.3-20260901", "1.36.3-20261001"),
+        "allowReplacement": ("false", "true"),
         "adminArns": (ARN, "[]"),
         "controlPlaneLogDays": ("30", "7"),
         "addOnVersions": ("{}", '{"coredns": "v1.2.3-eksbuild.4"}'),
