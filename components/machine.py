@@ -41,6 +41,8 @@ class MachineArgs:
     root_volume_size: int = 30
     #: GiB of a volume for etcd alone; 0: none.
     etcd_volume_size: int = 0
+    #: Neither EC2 nor Pulumi ends it, nor Pulumi its volume for etcd, until both are told to.
+    protected: bool = False
     #: Of the instance, besides.
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,6 +78,7 @@ class Machine(pulumi.ComponentResource):
                 lambda pair: user_data(args.hostname, private=pair[0], public=pair[1])
             ),
             source_dest_check=not args.forwards,
+            disable_api_termination=args.protected,
             # IMDSv2 only, and one hop: the machine itself, no pod.
             metadata_options={"http_endpoint": "enabled", "http_tokens": "required", "http_put_response_hop_limit": 1},
             root_block_device={
@@ -85,7 +88,7 @@ class Machine(pulumi.ComponentResource):
                 "tags": tags.named(name),
             },
             tags=tags.named(name, {"Role": args.role, **args.tags}),
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"]),
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["ami"], protect=args.protected),
         )
         for key, value in tags.common().items():
             aws.ec2.Tag(
@@ -104,7 +107,8 @@ class Machine(pulumi.ComponentResource):
         etcd_volume: pulumi.Output[str] = pulumi.Output.from_input("")
         if args.etcd_volume_size:
             placed = EtcdVolumeArgs(instance.id, instance.availability_zone, args.etcd_volume_size)
-            etcd_volume = EtcdVolume(f"{name}-etcd", placed, pulumi.ResourceOptions(parent=self)).volume_id
+            kept = pulumi.ResourceOptions(parent=self, protect=args.protected)
+            etcd_volume = EtcdVolume(f"{name}-etcd", placed, kept).volume_id
         self.host_key = host_key.public.apply(without_comment)
         self.exported = pulumi.Output.all(
             name=args.hostname,

@@ -20,6 +20,7 @@ from components.cluster_key import ClusterKey, ClusterKeyArgs
 from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs
 from components.limits import BLOCK, LOG_DAYS, AtLeast, Between, Each, Like, OneOf
 from components.node_group import NodeGroup, NodeGroupArgs
+from components.protection import protection_of
 
 NodeMode = Literal["managed", "auto"]
 #: All there are, https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
@@ -52,6 +53,8 @@ class ManagedClusterArgs:
     instance_type: Annotated[str, Like(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "t3.medium")] = "t3.medium"
     #: Release of the node image, "1.36.3-20260901". None: the newest at creation.
     node_release_version: str | None = None
+    #: Neither EKS nor Pulumi deletes or replaces the cluster until both are told to.
+    protected: bool = False
     #: EKS' name for it: another one is another cluster. A component that is renamed, with an alias, says its old name
     #: here; its nodes alone are then replaced, one by one, for the name in their tags. None: the component's name.
     cluster_name: str | None = None
@@ -77,11 +80,12 @@ class ManagedCluster(pulumi.ComponentResource):
         super().__init__("twinplane:cluster:ManagedCluster", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=self))
-
         known_as = args.cluster_name or name
         key = ClusterKey(f"{name}-cluster", ClusterKeyArgs(known_as), child)
         logs = ControlPlaneLogs(f"{name}-control-plane", ControlPlaneLogsArgs(known_as, args.log_days, key.arn), child)
         auto = AutoNodes(f"{name}-auto-nodes", child) if args.node_mode == "auto" else None
+        before = [logs, *([auto] if auto else [])]  # they go after the cluster
+        kept = [protection_of("aws:eks/cluster:Cluster")] if args.protected else None
         cluster = eks.Cluster(
             name,
             name=known_as,
@@ -99,6 +103,7 @@ class ManagedCluster(pulumi.ComponentResource):
             # EKS' default, EXTENDED, goes on to cost six times as much when a minor's standard support ends.
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             skip_default_node_group=True,
+            deletion_protection=args.protected,
             # Neither EKS' own copies nor pulumi-eks' add-ons, which take the newest version at every update.
             bootstrap_self_managed_addons=False,
             auto_mode=auto.options if auto else None,
@@ -106,22 +111,20 @@ class ManagedCluster(pulumi.ComponentResource):
             coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),  # else in Auto Mode: pulumi-eks#1726
             use_default_vpc_cni=True,
             tags=tags.common(),
-            # The cluster comes after its log group, and goes before it.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *([auto] if auto else [])]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before, transforms=kept),
         )
 
         self.cluster_name, self.endpoint = cluster.eks_cluster.name, cluster.core.endpoint
         self.kubeconfig = pulumi.Output.secret(cluster.kubeconfig_json)
-        needed: list[pulumi.Resource] = [cluster]
         if auto:
+            needed: pulumi.Resource = cluster
             self.node_group_name = self.node_release_version = pulumi.Output.from_input(None)
             self.node_role_arn = auto.role_arn
         else:  # what the add-ons are is part of Auto Mode
-            nodes, dns = self._nodes(name, args, cluster)
+            nodes, needed = self._nodes(name, args, cluster)
             self.node_group_name, self.node_release_version = nodes.node_group_name, nodes.release_version
             self.node_role_arn = nodes.role_arn
-            needed = [dns]
-        after = pulumi.ResourceOptions(parent=self, depends_on=needed)
+        after = pulumi.ResourceOptions(parent=self, depends_on=[needed])
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=after)
         told = ("cluster_name", "endpoint", "kubeconfig", "node_group_name", "node_release_version", "node_role_arn")
         self.register_outputs({each: getattr(self, each) for each in told})

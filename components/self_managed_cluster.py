@@ -57,6 +57,7 @@ class SelfManagedClusterArgs:
     control_plane_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     #: Ansible variables, over all others.
     variables: Mapping[str, Any] = field(default_factory=dict)
+    protected: bool = False  # control planes: neither EC2 nor Pulumi ends one until both are told to
     #: Of the playbook.
     last_run: LastRun = field(default_factory=LastRun)
     #: In Kubernetes and in tags; a component that is renamed says its old name here. None: the component's name.
@@ -70,8 +71,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
     endpoint: pulumi.Output[str]
     #: YAML. A secret.
     kubeconfig: pulumi.Output[str]
-    #: Name of each node -> range of its pods, as its network is set up.
-    pod_ranges: pulumi.Output[dict[str, str]]
+    pod_ranges: pulumi.Output[dict[str, str]]  # by node, as its network is set up
     #: Each as `Machine.exported`; control planes first.
     machines: list[pulumi.Output[dict[str, str]]]
     ssh_user: str
@@ -87,8 +87,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
         login = SshKey(f"{name}-login", SshKeyArgs(name), child)
         key = aws.ec2.KeyPair(f"{name}-login", public_key=login.public, tags=tags.named(f"{name}-login"), opts=child)
         owned = cluster_tag(args.cluster_name or name)
-        routed = args.pod_cidr if args.pods_routed else None
-        outside = args.public_api_subnet_ids
+        routed, outside = args.pod_cidr if args.pods_routed else None, args.public_api_subnet_ids
         openings = SecurityGroupsArgs(args.vpc_id, args.api_cidrs, args.ssh_cidrs, routed, bool(outside), owned)
         groups = SecurityGroups(name, openings, child)
         image_id = args.image.find(pulumi.InvokeOptions(parent=self))
@@ -114,6 +113,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
                     instance_profile=roles[role].profile_name,
                     ssh_tunnel=tunnels[0].region if tunnels else None,
                     forwards=args.pods_routed,
+                    protected=args.protected and role == "control-plane",
                     tags=owned,
                 ),
                 pulumi.ResourceOptions(parent=self, depends_on=[*groups.rules, roles[role]]),
@@ -125,7 +125,7 @@ class SelfManagedCluster(pulumi.ComponentResource):
         self.ssh_user, self.ssh_private_key = DEBIAN_USER, login.private
         targets = {each.hostname: each.instance_id for each in control_planes}
         inside = ApiBalancerArgs(args.vpc_id, args.api_subnet_ids, False, groups.balancer_id, targets)
-        balancer, entrance = api_balancers(name, inside, outside, groups, self)
+        within, entrance = api_balancers(name, inside, outside, groups, self)
         self.endpoint = pulumi.Output.concat("https://", entrance.host, f":{API.first}")
         variables = {
             "kubernetes_version": args.kubernetes_version,
@@ -133,18 +133,18 @@ class SelfManagedCluster(pulumi.ComponentResource):
             "kubernetes_pod_cidr": str(args.pod_cidr),
             "kubernetes_service_cidr": str(args.service_cidr),
             "pod_network_routed": args.pods_routed,
-            "control_plane_endpoint": pulumi.Output.concat(balancer.host, f":{API.first}"),
+            "control_plane_endpoint": pulumi.Output.concat(within.host, f":{API.first}"),
             "kubeconfig_server": self.endpoint,
             **args.variables,
         }
         run = AnsibleRunArgs("site", self.machines, self.ssh_user, self.ssh_private_key, variables, args.last_run)
-        needed = [*control_planes, *workers, *tunnels, balancer, entrance]
-        site = AnsibleRun(f"{name}-site", run, pulumi.ResourceOptions(parent=self, depends_on=needed))
+        after = pulumi.ResourceOptions(parent=self, depends_on=[*control_planes, *workers, *tunnels, within, entrance])
+        site = AnsibleRun(f"{name}-site", run, after)
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.pod_ranges = pulumi.Output.unsecret(site.result.apply(lambda result: result.get("ranges") or {}))
         # Where the kubeconfig is unknown, or another one, the cluster is the same while its address is.
         self.provider = kubernetes.Provider(
-            name, kubeconfig=self.kubeconfig, cluster_identifier=balancer.host, opts=child
+            name, kubeconfig=self.kubeconfig, cluster_identifier=within.host, opts=child
         )
         told = ("endpoint", "kubeconfig", "machines", "pod_ranges", "role_arns", "ssh_user", "ssh_private_key")
         self.register_outputs({each: getattr(self, each) for each in told})

@@ -16,6 +16,7 @@ from components.ansible_run import PLAYBOOKS
 from stacks.outputs import Kind
 
 INSTEAD = "leave it, or make another stack"
+REPLACED = "leave it, make another stack, or lose all that is in the cluster by allowReplacement: true"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Change:
     #: Which changes are refused, where not all are, in words and by (living value, wanted value).
     which: str = ""
     refuses: Callable[[str, str], bool] = lambda _living, _wanted: True
+    #: Not refused with allowReplacement: the cluster goes with all that is in it, and another one comes.
+    replaces: bool = False
 
 
 def _far(living: str, wanted: str) -> bool:
@@ -73,12 +76,15 @@ _BOTH = {
     "ingressControllerValues": Change("its Deployment rolls"),
     "deschedulerImage": Change("its Deployment rolls"),
     "appCidrs": Change("in place; with none, the app's load balancer goes"),
+    "deletionProtection": Change("in place"),
     "storage": Change("the driver comes; it goes only when no claim has a volume of it, or the update fails"),
 }
 
 CHANGES: dict[Kind, dict[str, Change]] = {
     "managed": {
         **_BOTH,
+        "vpcCidr": Change(refused="network and cluster would be replaced", instead=REPLACED, replaces=True),
+        "serviceCidr": Change(refused="the cluster would be replaced", instead=REPLACED, replaces=True),
         "kubernetesVersion": Change(
             "EKS takes the minor alone: the next one comes to the control plane, then nodes are replaced one by one",
             "EKS goes up by one minor at a time, and never down",
@@ -91,6 +97,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "instanceType": Change("EKS replaces the nodes one by one, drained; nothing with nodeMode auto"),
         "nodeMode": Change(refused="all nodes and add-ons would be replaced at once"),
         "nodeReleaseVersion": Change("EKS replaces the nodes one by one, drained"),
+        "allowReplacement": Change("nothing by itself"),
         "adminArns": Change("in place"),
         "viewerArns": Change("in place"),
         "controlPlaneLogDays": Change("in place"),
@@ -168,15 +175,17 @@ def entries(kind: Kind, values: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def refusals(kind: Kind, living: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Returns what is wrong, by key, with entries that the living cluster would have to take. Those that it has no
-    value of are not compared."""
+def refusals(
+    kind: Kind, living: Mapping[str, str], wanted: Mapping[str, str], *, replacing: bool = False
+) -> dict[str, str]:
+    """Returns what is wrong, by key, with entries that the living cluster would have to take, or that another one may
+    take in its place, where it may be replaced. Those that it has no value of are not compared."""
     if living.get("kind", kind) != kind:
         return {"kind": _line(CHANGES[kind]["kind"], living["kind"], kind)}
     errors = {}
     for key, text in wanted.items():
         change = VARIABLES[key.removeprefix(_PREFIX)] if key.startswith(_PREFIX) else CHANGES[kind][key]
-        if living.get(key, text) != text and change.refuses(living[key], text):
+        if living.get(key, text) != text and change.refuses(living[key], text) and not (change.replaces and replacing):
             errors[key] = _line(change, living[key], text)
     return errors
 

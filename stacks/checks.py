@@ -36,6 +36,13 @@ def choice(*options: str) -> Callable[[str], str]:
     return parse
 
 
+def flag(text: str) -> bool:
+    """true or false."""
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
 def integer(least: int, most: int) -> Callable[[str], int]:
     """A whole number, bounds included."""
 

@@ -43,6 +43,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             nodes=settings.workers,
             instance_type=settings.instance_type,
             node_release_version=settings.node_release_version,
+            protected=settings.deletion_protection,
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )

@@ -17,9 +17,12 @@ HOURS_A_MONTH = 730
 #: EKS control plane in standard support; extended support is 0.60.
 EKS_CLUSTER = 0.10
 #: Of the EC2 types that the stacks' documents name. t3.medium: 2 vCPU, 4 GiB.
-INSTANCE = {"t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832, "m7i.large": 0.1008}
+INSTANCE = {"t3.small": 0.0208, "t3.medium": 0.0416, "t3.large": 0.0832, "m7i.large": 0.1008, "c6a.large": 0.0765}
 #: On top of each instance's price on demand (https://aws.amazon.com/eks/pricing/).
 AUTO_MODE = 0.12
+#: What EKS chooses from the families C, M and R for pods as small as the sample app's, as good a guess as any
+#: (https://docs.aws.amazon.com/eks/latest/userguide/set-builtin-node-pools.html).
+AUTO_MODE_TYPE = "c6a.large"
 NAT_GATEWAY = 0.045
 #: Without what passes through it (https://aws.amazon.com/elasticloadbalancing/pricing/).
 APPLICATION_LOAD_BALANCER = 0.0225
@@ -33,6 +36,8 @@ GP3_GIB_MONTH = 0.08
 KMS_KEY_MONTH = 1.0
 #: Of a self-managed machine (components/machine.py) and of an EKS node (EKS' default for AL2023).
 ROOT_GIB = {"self-managed": 30, "managed": 20}
+#: Of a node of Auto Mode (https://docs.aws.amazon.com/eks/latest/userguide/create-node-class.html).
+AUTO_MODE_GIB = 80
 
 
 @dataclass(frozen=True)
@@ -52,19 +57,17 @@ class Item:
 def bill(settings: ManagedSettings | SelfManagedSettings) -> list[Item]:
     """The hourly bill of a stack. Raises KeyError for an instance type that INSTANCE does not price."""
     managed = isinstance(settings, ManagedSettings)
+    auto = isinstance(settings, ManagedSettings) and settings.node_mode == "auto"
     machines = settings.workers + (0 if isinstance(settings, ManagedSettings) else settings.control_planes)
+    instance = AUTO_MODE_TYPE if auto else settings.instance_type
+    root = AUTO_MODE_GIB if auto else ROOT_GIB[settings.kind]
     items = [
         Item("EKS control plane, standard support", int(managed), EKS_CLUSTER),
-        Item(settings.instance_type, machines, INSTANCE[settings.instance_type]),
-        Item(
-            f"gp3 root volume, {ROOT_GIB[settings.kind]} GiB",
-            machines,
-            ROOT_GIB[settings.kind] * GP3_GIB_MONTH / HOURS_A_MONTH,
-        ),
+        Item(instance, machines, INSTANCE[instance]),
+        Item(f"gp3 root volume, {root} GiB", machines, root * GP3_GIB_MONTH / HOURS_A_MONTH),
     ]
-    if isinstance(settings, ManagedSettings) and settings.node_mode == "auto":
-        # EKS chooses type and number: `workers` of `instanceType` is as good a guess as any.
-        items.append(Item("EKS Auto Mode, for a machine", machines, INSTANCE[settings.instance_type] * AUTO_MODE))
+    if auto:  # EKS chooses their number, too
+        items.append(Item("EKS Auto Mode, for a machine", machines, INSTANCE[instance] * AUTO_MODE))
     if isinstance(settings, SelfManagedSettings):
         etcd = settings.etcd_volume_size
         each = etcd * GP3_GIB_MONTH / HOURS_A_MONTH

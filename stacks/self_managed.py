@@ -71,6 +71,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             image=settings.machine_image,
             etcd_volume_size=settings.etcd_volume_size,
             control_plane_policies={"etcd-backups": backups.write_policy, **cloud_controller.policies(settings)},
+            protected=settings.deletion_protection,
             last_run=repair.last_run(living.resources()),
             variables={
                 **identity.variables(issuer),

@@ -74,6 +74,8 @@ class Settings:
     descheduler_image: str | None
     #: "ebs": claims get encrypted EBS volumes, as does a copy of the sample app; "none": there is no driver.
     storage: str
+    #: EKS or EC2, and Pulumi, refuse to delete the cluster; `twinplane destroy` lifts it.
+    deletion_protection: bool
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class ManagedSettings(Settings):
     #: "managed": a node group; "auto": EKS Auto Mode chooses, starts and patches the nodes.
     node_mode: Literal["managed", "auto"]
 
+    #: Config may change so that the living cluster goes and another one comes.
+    allow_replacement: bool
     #: Release of the EKS node image, "1.36.3-20260901"; None is EKS' newest at creation.
     node_release_version: str | None
     #: IAM roles and users that administer the cluster besides the one that creates it.
@@ -202,6 +206,8 @@ KEYS: dict[str, _Key] = {
     "ingressControllerValues": _Key(checks.chart_values, {}),
     "deschedulerImage": _Key(checks.image, None),
     "storage": _Key(checks.choice("ebs", "none"), "ebs"),
+    "deletionProtection": _Key(checks.flag, True),
+    "allowReplacement": _Key(checks.flag, False, _MANAGED),
     "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
     "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
     "adminArns": _Key(checks.principals, (), _MANAGED),
@@ -270,7 +276,8 @@ def read(
     errors |= {name: text for name, text in found.items() if name not in errors}
     record = changes.entries(kind, values) if kind is not None else {}
     if kind is not None and alive is not None:
-        errors |= {name: text for name, text in changes.refusals(kind, alive, record).items() if name not in errors}
+        refused = changes.refusals(kind, alive, record, replacing=values.get("allowReplacement", False))
+        errors |= {name: text for name, text in refused.items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
     lines += [f"config aws:defaultTags: {text}" for text in checks.tags(around.default_tags)]

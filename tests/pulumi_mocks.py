@@ -18,7 +18,7 @@ from google.protobuf import empty_pb2
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.mocks import MockCallArgs, MockEngine, MockMonitor, MockResourceArgs, MockSettings
-from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.proto import callback_pb2, resource_pb2
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_in_stack, wait_for_rpcs
 
@@ -50,11 +50,19 @@ class Registered:
     dependencies: set[str]
     ignore_changes: list[str]
     replace_on_changes: list[str]
+    protect: bool
     provider: str
     #: URN of what takes this with it at its end.
     deleted_with: str
     #: As a component says them at its end; None before.
     outputs: dict[str, Any] | None = None
+
+
+class Callbacks:
+    """Takes transforms and calls none: the children of remote components are made by nobody here."""
+
+    def register_transform(self, transform: Callable[..., Any]) -> callback_pb2.Callback:
+        return callback_pb2.Callback(token=transform.__qualname__, target="")
 
 
 @dataclass
@@ -121,6 +129,7 @@ def _run(program: Callable[[], Any], mocks: Mocks, preview: bool, project: str, 
         organization=None,
     )
     pulumi.runtime.configure(settings)
+    SETTINGS.callbacks = Callbacks()
     loop = asyncio.new_event_loop()
     loop.set_default_executor(Inline())
     asyncio.set_event_loop(loop)
@@ -212,6 +221,7 @@ class Monitor(MockMonitor):
             dependencies=set(request.dependencies),
             ignore_changes=list(request.ignoreChanges),
             replace_on_changes=list(request.replaceOnChanges),
+            protect=bool(request.protect),
             deleted_with=request.deletedWith,
             provider=request.provider or request.providers.get(request.type.split(":")[0], ""),
         )

@@ -14,6 +14,7 @@ from components.machine_role import trust
 from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.node_group import NodeGroup, NodeGroupArgs
 from components.policy_document import policy
+from components.protection import protection_of
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from tests import golden_files
 from tests.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run
@@ -319,6 +320,29 @@ def test_self_managed_ssh_goes_through_an_endpoint_where_no_block_is_given() -> 
     # Machines can be reset before the endpoint goes.
     assert graph.one("InstanceConnectEndpoint").urn in graph.before(graph.one("Command", "c-site"))
     assert not self_managed().all("InstanceConnectEndpoint")
+
+
+def test_control_planes_are_protected_and_workers_come_and_go() -> None:
+    graph = self_managed(protected=True, etcd_volume_size=1)
+    for instance in graph.all("Instance"):
+        assert instance.inputs["disableApiTermination"] is ("control-plane" in instance.name)
+        assert instance.protect is ("control-plane" in instance.name)
+    assert graph.one("Volume").protect
+    assert not [each for each in self_managed(etcd_volume_size=1).resources if each.protect]
+    assert not any(each.inputs["disableApiTermination"] for each in self_managed().all("Instance"))
+
+
+def test_the_eks_cluster_alone_is_protected() -> None:
+    assert managed(protected=True).one("eks:index:Cluster").inputs["deletionProtection"] is True
+    assert managed().one("eks:index:Cluster").inputs["deletionProtection"] is False
+    protect: Any = protection_of("aws:eks/cluster:Cluster")
+
+    def of(kind: str) -> Any:
+        return pulumi.ResourceTransformArgs(True, kind, "n", {"a": 1}, pulumi.ResourceOptions(version="1"))
+
+    result = protect(of("aws:eks/cluster:Cluster"))
+    assert (result.props, result.opts.protect, result.opts.version) == ({"a": 1}, True, "1")
+    assert protect(of("aws:eks/accessEntry:AccessEntry")) is None
 
 
 def test_self_managed_login_key_opens_every_machine() -> None:

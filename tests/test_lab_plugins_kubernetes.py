@@ -232,7 +232,7 @@ def test_diff(k8s: Kubernetes) -> None:
         new = k8s.check(CM, change.old_inputs, {"metadata": {"name": "cm"}, **properties}, b"")
         return k8s.diff(Change(CM, change.id, new, change.old_inputs, change.state))
 
-    assert against(data={"a": "1"}, immutable=True) == Diff(["immutable"], leaves={"immutable": "update"})
+    assert against(data={"a": "1"}, immutable=True) == Diff(["immutable"], [], False, {"immutable": "update"})
     assert against(data={"a": "2"}, immutable=False) == Diff(["data"], ["data.a"], True, {"data.a": "update"})
     renamed = against(data={"a": "1"}, immutable=False, metadata={"name": "other"})
     assert renamed == Diff(["metadata"], ["metadata.name"], False, {"metadata.name": "update"})

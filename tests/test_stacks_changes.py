@@ -59,6 +59,7 @@ BOTH: dict[str, Pair] = {
     "deschedulerImage": ("descheduler:v1", "descheduler:v2"),
     "appCidrs": ("[]", '["0.0.0.0/0"]'),
     "storage": ("ebs", "none"),
+    "deletionProtection": ("true", "false"),
 }
 #: Control planes, each in a zone of its own.
 ONE, THREE = ({"availabilityZones": "3", "controlPlanes": count} for count in ("1", "3"))
@@ -69,6 +70,7 @@ PAIRS: dict[Kind, dict[str, Pair]] = {
         "kubernetesVersion": ("1.35.4", "1.36.3"),
         "nodeMode": ("managed", "auto"),
         "nodeReleaseVersion": ("1.36.3-20260901", "1.36.3-20261001"),
+        "allowReplacement": ("false", "true"),
         "adminArns": (ARN, "[]"),
         "viewerArns": ("[]", ARN),
         "controlPlaneLogDays": ("30", "7"),
@@ -153,6 +155,15 @@ def test_some_keys_go_one_way_alone(
 ) -> None:
     lines = refused(kind, key, before, after)
     assert [f"config twinplane:{key}: cannot change on a living cluster" in line for line in lines] == [True] * harms
+
+
+def test_a_cluster_may_be_replaced_where_config_says_so() -> None:
+    before = settings("managed", "serviceCidr", "172.20.0.0/16")
+    wanted = {"serviceCidr": "172.21.0.0/16", "vpcCidr": "10.30.0.0/16"}
+    assert len(refused("managed", "serviceCidr", "172.20.0.0/16", wanted)) == 2
+    assert settings("managed", "", {**wanted, "allowReplacement": "true"}, alive=before.record)
+    more = {"allowReplacement": "true", "nodeMode": "auto"}
+    assert "nodeMode" in refused("managed", "nodeMode", "managed", more)[0], "which replaces no cluster"
 
 
 def test_all_errors_come_together() -> None:

@@ -70,9 +70,14 @@ def test_an_interface_endpoint_costs_in_each_zone() -> None:
     assert more == pytest.approx(2 * 2 * prices.INTERFACE_ENDPOINT)
 
 
-def test_auto_mode_costs_its_share_of_each_machine() -> None:
+def test_auto_mode_has_larger_machines_and_costs_its_share_of_each() -> None:
     more = total(settings("managed", nodeMode="auto")) - total(settings("managed"))
-    assert more == pytest.approx(2 * prices.INSTANCE["t3.medium"] * prices.AUTO_MODE)
+    machine = prices.INSTANCE["c6a.large"] * (1 + prices.AUTO_MODE) - prices.INSTANCE["t3.medium"]
+    disk = (80 - 20) * prices.GP3_GIB_MONTH / prices.HOURS_A_MONTH
+    assert more == pytest.approx(2 * (machine + disk))
+    assert total(settings("managed", nodeMode="auto", instanceType="t3.large")) == pytest.approx(
+        total(settings("managed", nodeMode="auto"))
+    ), "which config has no say in"
 
 
 def test_a_volume_for_etcd_costs_on_each_control_plane() -> None:

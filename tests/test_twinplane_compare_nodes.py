@@ -1,10 +1,12 @@
 """The conclusions on nodes, above all: what is pending, and who patches it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.compare_cases import FACTS, NODES, cluster
+from tests.compare_cases import FACTS, NODES, cluster, observed
+from twinplane.compare.differences import Cluster
 
 RECOMMENDED = (
     'ssm get_parameter {"Name": "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard'
@@ -45,6 +47,19 @@ def test_a_managed_node_of_the_newest_image_has_nothing_pending() -> None:
 
     cell = cluster("managed", change).nodes["ip-198-18-0-20.ec2.internal"]["pending updates"]
     assert (cell.value, cell.state) == ("0: newest image", "good")
+
+
+def test_a_node_of_auto_mode_is_patched_by_aws() -> None:
+    def change(answers: dict[str, Any]) -> None:
+        for node in answers[NODES]["items"]:
+            node["metadata"]["labels"].pop("eks.amazonaws.com/nodegroup", None)
+
+    seen = observed("managed", change)
+    outputs = replace(seen.outputs, node_mode="auto", node_group_name=None, node_release_version=None)
+    cells = Cluster.from_observed(replace(seen, outputs=outputs)).nodes["ip-198-18-0-20.ec2.internal"]
+    assert cells["pending updates"].value == "come with a newer image, after 21 days at the latest"
+    assert cells["patched by"].value == "AWS, by itself: new nodes replace old ones, after 21 days at the latest"
+    assert {cells[aspect].state for aspect in ("pending updates", "patched by")} == {"plain"}
 
 
 def test_security_updates_and_a_needed_reboot_are_bad_others_are_not() -> None:

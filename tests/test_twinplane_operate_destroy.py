@@ -15,7 +15,7 @@ from tests.compare_cases import GOLDEN
 from twinplane.compare.questions import Access, Call, Unanswered
 from twinplane.errors import UsageError
 from twinplane.operate import destroy as module
-from twinplane.operate import leftovers, orphans, strays
+from twinplane.operate import leftovers, orphans, protection, strays
 from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")
@@ -61,6 +61,7 @@ def forgets(
         return value
 
     monkeypatch.setattr(Stack, "outputs", lambda _: say(found))
+    monkeypatch.setattr(protection, "lift", lambda *_: None)
     monkeypatch.setattr(orphans, "delete", lambda of, _: left.append(of.cluster_name))
     monkeypatch.setattr(strays, "end", lambda _stack, of, _: ended.append(of.cluster_name))
     monkeypatch.setattr(leftovers, "end_logs", lambda *_: None)

@@ -142,6 +142,19 @@ class Stack:
         if done.returncode:
             raise self._error(done.stderr)
 
+    def resources(self) -> list[dict[str, Any]]:
+        """Those of its state, secrets unread. Raises UsageError when it is unknown."""
+        done = self._pulumi("stack", "export")
+        if done.returncode:
+            raise self._error(done.stderr)
+        return list(json.loads(done.stdout)["deployment"].get("resources") or [])
+
+    def unprotect(self) -> None:
+        """Lets Pulumi delete what it protects. Raises UsageError."""
+        done = self._pulumi("state", "unprotect", "--all", "--yes")
+        if done.returncode:
+            raise self._error(done.stderr)
+
     def up(self, tell: Tell) -> None:
         """`pulumi up`. Raises Failed."""
         self._update("up", tell)

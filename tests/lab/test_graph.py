@@ -51,6 +51,7 @@ def recorded(folder: Path, healthy: str, name: str) -> Project:
     recording(made, healthy)
     if name == "self-managed":
         made("config", "set", "storage", "none")  # the driver's chart would be fetched
+    made("config", "set", "deletionProtection", "false")
     return made
 
 
@@ -248,6 +249,35 @@ def test_what_a_controller_reads_once_is_replaced(tmp_path: Path, healthy: str) 
     assert {op: count for op, count in stack.changes().items() if op != "same"} == {"update": 1, "replace": 1}
     stack("up", "--yes", "--skip-preview")
     assert [name for _, _, name in moments(stack, "delete")] == ["twinplane-managed-sample-app-public"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "protected"),
+    [
+        ("managed", {"aws:eks/cluster:Cluster"}),
+        ("self-managed", {"aws:ec2/instance:Instance", "aws:ebs/volume:Volume"}),
+    ],
+)
+def test_a_protected_cluster_is_not_deleted(tmp_path: Path, healthy: str, name: str, protected: set[str]) -> None:
+    stack = recorded(tmp_path, healthy, name)
+    stack("config", "set", "deletionProtection", "true")
+    stack("up", "--yes", "--skip-preview")
+    assert protected <= {each["type"] for each in stack.resources() if each.get("protect")}
+    stack("up", "--yes", "--skip-preview", "--expect-no-changes")
+    assert "protect" in stack("destroy", "--yes", code=1)
+    assert moments(stack, "delete") == []
+
+
+def test_a_cluster_is_replaced_where_config_allows_it(tmp_path: Path, healthy: str) -> None:
+    stack = recorded(tmp_path, healthy, "managed")
+    stack("up", "--yes", "--skip-preview")
+    stack("config", "set", "serviceCidr", "172.21.0.0/16")
+    [line] = refused(stack, "preview")
+    assert line.endswith("or lose all that is in the cluster by allowReplacement: true")
+    stack("config", "set", "allowReplacement", "true")
+    stack("up", "--yes", "--skip-preview")
+    assert "twinplane-managed-eksCluster" in {name for _, _, name in moments(stack, "delete")}
+    stack("up", "--yes", "--skip-preview", "--expect-no-changes")
 
 
 def test_another_image_replaces_no_machine(tmp_path: Path, healthy: str) -> None:

@@ -15,6 +15,10 @@ GIB, MIB = 2**30, 2**20
 ETCD_DATA = "/var/lib/etcd"
 
 
+#: As long as a node of EKS Auto Mode may live (https://docs.aws.amazon.com/eks/latest/userguide/automode.html).
+AUTO_MODE_LIFE = "after 21 days at the latest"
+
+
 @dataclass(frozen=True)
 class NodeRow:
     """One machine of one cluster."""
@@ -26,6 +30,11 @@ class NodeRow:
     def group(self) -> str:
         """Its EKS node group; "" where EKS has none."""
         return self.place.node.node_group if self.place.node else ""
+
+    @property
+    def _by_itself(self) -> bool:
+        """Whether EKS Auto Mode keeps the node."""
+        return self.observed.outputs.node_mode == "auto" and self.place.node is not None
 
     def _seen_node(self) -> Evidence:
         return self.observed.nodes.evidence(self.place.node)
@@ -99,6 +108,8 @@ class NodeRow:
             if newest.fact == group.fact.release_version:
                 return Cell("0: newest image", evidence, "good")
             return Cell(f"newer image {newest.fact}", evidence, "bad")
+        if self._by_itself:
+            return Cell(f"come with a newer image, {AUTO_MODE_LIFE}", (self._seen_node(),))
         return Cell("unknown", (self._seen_inside(),), "unknown")
 
     def free_space(self) -> Cell:
@@ -161,6 +172,8 @@ class NodeRow:
         if (group := self.observed.node_groups.get(self.group)) and group.fact:
             evidence.append(group.evidence(group.fact))
             return Cell("AWS, when you raise the release: new nodes replace old ones", tuple(evidence))
+        if self._by_itself:
+            return Cell(f"AWS, by itself: new nodes replace old ones, {AUTO_MODE_LIFE}", (self._seen_node(),))
         return Cell("unknown", tuple(evidence), "unknown")
 
     def pays(self) -> Cell:

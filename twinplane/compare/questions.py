@@ -48,6 +48,17 @@ class Unanswered(Exception):
     """The question got no answer: the reason, in one line."""
 
 
+def aws_session(environment: Mapping[str, str], region: str | None) -> boto3.Session:
+    """The credentials that an environment names."""
+    return boto3.Session(
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+        profile_name=None if "AWS_ACCESS_KEY_ID" in environment else environment.get("AWS_PROFILE"),
+        region_name=region,
+    )
+
+
 @dataclass(frozen=True)
 class Get:
     """An HTTP GET of the Kubernetes API. `text`: the answer is text, whatever its status (health endpoints)."""
@@ -190,13 +201,7 @@ class Access:
     @cached_property
     def aws(self) -> boto3.Session:
         """The caller's own credentials, from the stack's environment."""
-        return boto3.Session(
-            aws_access_key_id=self.environment.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=self.environment.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=self.environment.get("AWS_SESSION_TOKEN"),
-            profile_name=None if "AWS_ACCESS_KEY_ID" in self.environment else self.environment.get("AWS_PROFILE"),
-            region_name=self.outputs.region,
-        )
+        return aws_session(self.environment, self.outputs.region)
 
     def answer(self, question: Question) -> Any:
         """The answer as JSON data. Raises Unanswered."""

@@ -13,7 +13,7 @@ from twinplane import lock, tunnel
 from twinplane.compare.probes import eks_cluster, instances
 from twinplane.compare.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
-from twinplane.operate import leftovers, orphans, strays
+from twinplane.operate import leftovers, orphans, protection, strays
 from twinplane.operate.balanced import balanced
 from twinplane.screen import Tell
 from twinplane.stack import Stack
@@ -44,6 +44,7 @@ def destroy(stack: Stack, tell: Tell) -> None:
             orphans.delete(outputs, access)
             stack = replace(stack, environment={**stack.environment, FORGET: "true"})
     strays.end(stack, outputs, access)
+    protection.lift(stack, tell)
     stack.destroy(tell)
     if outputs.kind == "managed":
         leftovers.end_logs(outputs.cluster_name, access)
