@@ -45,6 +45,7 @@ PARTS: dict[str, tuple[State, str]] = {
     "EKS's encryption of Secrets": ("stand-in", "real in etcd, with a key of the lab's in place of the one in KMS"),
     "EKS": ("stand-in", "the lab's own API; the control plane and the nodes behind it are real"),
     "security groups, VPC isolation": ("stand-in", "stored, not enforced"),
+    "NetworkPolicy": ("stand-in", "stored, not enforced: the VPC CNI does not run here"),
 }
 
 

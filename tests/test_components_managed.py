@@ -146,6 +146,8 @@ def test_add_ons_come_in_the_order_in_which_nodes_need_them() -> None:
         **{name: VERSIONS["1.36"][name] for name in made},
         "coredns": "v9",
     }
+    settings = json.loads(made["vpc-cni"].inputs["configurationValues"])
+    assert settings["enableNetworkPolicy"] == "true", "else NetworkPolicy objects are taken and not acted on"
     group = graph.one("aws:eks/nodeGroup:NodeGroup")
     assert {each.urn for name, each in made.items() if name != "coredns"} <= group.dependencies
     assert group.urn in made["coredns"].dependencies
