@@ -20,6 +20,7 @@ VERSIONS: Mapping[str, Mapping[str, str]] = {
         "coredns": "v1.14.2-eksbuild.4",
         "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
         "kube-proxy": "v1.35.3-eksbuild.5",
+        "metrics-server": "v0.9.0-eksbuild.5",
         "vpc-cni": "v1.21.1-eksbuild.8",
     },
     "1.36": {
@@ -27,6 +28,7 @@ VERSIONS: Mapping[str, Mapping[str, str]] = {
         "coredns": "v1.14.2-eksbuild.4",
         "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
         "kube-proxy": "v1.36.0-eksbuild.7",
+        "metrics-server": "v0.9.0-eksbuild.5",
         "vpc-cni": "v1.21.2-eksbuild.2",
     },
 }

@@ -144,4 +144,5 @@ class ManagedCluster(pulumi.ComponentResource):
             child,
         )
         after = pulumi.Output.all(cluster_name, nodes.node_group_name).apply(lambda known: str(known[0]))
+        add_on("metrics-server", after)
         return nodes, add_on("coredns", after)
