@@ -20,6 +20,7 @@ VERSIONS: Mapping[str, Mapping[str, str]] = {
         "coredns": "v1.14.2-eksbuild.4",
         "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
         "kube-proxy": "v1.35.3-eksbuild.5",
+        "metrics-server": "v0.9.0-eksbuild.5",
         "vpc-cni": "v1.21.1-eksbuild.8",
     },
     "1.36": {
@@ -27,6 +28,7 @@ VERSIONS: Mapping[str, Mapping[str, str]] = {
         "coredns": "v1.14.2-eksbuild.4",
         "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
         "kube-proxy": "v1.36.0-eksbuild.7",
+        "metrics-server": "v0.9.0-eksbuild.5",
         "vpc-cni": "v1.21.2-eksbuild.2",
     },
 }
@@ -79,6 +81,9 @@ def configuration_of(add_on: str) -> dict[str, Any]:
     """The settings of an add-on that every cluster has, where they are not EKS' own."""
     if add_on == "vpc-cni":
         # Tags of the network interfaces that pods need besides, as JSON in an environment variable
-        # (https://github.com/aws/amazon-vpc-cni-k8s/blob/v1.21.1/README.md#additional_eni_tags-v160).
-        return {"env": {"ADDITIONAL_ENI_TAGS": json.dumps(tags.common(), sort_keys=True)}}
+        # (https://github.com/aws/amazon-vpc-cni-k8s/blob/v1.21.1/README.md#additional_eni_tags-v160); and without this
+        # word NetworkPolicy objects are taken, and nobody acts on them
+        # (https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html).
+        own = json.dumps(tags.common(), sort_keys=True)
+        return {"env": {"ADDITIONAL_ENI_TAGS": own}, "enableNetworkPolicy": "true"}
     return {}

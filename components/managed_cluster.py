@@ -151,4 +151,5 @@ class ManagedCluster(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
+        add_on("metrics-server", nodes)
         return nodes, add_on("coredns", nodes)

@@ -113,13 +113,17 @@ class SecurityGroups(pulumi.ComponentResource):
                 **what.ports,
             )
 
-        between: list[tuple[Opening, aws.ec2.SecurityGroup | str]] = [(VXLAN, machine), (NODE_PORTS, machine)]
+        # Pods of any machine ask all kubelets for what they use: metrics-server. Their packets come from the machine.
+        between: list[tuple[Opening, aws.ec2.SecurityGroup | str]] = [
+            (KUBELET, machine),
+            (VXLAN, machine),
+            (NODE_PORTS, machine),
+        ]
         if args.routed_pod_cidr is not None:
             # Packets with a pod's address come from no group.
             between = [(PODS, machine), (PODS, str(args.routed_pod_cidr))]
         rules = [
             *(opening(machine, SSH, cidr) for cidr in args.ssh_cidrs),
-            opening(machine, KUBELET, control_plane),
             *(opening(machine, what, source) for what, source in between),
             *(opening(entrance, API, cidr) for cidr in args.api_cidrs),
             opening(balancers["balancer"], API, machine),

@@ -40,11 +40,12 @@ PARTS: dict[str, tuple[State, str]] = {
     "Application load balancers": ("stand-in", "moto: as the controller makes them, and no traffic"),
     "AWS Load Balancer Controller": ("stand-in", "the lab's own, of the real one's chart, flags and webhook"),
     "ECR, KMS, CloudWatch Logs": ("stand-in", "moto: the API's answers only; images come from the lab's own registry"),
-    "EKS's add-ons": ("stand-in", "kube-proxy and coredns are real; of the others the API answers, and nothing runs"),
+    "EKS's add-ons": ("stand-in", "kube-proxy, coredns and metrics-server are real; of the others the API answers"),
     "EKS Auto Mode": ("stand-in", "a node of one type comes for pods that wait, and goes when it is empty"),
     "EKS's encryption of Secrets": ("stand-in", "real in etcd, with a key of the lab's in place of the one in KMS"),
     "EKS": ("stand-in", "the lab's own API; the control plane and the nodes behind it are real"),
     "security groups, VPC isolation": ("stand-in", "stored, not enforced"),
+    "NetworkPolicy": ("stand-in", "stored, not enforced: the VPC CNI does not run here"),
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import toolchain
 from lab.constants import CACHE
-from lab.toolchain.tool import CLOUD_CONTROLLER, DESCHEDULER, INGRESS_CONTROLLER, KUBERNETES, SAMPLE_APP
+from lab.toolchain.tool import CLOUD_CONTROLLER, DESCHEDULER, INGRESS_CONTROLLER, KUBERNETES, METRICS_SERVER, SAMPLE_APP
 
 #: Bump when the way an image is put together changes.
 RECIPE = "2"
@@ -87,6 +87,16 @@ def images() -> list[Image]:
             f"v{DESCHEDULER}",
             {"/bin/descheduler": toolchain.tool("descheduler")},
             (),
+            "1000",
+        )
+    )
+    server = "/metrics-server"
+    made.append(
+        Image(
+            "metrics-server/metrics-server",
+            f"v{METRICS_SERVER}",
+            {server: toolchain.tool("metrics-server")},
+            (server,),
             "1000",
         )
     )

@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from components.cloud_controller_policy import cluster_tag
 from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
+from components.metrics_server import MetricsServer, MetricsServerArgs
 from components.network import Network, NetworkArgs
 from components.oidc_issuer import OidcIssuer
 from components.oidc_trust import OidcTrust, OidcTrustArgs
@@ -91,6 +92,8 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
     strays.build(name, living.resources(), machines)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
+    inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs)
+    MetricsServer(f"{name}-metrics", MetricsServerArgs(), inside)
     app = SampleApp(
         f"{name}-sample-app",
         SampleAppArgs(
@@ -99,7 +102,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             **storage.build(settings, trust.identity, cluster.kubeconfig, cluster.provider, controllers),
             **ingress.build(settings, network, trust.identity, cluster.provider, needs),
         ),
-        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),
+        inside,
     )
     return {
         "kind": settings.kind,

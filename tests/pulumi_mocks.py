@@ -412,6 +412,8 @@ RESOURCES: dict[str, Callable[[str, Mapping[str, Any]], dict[str, Any]]] = {
     },
     "kubernetes:core/v1:ServiceAccount": _nothing,
     "kubernetes:core/v1:ConfigMap": _nothing,
+    "kubernetes:core/v1:Secret": _nothing,
+    "kubernetes:apiregistration.k8s.io/v1:APIService": _nothing,
     "kubernetes:apps/v1:DaemonSet": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole": _nothing,
     "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding": _nothing,

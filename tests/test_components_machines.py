@@ -218,7 +218,7 @@ def test_image_is_the_newest_of_its_owner() -> None:
 def test_ports_are_open_by_role() -> None:
     assert reach(groups()) == {
         ("g-machine-id", "192.0.2.0/24", "tcp", 22, 22),
-        ("g-machine-id", "g-control-plane-id", "tcp", 10250, 10250),
+        ("g-machine-id", "g-machine-id", "tcp", 10250, 10250),
         ("g-machine-id", "g-machine-id", "udp", 4789, 4789),
         ("g-machine-id", "g-machine-id", "tcp", 30000, 32767),
         ("g-balancer-id", "198.51.100.0/24", "tcp", 6443, 6443),
@@ -250,6 +250,7 @@ def test_pods_by_routes_reach_machines_with_addresses_of_their_own() -> None:
         ("g-machine-id", "10.244.0.0/16", "-1", 0, 0),
     }
     assert tunnelled - routed == {
+        ("g-machine-id", "g-machine-id", "tcp", 10250, 10250),
         ("g-machine-id", "g-machine-id", "udp", 4789, 4789),
         ("g-machine-id", "g-machine-id", "tcp", 30000, 32767),
     }

@@ -142,14 +142,16 @@ def test_versions_are_pinned_in_one_place_unless_chosen() -> None:
 def test_add_ons_come_in_the_order_in_which_nodes_need_them() -> None:
     graph = managed(add_on_versions={"coredns": "v9"})
     made = {each.inputs["addonName"]: each for each in graph.all("aws:eks/addon:Addon")}
-    assert set(made) == {"vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns"}
+    assert set(made) == {"vpc-cni", "kube-proxy", "eks-pod-identity-agent", "coredns", "metrics-server"}
     assert {name: each.inputs["addonVersion"] for name, each in made.items()} == {
         **{name: VERSIONS["1.36"][name] for name in made},
         "coredns": "v9",
     }
+    settings = json.loads(made["vpc-cni"].inputs["configurationValues"])
+    assert settings["enableNetworkPolicy"] == "true", "else NetworkPolicy objects are taken and not acted on"
     group = graph.one("aws:eks/nodeGroup:NodeGroup")
-    assert {each.urn for name, each in made.items() if name != "coredns"} <= graph.before(group)
-    assert group.urn in graph.before(made["coredns"])
+    assert {each.urn for name, each in made.items() if name not in ("coredns", "metrics-server")} <= graph.before(group)
+    assert all(group.urn in graph.before(made[name]) for name in ("coredns", "metrics-server")), "they need nodes"
     assert made["coredns"].urn in graph.before(graph.one("pulumi:providers:kubernetes"))
 
 

@@ -263,7 +263,7 @@ def test_the_only_version_is_no_upgrade(eks: Any, store: Store) -> None:
 def test_addons(eks: Any, store: Store) -> None:
     make_cluster(store)
     offered = {each["addonName"] for each in eks.describe_addon_versions(kubernetesVersion="1.36")["addons"]}
-    assert offered == {"coredns", "kube-proxy"} | set(addon.STAND_INS)
+    assert offered == {"coredns", "kube-proxy", "metrics-server"} | set(addon.STAND_INS)
     [agent] = eks.describe_addon_versions(addonName="eks-pod-identity-agent")["addons"]
     assert agent["type"] == "security"
     (proxy,) = eks.describe_addon_versions(addonName="kube-proxy")["addons"]

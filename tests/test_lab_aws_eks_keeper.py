@@ -173,11 +173,12 @@ def test_addons_become_active(store: Store, plane: ControlPlane, monkeypatch: py
     available = {"availableReplicas": 0}
     original = plane.api.get
     monkeypatch.setattr(
-        plane.api, "get", lambda path: {"status": available} if path.endswith("/coredns") else original(path)
+        plane.api, "get", lambda path: {"status": available} if path.endswith(addon.DEPLOYMENTS) else original(path)
     )
     assert look(store) is True
     statuses = {name: each["status"] for name, each in store.cluster("demo").addons.items()}
-    assert statuses == {**dict.fromkeys(addon.STAND_INS, "ACTIVE"), "coredns": "CREATING", "kube-proxy": "ACTIVE"}
+    waiting = dict.fromkeys(addon.DEPLOYMENTS, "CREATING")
+    assert statuses == {**dict.fromkeys(addon.STAND_INS, "ACTIVE"), **waiting, "kube-proxy": "ACTIVE"}
     available["availableReplicas"] = 1
     look(store)
     assert store.cluster("demo").addons["coredns"]["status"] == "ACTIVE"
@@ -188,7 +189,7 @@ def test_addons_become_active(store: Store, plane: ControlPlane, monkeypatch: py
         assert (described["status"], len(described["health"]["issues"])) == (status, issues)
     addon.delete(store, {"clusterName": "demo", "addonName": "kube-proxy", "preserve": True})
     look(store)
-    assert set(store.cluster("demo").addons) == {"coredns", *addon.STAND_INS}
+    assert set(store.cluster("demo").addons) == {*addon.DEPLOYMENTS, *addon.STAND_INS}
 
 
 def test_settings_are_updated(store: Store, plane: ControlPlane) -> None:  # noqa: ARG001

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.aws import ec2
-from lab.aws.eks import control_plane, kube, node, pki, system
+from lab.aws.eks import control_plane, kube, metrics_server, node, pki, system
 from lab.aws.eks.state import Cluster, Node, Nodegroup
 from tests import golden_files
 
@@ -64,7 +64,7 @@ def test_node() -> None:
 
 
 def test_objects() -> None:
-    manifests = [*system.access(), *system.kube_proxy(CLUSTER), *system.coredns(CLUSTER)]
+    manifests = [*system.access(), *system.kube_proxy(CLUSTER), *system.coredns(CLUSTER), *metrics_server.objects()]
     golden_files.check("eks_objects.json", json.dumps(manifests, indent=1) + "\n")
 
 

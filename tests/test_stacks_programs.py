@@ -160,7 +160,7 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
     ingress = 4 if made.all("IngressController") else 0
     without_storage = len([each for each in inside if "-storage" not in each.name])
-    assert without_storage == (17 if name.startswith("self") else 11) + ingress
+    assert without_storage == (27 if name.startswith("self") else 11) + ingress
     assert all(provider.urn in each.provider for each in inside)
 
 

@@ -1,5 +1,6 @@
 """The conclusions on a whole cluster: nodes, versions, and where replicas run."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from tests.compare_cases import FACTS, NODES, PODS, cluster
 
 DEPLOYMENTS = "GET /apis/apps/v1/namespaces/kube-system/deployments"
+POLICIES = "GET /apis/networking.k8s.io/v1/networkpolicies"
 APP = "GET /apis/apps/v1/namespaces/twinplane/deployments"
 APP_PODS = "GET /api/v1/namespaces/twinplane/pods"
 KINDS = pytest.mark.parametrize("kind", ["managed", "self-managed"])
@@ -23,8 +25,30 @@ def node_names(answers: dict[str, Any]) -> list[str]:
 def test_a_healthy_cluster_has_no_warning(kind: str) -> None:
     found = cluster(kind)
     assert list(found.warnings()) == []
-    assert list(found.upkeep) == ["nodes", "versions", "certificates", "authorities", "coredns", "sample-app"]
+    aspects = ["nodes", "versions", "certificates", "authorities", "network policies", "coredns", "sample-app"]
+    assert list(found.upkeep) == aspects
     assert all(cell.evidence for cell in found.upkeep.values())
+
+
+def test_network_policies_that_nobody_acts_on_are_trouble() -> None:
+    def policy(answers: dict[str, Any]) -> None:
+        answers[POLICIES]["items"] = [{"metadata": {"namespace": "a", "name": "deny"}}]
+
+    def enforced(answers: dict[str, Any]) -> None:
+        policy(answers)
+        pod = copy.deepcopy(next(each for each in answers[PODS]["items"] if each["spec"].get("nodeName")))
+        pod["metadata"]["name"] = "kube-network-policies-1"
+        pod["spec"]["containers"][0] |= {"name": "kube-network-policies", "image": "r/kube-network-policies:v1"}
+        answers[PODS]["items"].append(pod)
+
+    assert cluster("managed", policy).upkeep["network policies"].value == "the VPC CNI; 1 of them"
+    assert cluster("self-managed").upkeep["network policies"].value == "nobody would act on them; 0 of them"
+    assert (
+        "self-managed-lab: network policies: nobody acts on them: a/deny" in cluster("self-managed", policy).troubles()
+    )
+    assert cluster("self-managed", enforced).upkeep["network policies"].value.startswith("kube-network-policies on ")
+    silent = cluster("managed", lambda answers: answers.update({POLICIES: {"error": "403"}}))
+    assert silent.upkeep["network policies"].value == "the VPC CNI; not shown: 403"
 
 
 @KINDS

@@ -15,6 +15,7 @@ RUNC = "1.4.3"
 HELM = "3.22.0"
 CLOUD_CONTROLLER = "1.36.1"
 DESCHEDULER = "0.36.0"
+METRICS_SERVER = "0.9.0"
 SAMPLE_APP = "1.0.0"
 INGRESS_CONTROLLER = "0.1.0"
 
@@ -202,6 +203,14 @@ TOOLS: tuple[Tool, ...] = (
         "sigs.k8s.io/descheduler/cmd/descheduler",
         125,
         ldflags=f"-X sigs.k8s.io/descheduler/pkg/version.version=v{DESCHEDULER}",
+    ),
+    Tool(
+        "metrics-server",
+        METRICS_SERVER,
+        MODULES / "metrics-server",
+        "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        246,
+        ldflags=f"-X sigs.k8s.io/metrics-server/pkg/version.gitVersion=v{METRICS_SERVER}",
     ),
     Tool("ingress-controller", INGRESS_CONTROLLER, PROJECT / "lab" / "ingress_controller", ".", 20),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),

@@ -33,6 +33,8 @@ class Observed:
     instances: Seen[tuple[probes.Instance, ...]]
     machines: Seen[probes.Logins]
     kubeadm_config: Seen[bool]
+    network_policies: Seen[tuple[str, ...]]
+    vpc_cni_policies: Seen[bool]
     api_certificate: Seen[probes.Certificate]
     kubeconfig_certificates: Seen[tuple[probes.Certificate, ...]]
     #: Those of the sample app's namespace; `pods` and `deployments` are of kube-system.
@@ -71,6 +73,8 @@ def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
             "component_statuses": probes.component_statuses(),
             "eks_cluster": probes.eks_cluster(outputs.cluster_name),
             "kubeadm_config": probes.kubeadm_config(),
+            "network_policies": probes.network_policies(),
+            "vpc_cni_policies": probes.vpc_cni_policies(),
             "kubeconfig_certificates": probes.kubeconfig_certificates(),
         }
         first = {name: pool.submit(probe.ask, access) for name, probe in at_once.items()}

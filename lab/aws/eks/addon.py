@@ -1,4 +1,7 @@
-"""Add-ons: kube-proxy and coredns are real; the others are names, for which there are no images here (STAND_INS)."""
+"""Add-ons: kube-proxy, coredns and metrics-server are real.
+
+The others are names, for which there are no images here (STAND_INS).
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,28 @@ import uuid
 from http import HTTPStatus
 
 from lab.aws import images
-from lab.aws.eks import system, update
+from lab.aws.eks import metrics_server, system, update
 from lab.aws.eks.cluster import VERSION, active, arn
 from lab.aws.eks.kube import Kube, KubeError, path_of
 from lab.aws.eks.model import EksError, Json
 from lab.aws.eks.state import Cluster, Store, find
+from lab.toolchain.tool import METRICS_SERVER
 
 VERSIONS = {
     "aws-ebs-csi-driver": "v1.62.0-eksbuild.1",
     "coredns": "v1.14.2-eksbuild.4",
     "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
     "kube-proxy": f"v{images.KUBERNETES}-eksbuild.1",
+    "metrics-server": f"v{METRICS_SERVER}-eksbuild.5",
     "vpc-cni": "v1.21.2-eksbuild.2",
 }
-TYPES = {"aws-ebs-csi-driver": "storage", "eks-pod-identity-agent": "security"}
+TYPES = {
+    "aws-ebs-csi-driver": "storage",
+    "eks-pod-identity-agent": "security",
+    "metrics-server": "observability",
+}
+#: Add-ons that are ACTIVE when their Deployment has a pod that is ready.
+DEPLOYMENTS = ("coredns", "metrics-server")
 #: Add-ons that are ACTIVE at once and install nothing, and what there is instead.
 STAND_INS = {
     "aws-ebs-csi-driver": "nothing",
@@ -31,7 +42,7 @@ STAND_INS = {
 #: What EKS says of an add-on without pods.
 LACKING = "The add-on is unhealthy because it doesn't have the desired number of replicas."
 #: Configuration that has an effect here. Of STAND_INS everything is accepted and has none.
-_CONFIGURABLE = {"coredns": {"replicaCount"}, "kube-proxy": set[str]()}
+_CONFIGURABLE = {"coredns": {"replicaCount"}, "kube-proxy": set[str](), "metrics-server": set[str]()}
 
 
 def create(store: Store, given: Json) -> Json:
@@ -165,10 +176,10 @@ def step(store: Store, cluster: Cluster, kube: Kube) -> bool:
 
 def _available(name: str, kube: Kube) -> bool:
     """-> False for an add-on whose Deployment has no pod that is ready, or is gone."""
-    if name != "coredns":
+    if name not in DEPLOYMENTS:
         return True
     try:
-        deployment = kube.get(f"/apis/apps/v1/namespaces/{system.SYSTEM}/deployments/coredns")
+        deployment = kube.get(f"/apis/apps/v1/namespaces/{system.SYSTEM}/deployments/{name}")
     except KubeError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
@@ -207,6 +218,8 @@ def objects(cluster: Cluster, name: str) -> list[Json]:
     """-> what an add-on installs."""
     if name == "kube-proxy":
         return system.kube_proxy(cluster)
+    if name == "metrics-server":
+        return metrics_server.objects()
     if name == "coredns":
         values = configuration(name, cluster.addons.get(name, {}).get("configurationValues", ""))
         return system.coredns(cluster, int(values.get("replicaCount", 2)))

@@ -22,6 +22,7 @@ KINDS = {
     "ClusterRole": ("clusterroles", False),
     "ClusterRoleBinding": ("clusterrolebindings", False),
     "RoleBinding": ("rolebindings", True),
+    "APIService": ("apiservices", False),
     "MutatingWebhookConfiguration": ("mutatingwebhookconfigurations", False),
 }
 

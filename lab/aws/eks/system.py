@@ -43,8 +43,8 @@ def policy_group(policy: str, namespace: str = "") -> str:
 
 def access() -> list[Json]:
     """-> the bindings of the access policies, and what the API server may do to kubelets."""
-    bindings = [_binding(f"eks:{policy}", role, "Group", policy_group(policy)) for policy, role in POLICIES.items()]
-    kubelets = _binding(
+    bindings = [binding(f"eks:{policy}", role, "Group", policy_group(policy)) for policy, role in POLICIES.items()]
+    kubelets = binding(
         "eks:kube-apiserver-kubelet-client", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"
     )
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
@@ -62,15 +62,15 @@ def _cloud_controller() -> list[Json]:
     }  # fmt: skip
     rules = [{"apiGroups": [""], "resources": [kind], "verbs": verbs.split()} for kind, verbs in core.items()]
     lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
-    role = {"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [*rules, lease]}
-    return [role, _binding(name, name, "User", name)]
+    role = {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [*rules, lease]}
+    return [role, binding(name, name, "User", name)]
 
 
 def policy_binding(policy: str, namespace: str) -> Json:
     """-> what gives an access policy in one namespace."""
     group = policy_group(policy, namespace)
-    binding = _binding(f"eks:{policy}", POLICIES[policy], "Group", group)
-    return binding | {"kind": "RoleBinding", "metadata": {"name": f"eks:{policy}", "namespace": namespace}}
+    everywhere = binding(f"eks:{policy}", POLICIES[policy], "Group", group)
+    return everywhere | {"kind": "RoleBinding", "metadata": {"name": f"eks:{policy}", "namespace": namespace}}
 
 
 def kube_proxy(cluster: Cluster) -> list[Json]:
@@ -122,11 +122,11 @@ def kube_proxy(cluster: Cluster) -> list[Json]:
         ],
     }
     return [
-        _object("v1", "ServiceAccount", "kube-proxy", labels),
-        _binding("eks:kube-proxy", "system:node-proxier", "ServiceAccount", "kube-proxy"),
-        _object("v1", "ConfigMap", "kube-proxy", labels) | {"data": {"kubeconfig": json.dumps(kubeconfig)}},
-        _object("v1", "ConfigMap", "kube-proxy-config", labels) | {"data": {"config": json.dumps(configuration)}},
-        _object("apps/v1", "DaemonSet", "kube-proxy", labels | {"eks.amazonaws.com/component": "kube-proxy"})
+        named("v1", "ServiceAccount", "kube-proxy", labels),
+        binding("eks:kube-proxy", "system:node-proxier", "ServiceAccount", "kube-proxy"),
+        named("v1", "ConfigMap", "kube-proxy", labels) | {"data": {"kubeconfig": json.dumps(kubeconfig)}},
+        named("v1", "ConfigMap", "kube-proxy-config", labels) | {"data": {"config": json.dumps(configuration)}},
+        named("apps/v1", "DaemonSet", "kube-proxy", labels | {"eks.amazonaws.com/component": "kube-proxy"})
         | {
             "spec": {
                 "selector": {"matchLabels": labels},
@@ -186,15 +186,15 @@ def coredns(cluster: Cluster, replicas: int = 2) -> list[Json]:
         {"name": "metrics", "port": 9153, "protocol": "TCP", "targetPort": 9153},
     ]
     return [
-        _object("v1", "ServiceAccount", "coredns", component),
-        {"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": "system:coredns"}, "rules": rules},
-        _binding("system:coredns", "system:coredns", "ServiceAccount", "coredns"),
-        _object("v1", "ConfigMap", "coredns", component) | {"data": {"Corefile": COREFILE}},
-        _object("v1", "Service", "kube-dns", component | {"kubernetes.io/name": "CoreDNS"})
+        named("v1", "ServiceAccount", "coredns", component),
+        {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "system:coredns"}, "rules": rules},
+        binding("system:coredns", "system:coredns", "ServiceAccount", "coredns"),
+        named("v1", "ConfigMap", "coredns", component) | {"data": {"Corefile": COREFILE}},
+        named("v1", "Service", "kube-dns", component | {"kubernetes.io/name": "CoreDNS"})
         | {"spec": {"clusterIP": service_address(services, 10), "selector": labels, "ports": ports}},
-        _object("policy/v1", "PodDisruptionBudget", "coredns", component)
+        named("policy/v1", "PodDisruptionBudget", "coredns", component)
         | {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}},
-        _object("apps/v1", "Deployment", "coredns", component)
+        named("apps/v1", "Deployment", "coredns", component)
         | {
             "spec": {
                 "replicas": replicas,
@@ -217,7 +217,7 @@ def node_coredns(cluster: Cluster) -> list[Json]:
 
 
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-_RBAC = "rbac.authorization.k8s.io/v1"
+RBAC = "rbac.authorization.k8s.io/v1"
 
 
 def _kubernetes() -> str:
@@ -226,17 +226,17 @@ def _kubernetes() -> str:
     return f"v{KUBERNETES}"
 
 
-def _object(version: str, kind: str, name: str, labels: dict[str, str]) -> Json:
+def named(version: str, kind: str, name: str, labels: dict[str, str]) -> Json:
     return {
         "apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": SYSTEM, "labels": labels},
     }  # fmt: skip
 
 
-def _binding(name: str, role: str, kind: str, subject: str) -> Json:
+def binding(name: str, role: str, kind: str, subject: str) -> Json:
     who: Json = {"kind": kind, "name": subject}
     who |= {"namespace": SYSTEM} if kind == "ServiceAccount" else {"apiGroup": "rbac.authorization.k8s.io"}
     return {
-        "apiVersion": _RBAC,
+        "apiVersion": RBAC,
         "kind": "ClusterRoleBinding",
         "metadata": {"name": name},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},

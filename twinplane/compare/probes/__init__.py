@@ -24,8 +24,10 @@ from twinplane.compare.probes.kubernetes import (
     deployments,
     kubeadm_config,
     leases,
+    network_policies,
     nodes,
     pods,
+    vpc_cni_policies,
 )
 from twinplane.compare.probes.probe import Probe, Seen
 from twinplane.compare.probes.reach import Disk, Etcd, Logins, Machine, Process, Unit, machines, ssh_port
@@ -61,9 +63,11 @@ __all__ = [
     "kubeconfig_certificates",
     "leases",
     "machines",
+    "network_policies",
     "node_group",
     "nodes",
     "pods",
     "recommended_release",
     "ssh_port",
+    "vpc_cni_policies",
 ]

@@ -222,3 +222,24 @@ def kubeadm_config() -> Probe[bool]:
     """Does the cluster hold the ConfigMap that `kubeadm init` writes? An empty etcd does not, nor does EKS."""
     path = f"/api/v1/namespaces/{SYSTEM}/configmaps?fieldSelector=metadata.name%3Dkubeadm-config"
     return Probe("kubeadm_config", Get(path), lambda answer: bool(answer["items"]))
+
+
+def network_policies() -> Probe[tuple[str, ...]]:
+    """NetworkPolicy objects, as "namespace/name". The API server takes them whether anybody acts on them or not."""
+    return Probe("network_policies", Get("/apis/networking.k8s.io/v1/networkpolicies"), _names)
+
+
+def _names(answer: dict[str, Any]) -> tuple[str, ...]:
+    found = (each["metadata"] for each in answer["items"])
+    return tuple(sorted(f"{each['namespace']}/{each['name']}" for each in found))
+
+
+def vpc_cni_policies() -> Probe[bool]:
+    """Do Amazon's VPC CNI and its controller act on them? A ConfigMap says so, also in EKS Auto Mode
+    (https://docs.aws.amazon.com/eks/latest/userguide/auto-net-pol.html)."""
+    path = f"/api/v1/namespaces/{SYSTEM}/configmaps?fieldSelector=metadata.name%3Damazon-vpc-cni"
+    return Probe("vpc_cni_policies", Get(path), _enabled)
+
+
+def _enabled(answer: dict[str, Any]) -> bool:
+    return any((each.get("data") or {}).get("enable-network-policy-controller") == "true" for each in answer["items"])
