@@ -11,6 +11,7 @@ from lab.plugins.aws import types
 from lab.plugins.aws.provider import Aws
 from lab.plugins.aws.session import Session
 from lab.plugins.provider import Change, PartialFailure, ProviderError, Resource
+from lab.plugins.values import UNKNOWN
 
 CLUSTER, GROUP = "aws:eks/cluster:Cluster", "aws:eks/nodeGroup:NodeGroup"
 ADDON, ENTRY = "aws:eks/addon:Addon", "aws:eks/accessEntry:AccessEntry"
@@ -326,3 +327,16 @@ def test_an_access_entry_that_somebody_else_made_is_not_ours(aws: Aws, eks: Stub
     eks.add_client_error("create_access_entry", "ResourceInUseException", "already in use on this cluster")
     with pytest.raises(ProviderError, match="ResourceInUseException: already in use on this cluster"):
         aws.create(change("aws:eks/accessEntry:AccessEntry", inputs=inputs))
+
+
+def test_a_preview_does_not_lose_what_eks_adds_to_what_it_is_given(aws: Aws) -> None:
+    """Else pulumi-eks looks in vain for EKS' own security group."""
+    given = CLUSTER_INPUTS["vpcConfig"]
+    before = {**given, "clusterSecurityGroupId": "sg-1", "vpcId": "vpc-1"}
+    wanted = {**CLUSTER_INPUTS, "vpcConfig": {**given, "endpointPublicAccess": False}}
+    state = {**CLUSTER_INPUTS, "vpcConfig": before}
+    planned = aws.update(change(CLUSTER, "demo", inputs=wanted, old_inputs=CLUSTER_INPUTS, state=state, preview=True))
+    assert planned["vpcConfig"] == {**before, "endpointPublicAccess": False}
+    _, created = aws.create(change(CLUSTER, inputs=CLUSTER_INPUTS, preview=True))
+    assert created["vpcConfig"]["clusterSecurityGroupId"] is UNKNOWN
+    assert created["vpcConfig"]["subnetIds"] == given["subnetIds"]

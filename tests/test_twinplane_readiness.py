@@ -107,7 +107,7 @@ def test_a_ready_account(monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
         assert found["EKS, Kubernetes 1.36"].detail == "standard support until 2099-01-01"
         assert "EKS add-on aws-ebs-csi-driver" in found
     else:
-        assert found["AMI debian-12-amd64-*"].detail == "newest: ami-1, debian"
+        assert found["AMI debian-13-amd64-*"].detail == "newest: ami-1, debian"
 
 
 def test_a_new_account_has_5_vcpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_what_others_use_counts_and_what_is_ours_does_not(monkeypatch: pytest.Mo
             "EKS add-on coredns",
             "v1.14.2-eksbuild.4 is not offered for Kubernetes 1.36",
         ),
-        (SELF_MANAGED, {"describe_images": {"Images": []}}, "AMI debian-12-amd64-*", "has none of that name here"),
+        (SELF_MANAGED, {"describe_images": {"Images": []}}, "AMI debian-13-amd64-*", "has none of that name here"),
         (
             SELF_MANAGED,
             {"get_public_access_block": {"PublicAccessBlockConfiguration": {"BlockPublicPolicy": True}}},

@@ -20,7 +20,7 @@ import yaml
 from components import add_on, cloud_controller, descheduler, ebs_csi, ingress_controller
 from components.ansible_run import PLAYBOOKS
 from components.chart_source import ChartSource
-from components.machine_image import DEBIAN_12, MachineImage
+from components.machine_image import DEBIAN_13, MachineImage
 from twinplane import aws_call
 from twinplane.check import Check
 
@@ -218,7 +218,7 @@ def pins() -> Iterator[Pin]:
     for minor, versions in add_on.VERSIONS.items():
         for name, version in versions.items():
             yield Pin(f"EKS add-on {name}, Kubernetes {minor}", version, EksAddOn(name, minor, version))
-    yield Pin("image of machines", DEBIAN_12.name, Ami(DEBIAN_12))
+    yield Pin("image of machines", DEBIAN_13.name, Ami(DEBIAN_13))
 
 
 def _binaries() -> Iterator[Pin]:

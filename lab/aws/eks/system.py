@@ -49,7 +49,7 @@ def access() -> list[Json]:
     )
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
     name = POLICIES["AmazonEKSAdminViewPolicy"]
-    view = {"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [everything]}
+    view = {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": name}, "rules": [everything]}
     return [view, *bindings, kubelets, *_cloud_controller()]
 
 

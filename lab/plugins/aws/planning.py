@@ -23,6 +23,9 @@ def expected(kind: Type, inputs: Values, unknown: set[str], defaults: Defaults) 
     """The outputs that `inputs` lead to, with UNKNOWN for those of `unknown`."""
     values = {name: value for name, value in inputs.items() if name != "__defaults"}
     outputs: dict[str, Any] = dict.fromkeys(unknown, UNKNOWN) | values
+    for name in unknown & kind.inputs.blocks.keys() & values.keys():
+        if isinstance(values[name], Mapping):  # AWS adds to what was given
+            outputs[name] = dict.fromkeys(kind.inputs.blocks[name].names, UNKNOWN) | values[name]
     if kind.tagging:
         tags = values.get("tags", {})
         outputs["tagsAll"] = UNKNOWN if tags is UNKNOWN else {**defaults.tags, **tags}

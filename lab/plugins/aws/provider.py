@@ -156,7 +156,11 @@ class Aws(Provider):
         kind = self._type(change.resource)
         changed = changed_inputs(kind, change, self.defaults)
         if change.preview:
-            return {**change.state, **expected(kind, change.inputs, set(kind.volatile.split()), self.defaults)}
+            planned = expected(kind, change.inputs, set(kind.volatile.split()), self.defaults)
+            for name in kind.inputs.blocks.keys() & planned.keys() & change.state.keys():
+                if isinstance(planned[name], Mapping) and isinstance(change.state[name], Mapping):
+                    planned[name] = {**change.state[name], **planned[name]}  # what AWS added stays
+            return {**change.state, **planned}
         call = self._call(kind, change)
         with kept(change.id, change.state, "updating", change.resource):
             if kind.tagging and {"tags", "tagsAll"} & set(changed):
