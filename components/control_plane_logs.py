@@ -9,6 +9,9 @@ import pulumi_aws as aws
 
 from components import tags
 
+#: All there are, https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
+LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
+
 
 @dataclass(frozen=True)
 class ControlPlaneLogsArgs:

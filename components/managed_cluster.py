@@ -17,14 +17,12 @@ from components.access_entries import access_entries
 from components.add_on import NAMES, AddOn, AddOnArgs, configuration_of, version_of
 from components.auto_nodes import AutoNodes
 from components.cluster_key import ClusterKey, ClusterKeyArgs
-from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs
+from components.control_plane_logs import LOGS, ControlPlaneLogs, ControlPlaneLogsArgs
 from components.limits import BLOCK, LOG_DAYS, AtLeast, Between, Each, Like, OneOf
 from components.node_group import NodeGroup, NodeGroupArgs
 from components.protection import protection_of
 
 NodeMode = Literal["managed", "auto"]
-#: All there are, https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html
-LOGS = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,7 @@ class ManagedClusterArgs:
     node_release_version: str | None = None
     #: Neither EKS nor Pulumi deletes or replaces the cluster until both are told to.
     protected: bool = False
-    #: EKS' name for it: another one is another cluster. A component that is renamed, with an alias, says its old name
-    #: here; its nodes alone are then replaced, one by one, for the name in their tags. None: the component's name.
+    #: EKS' name for it; who renames the component, with an alias, says its old name here. None: the component's name.
     cluster_name: str | None = None
 
 
@@ -73,7 +70,6 @@ class ManagedCluster(pulumi.ComponentResource):
     node_group_name: pulumi.Output[str | None]
     node_release_version: pulumi.Output[str | None]
     node_role_arn: pulumi.Output[str]
-    #: For what runs in the cluster.
     provider: kubernetes.Provider
 
     def __init__(self, name: str, args: ManagedClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -113,7 +109,6 @@ class ManagedCluster(pulumi.ComponentResource):
             tags=tags.common(),
             opts=pulumi.ResourceOptions(parent=self, depends_on=before, transforms=kept),
         )
-
         self.cluster_name, self.endpoint = cluster.eks_cluster.name, cluster.core.endpoint
         self.kubeconfig = pulumi.Output.secret(cluster.kubeconfig_json)
         if auto:

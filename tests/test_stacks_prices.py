@@ -101,7 +101,7 @@ def test_the_app_s_load_balancer_costs_itself_and_an_address_in_each_zone(stack:
 
 @pytest.mark.parametrize(("scheme", "addresses"), [("internet-facing", 2), ("internal", 0)])
 def test_hosts_cost_a_load_balancer_with_an_address_in_each_zone(scheme: str, addresses: int) -> None:
-    alone = {"appCidrs": "[]", "ingressScheme": scheme}
+    alone = {"ingressScheme": scheme}
     more = total(settings("managed", ingressHosts='["a.test", "b.test"]', **alone)) - total(
         settings("managed", **alone)
     )

@@ -330,8 +330,8 @@ def test_hosts_bring_their_controller_and_a_certificate(stack: str) -> None:
     }
 
     acm = "arn:aws:acm:us-east-1:123456789012:certificate/1"
-    parameters = made(appCidrs='["192.0.2.0/24"]').one("IngressClassParams").inputs["spec"]
-    assert parameters["inboundCIDRs"] == ["192.0.2.0/24"], "as the network load balancer of the same app"
+    parameters = made(appCidrs='["10.9.0.0/24"]').one("IngressClassParams").inputs["spec"]
+    assert parameters["inboundCIDRs"] == ["10.9.0.0/24"], "as the network load balancer of the same app"
     graph = made(
         ingressCertificate=acm,
         ingressScheme="internal",

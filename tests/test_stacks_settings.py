@@ -318,6 +318,7 @@ def mine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, str
     """Loads the config of the stack dev of a project mine. -> its errors"""
     for name, value in {"pulumi.get_project": "mine", "pulumi.get_stack": "dev", "stacks.living.living": None}.items():
         monkeypatch.setattr(name, lambda value=value: value)
+    monkeypatch.setattr("stacks.settings.look", Surroundings)
 
     def lines(config: Mapping[str, str]) -> list[str]:
         pulumi.runtime.set_all_config(dict(config))

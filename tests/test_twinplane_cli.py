@@ -163,7 +163,12 @@ def test_destroy_asks_and_then_destroys(monkeypatch: pytest.MonkeyPatch) -> None
     destroyed: list[str] = []
     monkeypatch.setattr(stack.Stack, "exists", lambda _: True)
     monkeypatch.setattr(stack.Stack, "destroy", lambda each, _: destroyed.append(each.name))
-    for module, name in ((destroy.strays, "end"), (destroy.leftovers, "end_logs"), (destroy.leftovers, "check")):
+    for module, name in (
+        (destroy.strays, "end"),
+        (destroy.protection, "lift"),
+        (destroy.leftovers, "end_logs"),
+        (destroy.leftovers, "check"),
+    ):
         monkeypatch.setattr(module, name, lambda *_: None)
     assert "say --yes" in str(run("destroy", "managed-lab").exception)
     assert destroyed == []

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from components import add_on, cloud_controller, descheduler, ebs_csi, ingress_controller
+from components import add_on, cloud_controller, descheduler, ebs_csi, ingress_controller, metrics_server
 from components.ansible_run import PLAYBOOKS
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_13, MachineImage
@@ -210,8 +210,9 @@ def pins() -> Iterator[Pin]:
     for minor, release in cloud_controller.RELEASES.items():
         image = Image.of(f"{cloud_controller.REPOSITORY}:{release}")
         yield Pin(f"image of the cloud controller, Kubernetes {minor}", release, image, line=2)
-    image = Image.of(descheduler.IMAGE)
-    yield Pin("image of the descheduler", image.tag, image, line=2)
+    for what, named in (("descheduler", descheduler.IMAGE), ("metrics-server", metrics_server.IMAGE)):
+        image = Image.of(named)
+        yield Pin(f"image of the {what}", image.tag, image, line=2)
     for chart in (ingress_controller.CHART, ebs_csi.CHART):
         yield Pin(f"chart {chart.chart}", chart.version or "", Chart(chart))
     yield from _binaries()
@@ -235,7 +236,12 @@ def _binaries() -> Iterator[Pin]:
     url = f"{site}/v{provider}/linux/amd64/ecr-credential-provider-linux-amd64"
     yield Pin("ecr-credential-provider", provider, Download(url, f"{url}.sha256"))
     containerd = of["containerd_version"]
-    site = _variables("roles/containerd/defaults/main.yml")["containerd_download_url"]
+    sites = _variables("roles/containerd/defaults/main.yml")
+    runc, site = of["containerd_runc_version"], sites["containerd_runc_url"]
+    site = site.replace("{{ containerd_runc_version }}", runc)
+    releases = "https://api.github.com/repos/opencontainers/runc/releases?per_page=100"
+    yield Pin("runc", runc, Download(f"{site}/runc.amd64", f"{site}/runc.sha256sum", releases))
+    site = sites["containerd_download_url"]
     url = f"{site.replace('{{ containerd_version }}', containerd)}/containerd-{containerd}-linux-amd64.tar.gz"
     releases = "https://api.github.com/repos/containerd/containerd/releases?per_page=100"
     yield Pin("containerd", containerd, Download(url, f"{url}.sha256sum", releases))
