@@ -42,9 +42,8 @@ class Opening:
     @property
     def ports(self) -> dict[str, Any]:
         """As the rules of security groups take them."""
-        if self.protocol == "-1":
-            return {"ip_protocol": self.protocol}
-        return {"ip_protocol": self.protocol, "from_port": self.first, "to_port": self.last}
+        ports = {} if self.protocol == "-1" else {"from_port": self.first, "to_port": self.last}
+        return {"ip_protocol": self.protocol, **ports}
 
 
 SSH = Opening("ssh", "tcp", 22, 22)
