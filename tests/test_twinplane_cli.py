@@ -162,6 +162,7 @@ def test_destroy_asks_and_then_destroys(monkeypatch: pytest.MonkeyPatch) -> None
     destroyed: list[str] = []
     monkeypatch.setattr(stack.Stack, "exists", lambda _: True)
     monkeypatch.setattr(stack.Stack, "destroy", lambda each, _: destroyed.append(each.name))
+    monkeypatch.setattr(stack.Stack, "resources", lambda _: [])
     monkeypatch.setattr(destroy, "gone", lambda *_: False)
     assert "say --yes" in str(run("destroy", "managed-lab").exception)
     assert destroyed == []
