@@ -17,7 +17,7 @@ var parameters = schema.GroupVersionKind{Group: "elbv2.k8s.aws", Version: "v1bet
 
 // Class is an IngressClass that names this controller, with its parameters.
 type Class struct {
-	scheme string
+	scheme string   // of all its load balancers; empty where each Ingress says its own
 	cidrs  []string // who may reach the load balancers
 }
 
@@ -34,16 +34,14 @@ func classOf(ctx context.Context, from client.Reader, ingress *networking.Ingres
 	if class.Spec.Controller != name {
 		return nil, nil
 	}
-	found := &Class{scheme: "internal", cidrs: []string{"0.0.0.0/0"}} // as the real one has it
+	found := &Class{cidrs: []string{"0.0.0.0/0"}} // as the real one has it
 	if of := class.Spec.Parameters; of != nil {
 		object := &unstructured.Unstructured{}
 		object.SetGroupVersionKind(parameters)
 		if err := from.Get(ctx, types.NamespacedName{Name: of.Name}, object); err != nil {
 			return nil, fmt.Errorf("invalid ingress class: %w", err)
 		}
-		if scheme, _, _ := unstructured.NestedString(object.Object, "spec", "scheme"); scheme != "" {
-			found.scheme = scheme
-		}
+		found.scheme, _, _ = unstructured.NestedString(object.Object, "spec", "scheme")
 		if cidrs, _, _ := unstructured.NestedStringSlice(object.Object, "spec", "inboundCIDRs"); cidrs != nil {
 			found.cidrs = cidrs
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -18,7 +19,7 @@ const prefix = "alb.ingress.kubernetes.io/"
 
 // Annotations that are known here, of those at
 // https://kubernetes-sigs.github.io/aws-load-balancer-controller/v2.17/guide/ingress/annotations/
-var known = []string{"target-type", "healthcheck-path", "listen-ports", "certificate-arn", "ssl-redirect"}
+var known = []string{"scheme", "target-type", "healthcheck-path", "listen-ports", "certificate-arn", "ssl-redirect"}
 
 // Group is a target group: the machines, on a port that each has for one Service.
 type Group struct {
@@ -76,8 +77,9 @@ func build(cluster string, ingress *networking.Ingress, class *Class, services m
 		return nil, fmt.Errorf("defaultBackend and tls are not known to the lab's controller")
 	}
 	stack := ingress.Namespace + "/" + ingress.Name
-	wanted := &Wanted{stack: stack, scheme: elbtypes.LoadBalancerSchemeEnum(class.scheme), cidrs: class.cidrs}
-	wanted.name = named(ingress.Namespace, ingress.Name, cluster, stack, class.scheme)
+	scheme := cmp.Or(class.scheme, told["scheme"], "internal") // in this order, as the real one has it
+	wanted := &Wanted{stack: stack, scheme: elbtypes.LoadBalancerSchemeEnum(scheme), cidrs: class.cidrs}
+	wanted.name = named(ingress.Namespace, ingress.Name, cluster, stack, scheme)
 	rules, err := wanted.rules(cluster, ingress, services, told["healthcheck-path"])
 	if err != nil {
 		return nil, err
