@@ -91,3 +91,9 @@ def test_the_image_is_that_of_the_static_pod_also_while_it_is_stopped(
     (tmp_path / "restoring").mkdir()
     (tmp_path / "restoring/etcd.yaml").write_text("  - command: [etcd]\n    image: registry.k8s.io/etcd:3.6.8-0\n")
     assert module.image() == "registry.k8s.io/etcd:3.6.8-0"
+
+
+def test_keys_are_counted_as_etcdctl_prints_them() -> None:
+    printed = '"ClusterID" : 14841639068965178418\n"Revision" : 1204\n"More" : false\n"Count" : 312\n'
+    assert module.counted(printed)["Count"] == "312"
+    assert module.counted(printed)["Revision"] == "1204"

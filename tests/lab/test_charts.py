@@ -129,7 +129,13 @@ def test_the_lab_s_ingress_controller_takes_what_the_stacks_say() -> None:
         image = f"198.19.255.254:5000/ingress-controller:v{INGRESS_CONTROLLER}"
         more = {"hostNetwork": True, "env": {"A": "b"}}
         identity = OidcIdentity("https://i.test", "arn:aws:iam::123456789012:oidc-provider/i.test")
-        given: dict[str, Any] = {"cluster": "demo", "region": "us-east-1", "vpc_id": "vpc-1", "identity": identity}
+        given: dict[str, Any] = {
+            "cidrs": ("198.18.0.0/15",),
+            "cluster": "demo",
+            "region": "us-east-1",
+            "vpc_id": "vpc-1",
+            "identity": identity,
+        }
         IngressController("c", IngressControllerArgs(**given, image=image, values=more))
 
     values = run(program).one("Chart").inputs["values"]

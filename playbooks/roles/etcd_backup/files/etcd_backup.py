@@ -154,9 +154,13 @@ def status(container: Container) -> dict[str, Any]:
     return dict(json.loads(container.run("etcdutl", "snapshot", "status", "/backup/snapshot.db", "--write-out=json")))
 
 
-def count(answer: str) -> int:
-    """Returns the count in an answer of `etcdctl get --count-only --write-out=json`."""
-    return int(json.loads(answer).get("count", 0))
+#: Arguments of etcdctl that count all keys.
+COUNT = ("get", "", "--prefix", "--count-only", "--write-out=fields")
+
+
+def counted(answer: str) -> dict[str, str]:
+    """Returns the numbers in an answer to COUNT, "Count" and "Revision" among them."""
+    return dict(re.findall(r'^"(\w+)" : (\d+)$', answer, re.MULTILINE))
 
 
 def save() -> dict[str, Any]:
@@ -167,7 +171,7 @@ def save() -> dict[str, Any]:
         living(container, "snapshot", "save", "/backup/snapshot.db")
         found = status(container)
         revision = found["revision"]
-        keys = count(living(container, "get", "", "--prefix", "--count-only", f"--rev={revision}", "--write-out=json"))
+        keys = int(counted(living(container, *COUNT, f"--rev={revision}"))["Count"])
         encrypted = folder / "encrypted"
         pack(folder / "snapshot.db", encrypted)
         known = {"hash": found["hash"], "revision": revision, "keys": keys, "etcd": image().rpartition(":")[2]}
@@ -240,8 +244,8 @@ def check(name: str, private_key: bytes) -> dict[str, Any]:
         found = {"hash": str(status(container)["hash"])}
         container.run("etcdutl", "snapshot", "restore", "/backup/snapshot.db", "--data-dir=/backup/data")
         with container.etcd("/backup/data") as restored:
-            answer = restored.etcdctl("get", "", "--prefix", "--count-only", "--write-out=json")
-            found |= {"keys": str(count(answer)), "revision": str(json.loads(answer)["header"]["revision"])}
+            answer = counted(restored.etcdctl(*COUNT))
+            found |= {"keys": answer["Count"], "revision": answer["Revision"]}
     wrong = [f"{key} {found[key]}, was {known.get(key)}" for key in found if found[key] != known.get(key)]
     if wrong:
         raise Failure(f"{name}: restored, it is not what was saved: {'; '.join(wrong)}")
