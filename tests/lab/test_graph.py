@@ -150,7 +150,8 @@ def test_a_preview_says_what_a_kill_left_and_that_a_cluster_is_gone(tmp_path: Pa
     urns = {each["type"]: each["urn"] for each in stack.resources()}
     with log.open("a") as lines:
         lines.write(f"create ends {urns['aws:eks/nodeGroup:NodeGroup']}-killed\n")
-    named = "twinplane-managed-nodes-killed-0123abc is tagged as this stack's, whose state does not know it"
+    group = urns["aws:eks/nodeGroup:NodeGroup"].rpartition("::")[2]
+    named = f"{group}-killed-0123abc is tagged as this stack's, whose state does not know it"
     assert named in stack("preview")
     foreseen = stack.changes()
     assert foreseen.keys() == {"create", "same"}
