@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -57,13 +58,13 @@ LISTS: dict[str, tuple[str, str, Callable[[str], str]]] = {
 
 
 def _living(kind: str) -> list[str]:
-    """-> the URNs of that type that were made and not deleted."""
-    found: dict[str, None] = {}
+    """Returns the URNs of that type of which one is left: a replacement is made before the old one is deleted."""
+    left: Counter[str] = Counter()
     for line in Path(os.environ["RECORDER_LOG"]).read_text().splitlines():
         verb, moment, urn = line.split(" ", 2)
         if moment == "ends" and urn.split("::")[2].endswith(kind):
-            found = {**found, urn: None} if verb == "create" else {each: None for each in found if each != urn}
-    return list(found)
+            left[urn] += {"create": 1, "delete": -1}.get(verb, 0)
+    return [urn for urn, count in left.items() if count > 0]
 
 
 class Recorder(Provider):
