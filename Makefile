@@ -44,7 +44,8 @@ processes: setup ## Playbook runs on this machine, and servers that are killed: 
 lab-test: setup ## The lab, end to end: starts from an empty one, and ends with one
 	twinplane lab down
 	twinplane lab up
-	pytest tests/lab
+	pytest tests/lab/test_graph.py -n auto
+	pytest tests/lab --ignore tests/lab/test_graph.py
 
 test: lint types unit processes lab-test ## Everything that proves it
 

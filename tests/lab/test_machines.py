@@ -32,6 +32,7 @@ def test_snapshots_stop_a_destroy_until_it_is_told_to_take_them(
 ) -> None:
     with engine.moto() as url:
         project = engine.project(tmp_path, url, BACKUPS, "network")
+        (tmp_path / "twinplane").symlink_to(PROJECT / "twinplane")  # for the commands of its components
         s3, iam = client(project, "s3"), client(project, "iam")
         for days in ("30", "9"):
             project("config", "set", "days", days)
@@ -100,6 +101,7 @@ pulumi.export("machine", machine.exported)
 def test_a_machine_with_its_role_and_a_volume_for_etcd(tmp_path: Path) -> None:
     with engine.moto() as url:
         project = engine.project(tmp_path, url, MACHINES, "network")
+        (tmp_path / "twinplane").symlink_to(PROJECT / "twinplane")
         ec2 = client(project, "ec2")
         for size in ("10", "20", "0"):
             project("config", "set", "size", size)
