@@ -202,7 +202,7 @@ def test_a_wrong_request_is_named(request_: dict[str, Any], change: dict[str, An
         (["twinplane.ansible"], "{}", "usage"),
         (["twinplane.ansible", "site"], "{", "not JSON"),
         (["twinplane.ansible", "site"], "[]", "not a JSON object"),
-        (["twinplane.ansible", "upgrade"], "{}", "site, patch, reset, facts"),
+        (["twinplane.ansible", "upgrade"], "{}", "site, patch, backup, restore, reset, facts"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
