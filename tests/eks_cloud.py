@@ -196,6 +196,7 @@ class Api:
         name = path.removeprefix("/api/v1/nodes/")
         if "metadata" in change:
             self.changes[name] = change
+        if "unschedulable" not in change.get("spec", {}):
             return {}
         (self.unschedulable.add if change["spec"].get("unschedulable") else self.unschedulable.discard)(name)
         return {}

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from lab.aws.eks import auto_mode, cluster, node, node_object
+from lab.aws.eks import auto_mode, cluster, node, node_object, nodes
 from lab.aws.eks.auto_mode import POOL, AutoNodes
 from lab.aws.eks.kube import Kube
 from lab.aws.eks.state import Store
@@ -12,6 +12,11 @@ from tests.eks_cloud import ROLE, USER, WAITS, Account, Api, Cloud, account, clo
 from tests.test_lab_aws_eks_rendering import MACHINE
 
 __all__ = ["account", "cloud", "store"]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "PARTING", -1)
 
 
 @pytest.fixture

@@ -12,6 +12,11 @@ from tests.eks_cloud import Account, Api, Cloud, account, cloud, make_cluster, m
 __all__ = ["account", "cloud", "store"]
 
 
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "PARTING", -1)
+
+
 @pytest.fixture
 def cluster(account: Account, cloud: Cloud, store: Store) -> Api:  # noqa: ARG001
     make_cluster(store)
@@ -156,6 +161,25 @@ def test_a_disruption_budget_holds_the_update_up(store: Store, cluster: Api) -> 
     until(store, cluster, "ACTIVE")
     assert old not in cluster.joined
     assert cluster.pods["p"] in cluster.joined
+
+
+def test_load_balancers_let_go_of_an_empty_node_before_it_ends(
+    store: Store, cluster: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_group(store, size=1)
+    until(store, cluster, "ACTIVE")
+    (old,) = cluster.joined
+    monkeypatch.setattr(nodes, "PARTING", 60)
+    nodegroup.delete(store, {"clusterName": "demo", "nodegroupName": "ng"})
+    for _ in range(5):
+        step(store, cluster)
+    assert old in cluster.joined
+    assert cluster.changes[old]["metadata"]["labels"] == {nodes.EXCLUDED: "true"}
+    monkeypatch.setattr(nodes, "PARTING", -1)
+    for _ in range(9):
+        if store.cluster("demo").nodegroups:
+            step(store, cluster)
+    assert not store.cluster("demo").nodegroups
 
 
 def test_a_drain_that_takes_too_long_fails_the_update_and_keeps_the_node(

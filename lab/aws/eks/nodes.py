@@ -24,6 +24,11 @@ DRAIN = 15 * 60
 #: As EKS: a node that goes with its group is drained no longer, seconds
 #: (https://docs.aws.amazon.com/eks/latest/userguide/delete-managed-node-group.html).
 FAREWELL = 5 * 60
+#: So long load balancers have to send nothing more to a node, seconds. EKS waits for 60
+#: (https://docs.aws.amazon.com/eks/latest/userguide/managed-node-update-behavior.html); controllers here are quick.
+PARTING = 6
+#: On a node that goes: controllers take it out of their load balancers.
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 #: A node that has not joined by then makes the creation fail, seconds; EKS waits about as long.
 JOIN = 15 * 60
 
@@ -195,19 +200,19 @@ class Nodes:
         if time.time() - node.since > FAREWELL:
             return True
         try:
-            return not _evict(kube, machine.hostname)
+            return not _evict(kube, machine.hostname) and time.time() - node.since > PARTING
         except KubeError as error:
             if error.status not in {0, 404}:
                 raise
             return True
 
     def _drain(self, kube: Kube, group: Nodegroup, node: Node, name: str) -> None:
-        left = _evict(kube, name)
-        late = time.time() - node.since > DRAIN
-        if not left or (late and (group.force or not group.update)):
+        left, since = _evict(kube, name), time.time() - node.since
+        late = since > DRAIN
+        if (not left and since > PARTING) or (late and (group.force or not group.update)):
             self._phase(node, "leaving")
         elif late:
-            kube.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": None}})
+            kube.patch(f"/api/v1/nodes/{name}", _open(True))
             self._fail(group, [f"{pod['namespace']}/{pod['name']}" for pod in left])
 
     def _fail(self, group: Nodegroup, pods: list[str]) -> None:
@@ -232,13 +237,19 @@ class Nodes:
 
 def _evict(kube: Kube, name: str) -> list[Json]:
     """Cordons a node and asks for the eviction of its pods. -> the metadata of those that are still there."""
-    kube.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
+    kube.patch(f"/api/v1/nodes/{name}", _open(False))
     pods = kube.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")["items"]
     left = [pod["metadata"] for pod in pods if must_move(pod)]
     for pod in left:
         if "deletionTimestamp" not in pod:
             kube.evict(pod["namespace"], pod["name"])
     return left
+
+
+def _open(wanted: bool) -> Json:
+    """-> the change of a Node by which pods and load balancers come to it, or leave it alone."""
+    labels = {EXCLUDED: None if wanted else "true"}
+    return {"metadata": {"labels": labels}, "spec": {"unschedulable": None if wanted else True}}
 
 
 def at_once(api: Json) -> int:
