@@ -119,6 +119,7 @@ def test_the_arn_says_of_which_type_it_is(elb: Any) -> None:
     made = elb.create_load_balancer(Name="api", Type="network", Subnets=subnets, Tags=tags)["LoadBalancers"][0]
     arn, other = made["LoadBalancerArn"], balancer(elb, "web", "application")["LoadBalancerArn"]
     assert ":loadbalancer/net/api/" in arn
+    assert made["Scheme"] == "internet-facing", "as AWS says where nobody asked for one"
     assert ":loadbalancer/app/web/" in other
     assert elb.describe_tags(ResourceArns=[arn])["TagDescriptions"][0]["Tags"] == tags
     listening(elb, arn, [])

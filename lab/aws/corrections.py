@@ -118,8 +118,9 @@ def _described(self: Any, instance_ids: list[str], filters: Any = None) -> Any:
 
 
 def _balancer(self: Any, *args: Any, **kwargs: Any) -> Any:
-    """The ARN says of which type a load balancer is; moto says `app` of all."""
+    """The ARN says of which type a load balancer is; moto says `app` of all. One has a scheme, asked for or not."""
     made = _balancer_once(self, *args, **kwargs)
+    made.scheme = made.scheme or "internet-facing"
     if made.type == "network":
         old, made.arn = made.arn, made.arn.replace(":loadbalancer/app/", ":loadbalancer/net/")
         self.load_balancers[made.arn] = self.load_balancers.pop(old)

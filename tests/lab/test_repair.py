@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def test_a_deleted_node_comes_back_with_its_network(shell: Shell, self_managed: 
     assert network["plugins"][0]["ipam"]["subnet"] == ranges["worker-2"]
     routes = host(self_managed, "worker-1").run("ip", "route", "show", "dev", "pods").stdout
     assert ranges["worker-2"] in routes
+
+    def reached() -> bool:
+        """Every pod of the app has an address of its node's range."""
+        found = self_managed.get("pods", "-n", "twinplane")["items"]
+        return all(
+            ip_address(pod["status"].get("podIP", "0.0.0.0")) in ip_network(ranges[pod["spec"]["nodeName"]])
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"]
+        )
+
+    until("the pods of before have new addresses", reached, 60)
     shell.run(*UP, "--expect-no-changes")
 
 
