@@ -37,6 +37,9 @@ PREFIX = "snapshots/"
 #: Watchers must see that time went back: their revisions are all older than those after a restore
 #: (https://etcd.io/docs/v3.6/op-guide/recovery/#restoring-with-revision-bump).
 BUMP = 1_000_000_000
+#: Where the etcd of a drill listens, by addresses: its image knows no name, not even localhost.
+PEER, CLIENT = "http://127.0.0.1:2380", "http://127.0.0.1:2379"
+ALONE = ("--name=default", f"--initial-cluster=default={PEER}", f"--initial-advertise-peer-urls={PEER}")
 #: Seconds that an etcd of the drill has until it answers.
 PATIENCE = 60
 
@@ -80,9 +83,13 @@ class Container:
     @contextmanager
     def etcd(self, data: str) -> Iterator[Container]:
         """Runs an etcd on a data folder, in a network of its own that nothing else reaches."""
-        argv = ("etcd", f"--data-dir={data}", "--log-level=error", "--name=default")
-        with open(os.devnull, "wb") as nowhere:
-            process = subprocess.Popen(self.command(*argv), stdout=nowhere, stderr=nowhere)
+        argv = (
+            *("etcd", f"--data-dir={data}", "--log-level=error", f"--listen-peer-urls={PEER}"),
+            *(f"--listen-client-urls={CLIENT}", f"--advertise-client-urls={CLIENT}", *ALONE),
+        )
+        log = self.folder / "etcd.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(self.command(*argv), stdout=out, stderr=out)
         try:
             end = time.monotonic() + PATIENCE
             while True:
@@ -91,7 +98,8 @@ class Container:
                     break
                 except Failure:
                     if process.poll() is not None or time.monotonic() > end:
-                        raise Failure("the restored etcd does not start") from None
+                        said = [line for line in log.read_text(errors="replace").splitlines() if '"level"' in line]
+                        raise Failure(f"the restored etcd does not start: {(said or ['no word'])[-1][:300]}") from None
                     time.sleep(0.5)
             yield self
         finally:
@@ -105,7 +113,8 @@ class Container:
     def etcdctl(self, *argv: str) -> str:
         """Runs etcdctl beside the container's etcd."""
         run_id = uuid.uuid4().hex[:8]
-        return run("ctr", "--namespace", "k8s.io", "task", "exec", "--exec-id", run_id, self.name, "etcdctl", *argv)
+        command = ("etcdctl", f"--endpoints={CLIENT}", *argv)
+        return run("ctr", "--namespace", "k8s.io", "task", "exec", "--exec-id", run_id, self.name, *command)
 
 
 def image() -> str:
@@ -242,7 +251,7 @@ def check(name: str, private_key: bytes) -> dict[str, Any]:
         known = fetch(name, folder, private_key)
         container = Container(folder)
         found = {"hash": str(status(container)["hash"])}
-        container.run("etcdutl", "snapshot", "restore", "/backup/snapshot.db", "--data-dir=/backup/data")
+        container.run("etcdutl", "snapshot", "restore", "/backup/snapshot.db", "--data-dir=/backup/data", *ALONE)
         with container.etcd("/backup/data") as restored:
             answer = counted(restored.etcdctl(*COUNT))
             found |= {"keys": answer["Count"], "revision": answer["Revision"]}
