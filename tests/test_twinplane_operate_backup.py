@@ -51,7 +51,6 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]
         return Result(playbook, ok=True, snapshot={"id": NEW})
 
     monkeypatch.setattr(ansible, "run", run)
-    monkeypatch.setattr(module, "kubernetes_client", lambda *_: None)
     monkeypatch.setattr(module, "Access", lambda *_: Bucket(OLD, NEW))
     monkeypatch.setattr(module, "look", lambda *_: SimpleNamespace(troubles=lambda: []))
     monkeypatch.setattr(module, "SETTLING", 0)

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from kubernetes.client import ApiClient
+
 from stacks.outputs import StackOutputs
 from twinplane.compare import look
-from twinplane.compare.questions import Access, Call, Unanswered, kubernetes_client, login
+from twinplane.compare.questions import Access, Call, Unanswered, login
 from twinplane.errors import Failed, UsageError
 from twinplane.screen import Tell
 from twinplane.stack import Stack
@@ -45,9 +47,9 @@ class Snapshot:
 def snapshots(stack: Stack, tell: Tell) -> list[Snapshot]:
     """Returns the bucket's snapshots, the newest first. Raises UsageError on EKS, Failed where S3 does not answer."""
     outputs = _outputs(stack)
-    return _list(
-        outputs, Access(outputs, kubernetes_client(outputs.kubeconfig, stack.environment), stack.environment, tell)
-    )
+    access = Access(outputs, ApiClient(), stack.environment, tell)
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda each: _snapshot(outputs, access, each), _objects(outputs, access)))
 
 
 def backup(stack: Stack, tell: Tell) -> dict[str, Any]:
@@ -101,7 +103,8 @@ def _choose(stack: Stack, outputs: StackOutputs, wanted: str, tell: Tell) -> str
     """Returns the id of the snapshot that is meant. Raises UsageError where there is none."""
     if not outputs.backups_key:
         raise UsageError(f"stack {stack.name}: has no output backupsKey yet: run pulumi up -s {stack.name}")
-    found = [each.id for each in snapshots(stack, tell)]
+    access = Access(outputs, ApiClient(), stack.environment, tell)
+    found = [each["Key"].removeprefix(PREFIX) for each in _objects(outputs, access)]
     if not found:
         raise UsageError(f"stack {stack.name}: no snapshot in {outputs.backups_bucket}: take one with twinplane backup")
     if wanted and wanted not in found:
@@ -124,31 +127,31 @@ def _run(
     return result.snapshot or {}
 
 
-def _list(outputs: StackOutputs, access: Access) -> list[Snapshot]:
+def _ask(outputs: StackOutputs, access: Access, operation: str, **parameters: str) -> dict[str, Any]:
+    """Returns S3's answer about the bucket. Raises Failed."""
     bucket = outputs.backups_bucket
     try:
-        page = access.answer(Call("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": PREFIX}))
-        objects = sorted(page.get("Contents", []), key=lambda each: str(each["Key"]), reverse=True)
-        with ThreadPoolExecutor(8) as pool:
-            heads = list(
-                pool.map(
-                    lambda each: access.answer(Call("s3", "head_object", {"Bucket": bucket, "Key": each["Key"]})),
-                    objects,
-                )
-            )
+        return dict(access.answer(Call("s3", operation, {"Bucket": bucket, **parameters})))
     except Unanswered as error:
         raise Failed(f"s3://{bucket}: {error}") from None
-    return [
-        Snapshot(
-            id=each["Key"].removeprefix(PREFIX),
-            taken=each["LastModified"].astimezone(UTC),
-            size=int(each["Size"]),
-            revision=int(head["Metadata"].get("revision", 0)),
-            keys=int(head["Metadata"].get("keys", 0)),
-            etcd=head["Metadata"].get("etcd", ""),
-        )
-        for each, head in zip(objects, heads, strict=True)
-    ]
+
+
+def _objects(outputs: StackOutputs, access: Access) -> list[dict[str, Any]]:
+    """Returns the bucket's snapshots as S3 lists them, the newest first."""
+    found = _ask(outputs, access, "list_objects_v2", Prefix=PREFIX).get("Contents", [])
+    return sorted(found, key=lambda each: str(each["Key"]), reverse=True)
+
+
+def _snapshot(outputs: StackOutputs, access: Access, found: dict[str, Any]) -> Snapshot:
+    known = _ask(outputs, access, "head_object", Key=found["Key"])["Metadata"]
+    return Snapshot(
+        id=found["Key"].removeprefix(PREFIX),
+        taken=found["LastModified"].astimezone(UTC),
+        size=int(found["Size"]),
+        revision=int(known.get("revision", 0)),
+        keys=int(known.get("keys", 0)),
+        etcd=known.get("etcd", ""),
+    )
 
 
 def _settled(stack: Stack, tell: Tell) -> tuple[str, ...]:
