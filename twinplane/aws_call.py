@@ -18,8 +18,8 @@ TIMEOUT = 10.0
 #: Where nothing names a region.
 REGION = "us-east-1"
 
-#: boto3 cannot make two clients at once.
-_making_clients = threading.Lock()
+#: Neither boto3 sessions nor the Kubernetes client's files of certificates can be made in two threads at once.
+making_clients = threading.Lock()
 
 
 class Unanswered(Exception):
@@ -56,15 +56,20 @@ def call(
         raise Unanswered(_line(error)) from None
 
 
+def aws_session(environment: Mapping[str, str], region: str | None = None) -> boto3.Session:
+    """The credentials that an environment names."""
+    return boto3.Session(
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environment.get("AWS_SESSION_TOKEN") or None,
+        profile_name=None if "AWS_ACCESS_KEY_ID" in environment else environment.get("AWS_PROFILE"),
+        region_name=region,
+    )
+
+
 def _client(environment: Mapping[str, str], region: str | None, service: str) -> Any:
-    keys = "AWS_ACCESS_KEY_ID" in environment
-    with _making_clients:
-        session = boto3.Session(
-            aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=environment.get("AWS_SESSION_TOKEN") or None,
-            profile_name=None if keys else environment.get("AWS_PROFILE"),
-        )
+    with making_clients:
+        session = aws_session(environment)
         return session.client(
             service,  # type: ignore[call-overload]
             region_name=region or environment.get("AWS_REGION") or session.region_name or REGION,

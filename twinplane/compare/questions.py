@@ -7,7 +7,6 @@ import base64
 import json
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from stacks.outputs import StackOutputs
 from twinplane import tunnel
+from twinplane.aws_call import aws_session, making_clients
 from twinplane.errors import Failed, UsageError
 from twinplane.private_folder import private_folder
 from twinplane.screen import Tell
@@ -40,23 +40,9 @@ CONNECT_TIMEOUT = 2.0
 #: Status of an API that does not let us in.
 REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
-#: Neither boto3 sessions nor the Kubernetes client's files of certificates can be made in two threads at once.
-making_clients = threading.Lock()
-
 
 class Unanswered(Exception):
     """The question got no answer: the reason, in one line."""
-
-
-def aws_session(environment: Mapping[str, str], region: str | None) -> boto3.Session:
-    """The credentials that an environment names."""
-    return boto3.Session(
-        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
-        profile_name=None if "AWS_ACCESS_KEY_ID" in environment else environment.get("AWS_PROFILE"),
-        region_name=region,
-    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from twinplane.compare.questions import aws_session
+from twinplane.aws_call import aws_session
 from twinplane.errors import Failed
 from twinplane.screen import Tell
 from twinplane.stack import Stack
