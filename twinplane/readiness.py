@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-import yaml
-
 from components.add_on import version_of
 from components.availability_zones import WITHOUT_EKS
 from components.machine_image import MachineImage
@@ -24,7 +22,7 @@ from twinplane.aws_call import Unanswered, Unreached
 from twinplane.check import Check
 from twinplane.errors import UsageError
 from twinplane.pins import Image, Unreachable
-from twinplane.stack import PROJECT, Stack
+from twinplane.stack import Stack
 
 #: Service and code of a quota, and its name in the console
 #: (https://docs.aws.amazon.com/servicequotas/latest/userguide/intro.html).
@@ -38,19 +36,16 @@ Settings = ManagedSettings | SelfManagedSettings
 
 def checks(stack: Stack) -> list[Check]:
     """Looks at config, credentials and account. States: "ok", "problem", "unknown", which says why."""
-    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
-    config = (yaml.safe_load(stack.file.read_text()) or {}).get("config") or {}
+    project, config = stack.project, stack.config
     region = config.get("aws:region")
     try:
         caller = aws_call.caller(stack.environment, region)
     except (UsageError, Unreached) as error:
         told = "nobody answers for AWS" if isinstance(error, Unreached) else "refused"
-        return [*_config(stack, project, config, ""), Check("credentials", "problem", f"{told}: {error}")]
-    found = [
-        *_config(stack, project, config, caller),
-        Check("credentials", "ok", f"{caller}, account {caller.split(':')[4]}"),
-    ]
+        read_anyway = _settings(stack, project, config, "")
+        return [*_config(stack, read_anyway), Check("credentials", "problem", f"{told}: {error}")]
     settings = _settings(stack, project, config, caller)
+    found = [*_config(stack, settings), Check("credentials", "ok", f"{caller}, account {caller.split(':')[4]}")]
     if isinstance(settings, ConfigErrors):
         return [*found, Check("account", "unknown", "what the stack needs is not known", "mend its config first")]
     account = _Account(stack, settings, project, caller, region)
@@ -58,8 +53,7 @@ def checks(stack: Stack) -> list[Check]:
         return [*found, *pool.map(_answered, account.looks())]
 
 
-def _config(stack: Stack, project: str, config: dict[str, Any], caller: str) -> Iterator[Check]:
-    settings = _settings(stack, project, config, caller)
+def _config(stack: Stack, settings: Settings | ConfigErrors) -> Iterator[Check]:
     if isinstance(settings, ConfigErrors):
         yield from (Check("config", "problem", line) for line in settings.lines)
     else:
