@@ -34,6 +34,10 @@ def test_the_cluster_goes_back_to_a_snapshot(shell: Shell, self_managed: Cluster
         ).stderr
     )
     assert {node["metadata"]["uid"] for node in self_managed.ready_nodes()} == nodes
+    [control_plane] = self_managed.get("nodes", "-l", "node-role.kubernetes.io/control-plane")["items"]
+    assert self_managed.host(control_plane).run("find", "/var/lib/etcd", "!", "-user", "etcd").stdout == "", (
+        "what is kept is etcd's, too"
+    )
     # Controllers have noticed that time went back: what is new is run.
     self_managed.kubectl("create", "deployment", "new", "-n", "precious", "--image=registry.k8s.io/pause:3.10.2")
     until(
