@@ -36,7 +36,7 @@ types: setup ## mypy, strict
 	mypy
 
 unit: setup ## The fast tests: mocks, pure functions, golden files
-	pytest tests --ignore tests/lab --ignore tests/processes -n auto --dist loadfile --no-loadscope-reorder
+	pytest tests --ignore tests/live --ignore tests/engine --ignore tests/processes -n auto --dist loadfile --no-loadscope-reorder
 
 processes: setup ## Playbook runs on this machine, and servers that are killed: real processes, no lab
 	pytest tests/processes -n auto --dist loadfile
@@ -44,8 +44,9 @@ processes: setup ## Playbook runs on this machine, and servers that are killed: 
 lab-test: setup ## The lab, end to end: starts from an empty one, and ends with one
 	twinplane lab down
 	twinplane lab up
-	pytest tests/lab/test_graph.py -n auto
-	pytest tests/lab --ignore tests/lab/test_graph.py
+	pytest tests/engine -n auto
+	pytest tests/live --ignore tests/live/test_down.py
+	pytest tests/live/test_down.py
 
 test: lint types unit processes lab-test ## Everything that proves it
 

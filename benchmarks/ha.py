@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from lab.env import environment
-from tests.lab import ha
-from tests.lab.conftest import Shell
+from tests.support import ha
+from tests.support.live import Shell, brought_up
 
 
 def main() -> None:
@@ -19,11 +19,10 @@ def main() -> None:
     shell = Shell({**os.environ, **environment()})
     folder = Path(tempfile.mkdtemp(dir="/dev/shm"))  # mode 0700
     try:
-        cluster = ha.up(shell, folder)
-        for machine in ("control-plane-1", "control-plane-2", "control-plane-3", "worker-1"):
-            print(ha.lose(cluster, machine), flush=True)
+        with brought_up(shell, ha.STACK, ha.config(folder), folder) as cluster:
+            for machine in ("control-plane-1", "control-plane-2", "control-plane-3", "worker-1"):
+                print(ha.lose(cluster, machine), flush=True)
     finally:
-        shell.run("pulumi", "destroy", "--yes", "--skip-preview", "-s", ha.STACK)
         shutil.rmtree(folder)
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.test_twinplane_inventory import MACHINES
+from tests.support.machines import MACHINES
 from twinplane import ansible, lock, ssh
+
+#: The head of a playbook that runs on this machine.
+PLAY = "- hosts: kubernetes\n  connection: local\n  become: false\n  gather_facts: false\n  tasks:\n"
 
 
 @pytest.fixture(scope="module")
@@ -33,5 +36,5 @@ def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setattr(ansible, "PLAYBOOKS", folder)
     monkeypatch.setattr(ssh, "wait", lambda *_, **__: {})
-    monkeypatch.setattr(lock.Lock, "_take", lambda _: False)  # tests/test_twinplane_lock.py
+    monkeypatch.setattr(lock.Lock, "_take", lambda _: False)  # tests/twinplane/test_lock.py
     return folder

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes.test_twinplane_ansible import PLAY
+from tests.processes.conftest import PLAY
 from twinplane import ansible
 
 KUBECTL = """#!{python}
@@ -38,7 +38,7 @@ def pod(name: str, owners: list[dict[str, Any]]) -> dict[str, Any]:
 OWNED = pod("precious", [{"kind": "ReplicaSet", "controller": True}])
 
 
-PROJECT = ansible.PLAYBOOKS
+ROOT = ansible.PLAYBOOKS
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def cluster(playbooks: Path, tmp_path: Path) -> Path:
     programs.mkdir()
     names = {"library": "library", "module_utils": "module_utils", "roles_path": "roles"}
     with (tmp_path / "ansible.cfg").open("a") as config:
-        config.writelines(f"{name} = {PROJECT / path}\n" for name, path in names.items())
+        config.writelines(f"{name} = {ROOT / path}\n" for name, path in names.items())
     (playbooks / "site.yml").write_text(
         PLAY
         + f"    - run_once: true\n      environment: {{PATH: '{programs}:/usr/bin:/bin'}}\n      block:\n"

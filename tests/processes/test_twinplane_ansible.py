@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests import aws_cli
-from tests.test_twinplane_inventory import MACHINES
+from tests.processes.conftest import PLAY
+from tests.support import aws_cli
+from tests.support.machines import MACHINES
 from twinplane import ansible, ssh
 from twinplane.errors import UsageError
-
-PLAY = "- hosts: kubernetes\n  connection: local\n  become: false\n  gather_facts: false\n  tasks:\n"
 
 
 def test_progress_stats_and_what_the_playbook_hands_out(playbooks: Path, request_: dict[str, Any]) -> None:

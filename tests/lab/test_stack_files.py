@@ -1,0 +1,46 @@
+"""The lab leaves the stacks' config files as it found them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.stack_files import adopt, reset
+from stacks.settings import KEYS
+from tests import ROOT
+
+BEFORE = """config:
+  twinplane:kind: managed
+  twinplane:nodeReleaseVersion: 1.36.3-20260901 # a comment
+  twinplane:workers: 5
+"""
+
+
+def test_salt_and_release_go_and_a_users_edit_stays(tmp_path: Path) -> None:
+    lab, real = tmp_path / "Pulumi.managed-lab.yaml", tmp_path / "Pulumi.managed.yaml"
+    after = BEFORE.replace("20260901", "20261101") + "encryptionsalt: v1:abc=\n"
+    lab.write_text(after)
+    real.write_text(after)
+    reset(tmp_path)
+    assert lab.read_text() == BEFORE
+    assert real.read_text() == after
+    assert sorted(tmp_path.iterdir()) == [lab, real]
+
+
+@pytest.mark.parametrize("name", ["mine", "twinplane", "a.b-c"])
+def test_the_keys_are_those_of_the_project(tmp_path: Path, name: str) -> None:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text(f"name: {name}\n")
+    for file in (ROOT / "stacks").glob("Pulumi.*.yaml"):
+        (tmp_path / "stacks" / file.name).write_text(file.read_text())
+    adopt(tmp_path)
+    for file in (ROOT / "stacks").glob("Pulumi.*.yaml"):
+        old = yaml.safe_load(file.read_text())["config"]
+        text = (tmp_path / "stacks" / file.name).read_text()
+        new = yaml.safe_load(text)["config"]
+        if file.name.endswith("-lab.yaml"):
+            spaces = {key.split(":")[0] for key in new if key.split(":")[1] in KEYS}
+            assert spaces == {name}
+            assert text.count("#") == file.read_text().count("#")
+        assert list(new.values()) == list(old.values())
+        assert [key.split(":")[1] for key in new] == [key.split(":")[1] for key in old]
