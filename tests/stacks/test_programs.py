@@ -16,7 +16,7 @@ from stacks.settings import KEYS, read
 from stacks.surroundings import Surroundings
 from tests import ROOT
 from tests.support import golden_files
-from tests.support.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, run
+from tests.support.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, masked, run
 from tests.support.stack_config import config
 from twinplane import tunnel
 from twinplane.errors import UsageError
@@ -158,8 +158,8 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
 
 def test_graph(stack: tuple[str, Graph]) -> None:
     name, made = stack
-    lines = sorted(f"{each.type} {each.name}" for each in made.resources)
-    golden_files.check(f"stack-{name}.txt", "\n".join(lines) + "\n")
+    inputs = {f"{each.type} {each.name}": masked(each.raw) for each in made.resources}
+    golden_files.check(f"stack-{name}.yaml", yaml.safe_dump(inputs, width=120))
 
 
 @pytest.mark.parametrize("name", STACKS)

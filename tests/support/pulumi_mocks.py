@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -273,6 +274,22 @@ def plain(value: Any) -> Any:
             return plain(value["value"])
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def masked(value: Any) -> Any:
+    """The value with "(secret)" in place of every secret, references by name, and JSON read."""
+    if isinstance(value, Mapping):
+        if value.get(_SIGNATURE) == _SECRET:
+            return "(secret)"
+        if value.get(_SIGNATURE) == _REFERENCE:
+            return str(value["urn"])
+        return {key: masked(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item) for item in value]
+    if isinstance(value, str) and value[:1] in {"{", "["}:
+        with suppress(ValueError):
+            return masked(json.loads(value))
+    return value
 
 
 def contains_secret(value: Any) -> bool:
