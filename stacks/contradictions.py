@@ -10,7 +10,7 @@ from typing import Any
 
 from stacks import checks
 from stacks.surroundings import Surroundings
-from twinplane import tunnel
+from twinplane.live import tunnel
 
 #: Blocks that EKS takes for the public endpoint
 #: (https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html).

@@ -14,7 +14,7 @@ from stacks.settings import ManagedSettings
 
 
 def build(settings: ManagedSettings) -> dict[str, Any]:
-    """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
+    """Makes the stack's resources and returns its exports, as twinplane/outputs.py reads them."""
     name = settings.name
     Record(name, RecordArgs(settings.record))
     network = Network(

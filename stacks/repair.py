@@ -17,8 +17,8 @@ import yaml
 from cryptography import x509
 
 from components.ansible_run import LastRun
-from twinplane.compare.questions import Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
+from twinplane.live.questions import Unanswered, get, kubernetes_client
 
 #: Seconds that the API has to answer.
 TIMEOUT = 5.0

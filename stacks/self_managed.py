@@ -16,8 +16,8 @@ from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage, strays
 from stacks.settings import SelfManagedSettings
-from twinplane import tunnel
 from twinplane.errors import UsageError
+from twinplane.live import tunnel
 
 
 def _check_tunnels() -> None:
@@ -29,7 +29,7 @@ def _check_tunnels() -> None:
 
 
 def build(settings: SelfManagedSettings) -> dict[str, Any]:
-    """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
+    """Makes the stack's resources and returns its exports, as twinplane/outputs.py reads them."""
     if settings.ssh_via == "endpoint":
         _check_tunnels()
     name = settings.name

@@ -19,8 +19,8 @@ from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_13, MachineImage
 from components.network import Nat, Side
 from stacks import changes, checks, contradictions, living, other_keys, support
-from stacks.outputs import KINDS, Kind
 from stacks.surroundings import Surroundings, look
+from twinplane.outputs import KINDS, Kind
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from stacks.outputs import StackOutputs
 from twinplane.compare.differences import Cluster
 from twinplane.compare.observe import Observed, observe
 from twinplane.compare.probes import probe
-from twinplane.compare.questions import Question, Unanswered
+from twinplane.live.questions import Question, Unanswered
+from twinplane.outputs import StackOutputs
 
 GOLDEN = Path(__file__).parent / "golden"
 #: When the golden answers were given.
@@ -28,7 +28,7 @@ FACTS = "ansible-playbook facts.yml"
 
 
 class Answers:
-    """Answers as twinplane.compare.questions.Access does; a question without an answer fails the test."""
+    """Answers as twinplane.live.questions.Access does; a question without an answer fails the test."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers

@@ -15,7 +15,7 @@ from components.oidc_trust import OidcTrust, OidcTrustArgs, readable
 from policies.guards import no_public_buckets
 from tests import golden_files
 from tests.pulumi_mocks import PUBLIC_KEY, Graph, contains_secret, run
-from twinplane.signing_key import key_pair
+from twinplane.generate.signing_key import key_pair
 
 URL = "https://i-id.s3.us-east-1.test.example"
 

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 from tests.pulumi_mocks import Graph, contains_secret, run
-from twinplane.certificates import self_signed
+from twinplane.generate.certificates import self_signed
 
 
 def certificate(**changes: Any) -> Graph:
@@ -56,7 +56,7 @@ def test_a_certificate_is_for_its_names_and_its_own_authority() -> None:
 
 @pytest.mark.parametrize(("argv", "code"), [(["a.test b.test"], 0), ([], 2)])
 def test_the_command(argv: list[str], code: int) -> None:
-    command = [sys.executable, "-m", "twinplane.certificates", *argv]
+    command = [sys.executable, "-m", "twinplane.generate.certificates", *argv]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code
     assert code or set(json.loads(done.stdout)) == {"certificate", "private_key"}

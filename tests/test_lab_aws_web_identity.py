@@ -27,7 +27,7 @@ from lab.aws import api, wsgi
 from lab.aws.front import Front
 from lab.aws.journal import Journal
 from tests import aws_front
-from twinplane.signing_key import key_pair
+from twinplane.generate.signing_key import key_pair
 
 PAIR = key_pair(2048)
 BUCKET = "issuer"

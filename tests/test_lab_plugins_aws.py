@@ -21,7 +21,7 @@ from lab.plugins.aws.types import Type
 from lab.plugins.provider import Change, Invalid, PartialFailure, ProviderError, Resource
 from lab.plugins.values import UNKNOWN, Secret, known
 from tests.aws_front import keep_moto
-from twinplane.certificates import self_signed
+from twinplane.generate.certificates import self_signed
 
 SEED = b"seed"
 CERTIFICATES = [self_signed([name]) for name in ("one.test", "two.test")]

@@ -14,11 +14,11 @@ import yaml
 from components.ansible_run import PLAYBOOKS
 from stacks.changes import CHANGES, INSTEAD, VARIABLES
 from stacks.living import of_state
-from stacks.outputs import KINDS, Kind
 from stacks.settings import KEYS, ConfigErrors, read
 from stacks.surroundings import Surroundings
 from tests.pulumi_mocks import CALLS, run
 from tests.test_stacks_programs import config
+from twinplane.outputs import KINDS, Kind
 
 ROOT = Path(__file__).parents[1]
 BASE = {"apiCidrs": '["198.18.0.0/24"]', "appImage": "registry.test/sample-app:v1.0.0"}

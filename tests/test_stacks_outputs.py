@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stacks.outputs import Machine, StackOutputs, Workload
 from twinplane.errors import UsageError
+from twinplane.outputs import Machine, StackOutputs, Workload
 
 COMMON: dict[str, Any] = {
     "clusterName": "twinplane-test",
@@ -91,5 +91,5 @@ def test_unknown_kind_and_role_are_named() -> None:
 
 
 def test_reading_needs_no_pulumi() -> None:
-    code = "import sys, stacks.outputs; sys.exit('pulumi' in sys.modules)"
+    code = "import sys, twinplane.outputs; sys.exit('pulumi' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,13 +12,13 @@ import yaml
 
 from policies.guards import RULES
 from policies.openings import ingress_of_a_guarded_class
-from stacks.outputs import StackOutputs
 from stacks.settings import KEYS, read
 from stacks.surroundings import Surroundings
 from tests import golden_files
 from tests.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, run
-from twinplane import tunnel
 from twinplane.errors import UsageError
+from twinplane.live import tunnel
+from twinplane.outputs import StackOutputs
 
 pytestmark = pytest.mark.usefixtures("tunnels")
 ROOT = Path(__file__).parents[1]

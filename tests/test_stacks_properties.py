@@ -15,9 +15,9 @@ from components import add_on
 from policies.guards import RULES
 from stacks import managed, self_managed
 from stacks.checks import LOG_DAYS, SUPPORTED_MINORS
-from stacks.outputs import KINDS, Kind
 from stacks.settings import KEYS, MAX_NAME, ManagedSettings, SelfManagedSettings, read
 from tests.pulumi_mocks import PROJECT, Graph, leaks, run
+from twinplane.outputs import KINDS, Kind
 
 pytestmark = pytest.mark.usefixtures("tunnels")
 AnySettings = ManagedSettings | SelfManagedSettings

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from tests.compare_cases import cluster
 from tests.test_twinplane_compare_components import without_scheduler
-from twinplane import cli, compare, stack, tunnel
+from twinplane import cli, compare, stack
 from twinplane.compare.differences import Comparison
 from twinplane.errors import Failed, UsageError
+from twinplane.live import tunnel
 from twinplane.operate import destroy, patch
 from twinplane.operate.load import Measured
 from twinplane.operate.patch import Patched

@@ -17,14 +17,14 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from stacks.outputs import StackOutputs
 from tests import aws_cli
 from tests.test_twinplane_ssh import greet
 from twinplane import ansible
 from twinplane.ansible import Result
-from twinplane.certificates import self_signed
-from twinplane.compare import questions
-from twinplane.compare.questions import (
+from twinplane.errors import UsageError
+from twinplane.generate.certificates import self_signed
+from twinplane.live import questions
+from twinplane.live.questions import (
     Access,
     Call,
     Connect,
@@ -36,7 +36,7 @@ from twinplane.compare.questions import (
     Unanswered,
     kubernetes_client,
 )
-from twinplane.errors import UsageError
+from twinplane.outputs import StackOutputs
 
 GOLDEN = Path(__file__).parent / "golden" / "compare"
 

@@ -6,7 +6,7 @@ import sys
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
-from twinplane.keys import key_pair
+from twinplane.generate.keys import key_pair
 
 
 def test_halves_belong_together_and_are_ed25519() -> None:
@@ -24,7 +24,7 @@ def test_no_two_are_the_same() -> None:
 
 
 def test_command_prints_json_and_wants_a_comment() -> None:
-    command = [sys.executable, "-m", "twinplane.keys"]
+    command = [sys.executable, "-m", "twinplane.generate.keys"]
     done = subprocess.run([*command, "someone"], capture_output=True, text=True, check=True)
     assert set(json.loads(done.stdout)) == {"private", "public"}
     assert done.stderr == ""

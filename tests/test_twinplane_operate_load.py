@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from stacks.outputs import Workload
-from twinplane.compare.questions import Unanswered
+from twinplane.live.questions import Unanswered
 from twinplane.operate import load
 from twinplane.operate.load import Load, Measured, addresses, http_get, measure
+from twinplane.outputs import Workload
 
 
 def test_numbers_of_no_request_at_all() -> None:

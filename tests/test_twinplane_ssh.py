@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from twinplane import ssh
 from twinplane.errors import UsageError
+from twinplane.live import ssh
 
 MACHINE = {"name": "worker-1", "sshAddress": "127.0.0.1"}
 

@@ -12,8 +12,8 @@ import pytest
 from tests import aws_cli
 from tests.test_twinplane_inventory import MACHINES
 from tests.test_twinplane_ssh import greet
-from twinplane import ssh, tunnel
 from twinplane.errors import UsageError
+from twinplane.live import ssh, tunnel
 
 TUNNELLED = [{**each, "sshAddress": each["instanceId"], "sshTunnel": "eu-west-1"} for each in MACHINES]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.kubernetes_api import Api, api_server
-from twinplane import volumes
+from twinplane.operate import volumes
 
 DRIVER = "ebs.csi.aws.com"
 
@@ -65,5 +65,7 @@ def test_a_cluster_that_does_not_answer(
 
 
 def test_wants_a_driver() -> None:
-    done = subprocess.run([sys.executable, "-m", "twinplane.volumes"], capture_output=True, check=False, input=b"")
+    done = subprocess.run(
+        [sys.executable, "-m", "twinplane.operate.volumes"], capture_output=True, check=False, input=b""
+    )
     assert (done.returncode, done.stderr.startswith(b"usage:")) == (2, True)

@@ -25,9 +25,9 @@ from typing import Any
 
 import ansible_runner
 
-from twinplane import ssh, tunnel
 from twinplane.errors import UsageError
 from twinplane.inventory import inventory, known_hosts
+from twinplane.live import ssh, tunnel
 from twinplane.lock import Lock
 from twinplane.private_folder import MARK, private_folder
 

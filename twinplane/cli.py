@@ -385,7 +385,7 @@ def _stack(name: str, *, ask: bool = False) -> Stack:
 
 def _credentials(stack: Stack) -> None:
     """Raises UsageError, of one line, where AWS takes no credentials. Where nobody answers, the verb itself says it."""
-    from twinplane.aws_call import Unreached, caller
+    from twinplane.live.aws_call import Unreached, caller
 
     with suppress(Unreached):
         caller(stack.environment)

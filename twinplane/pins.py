@@ -21,8 +21,8 @@ from components import add_on, cloud_controller, descheduler, ebs_csi, ingress_c
 from components.ansible_run import PLAYBOOKS
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_13, MachineImage
-from twinplane import aws_call
 from twinplane.check import Check
+from twinplane.live import aws_call
 
 #: Seconds that a publisher has for one answer.
 TIMEOUT = 10.0

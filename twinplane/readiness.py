@@ -17,10 +17,11 @@ from stacks import support
 from stacks.checks import minor
 from stacks.settings import ConfigErrors, ManagedSettings, SelfManagedSettings, read
 from stacks.surroundings import Surroundings
-from twinplane import aws_call, permissions
-from twinplane.aws_call import Unanswered, Unreached
+from twinplane import permissions
 from twinplane.check import Check
 from twinplane.errors import UsageError
+from twinplane.live import aws_call
+from twinplane.live.aws_call import Unanswered, Unreached
 from twinplane.pins import Image, Unreachable
 from twinplane.stack import Stack
 

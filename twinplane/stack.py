@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from stacks.outputs import StackOutputs
 from twinplane.errors import Failed, UsageError
+from twinplane.outputs import StackOutputs
 from twinplane.screen import Tell
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.test_twinplane_inventory import MACHINES
-from twinplane import ansible, lock, ssh
+from twinplane import ansible, lock
+from twinplane.live import ssh
 
 
 @pytest.fixture(scope="module")

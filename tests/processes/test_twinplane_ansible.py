@@ -14,8 +14,9 @@ import pytest
 
 from tests import aws_cli
 from tests.test_twinplane_inventory import MACHINES
-from twinplane import ansible, ssh
+from twinplane import ansible
 from twinplane.errors import UsageError
+from twinplane.live import ssh
 
 PLAY = "- hosts: kubernetes\n  connection: local\n  become: false\n  gather_facts: false\n  tasks:\n"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from stacks.outputs import StackOutputs
 from twinplane.compare import probes
 from twinplane.compare.probes import Probe, Seen
 from twinplane.compare.probes.kubernetes import SYSTEM
-from twinplane.compare.questions import Access
+from twinplane.live.questions import Access
+from twinplane.outputs import StackOutputs
 
 HTTPS = 443
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stacks import outputs
+from twinplane import outputs
 from twinplane.compare.evidence import Evidence
 from twinplane.compare.observe import Observed
 from twinplane.compare.probes import Instance, Machine, Node, Seen

@@ -14,10 +14,10 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from stacks.outputs import StackOutputs
 from twinplane.compare import look
-from twinplane.compare.questions import Access, Call, Unanswered, login
 from twinplane.errors import Failed, UsageError
+from twinplane.live.questions import Access, Call, Unanswered, login
+from twinplane.outputs import StackOutputs
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 
 from kubernetes.client import ApiClient
 
-from stacks.outputs import StackOutputs, Workload
-from twinplane import lock, tunnel
+from twinplane import lock
 from twinplane.compare.probes import eks_cluster, instances
-from twinplane.compare.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
+from twinplane.live import tunnel
+from twinplane.live.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.operate import leftovers, orphans, protection, strays
 from twinplane.operate.balanced import balanced
+from twinplane.outputs import StackOutputs, Workload
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 

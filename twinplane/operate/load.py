@@ -16,8 +16,8 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from stacks.outputs import Workload
-from twinplane.compare.questions import Unanswered, get
+from twinplane.live.questions import Unanswered, get
+from twinplane.outputs import Workload
 
 #: Requests a second. Enough to see a gap of 50 ms, too few to disturb two small nodes.
 RATE = 20

@@ -10,13 +10,13 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from stacks.outputs import StackOutputs
 from twinplane.compare import look
 from twinplane.compare.differences import Cluster
 from twinplane.compare.probes import node_group, recommended_release
-from twinplane.compare.questions import Access, Unanswered, get, kubernetes_client, login
 from twinplane.errors import Failed, UsageError
+from twinplane.live.questions import Access, Unanswered, get, kubernetes_client, login
 from twinplane.operate.load import Load, Measured, app_state, http_get, open_nodes
+from twinplane.outputs import StackOutputs
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 

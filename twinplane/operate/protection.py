@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from twinplane.aws_call import aws_session
 from twinplane.errors import Failed
+from twinplane.live.aws_call import aws_session
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinplane import tunnel
 from twinplane.errors import UsageError
+from twinplane.live import tunnel
 
 PORT = 22
 #: Seconds between two looks at who answers, and between two lines that say who does not.

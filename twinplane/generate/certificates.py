@@ -1,7 +1,6 @@
-"""`python -m twinplane.certificates NAME...`: prints a new self-signed TLS certificate for those DNS names as JSON.
-
-{"certificate": ..., "private_key": ...}, both PEM, RSA 2048 (which every load balancer takes), valid for ten years. Who
-trusts the certificate itself trusts the server. Nothing is written to a disk.
+"""`python -m twinplane.generate.certificates NAME...`: prints a new self-signed TLS certificate for those DNS names
+as JSON: {"certificate": ..., "private_key": ...}, both PEM, RSA 2048 (which every load balancer takes), valid for ten
+years. Who trusts the certificate itself trusts the server. Nothing is written to a disk.
 """
 
 import datetime
@@ -44,7 +43,7 @@ def self_signed(names: Sequence[str]) -> dict[str, str]:
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
-        print("usage: python -m twinplane.certificates NAME...", file=sys.stderr)
+        print("usage: python -m twinplane.generate.certificates NAME...", file=sys.stderr)
         sys.exit(2)
     # The component's command hands all names over as one argument.
     print(json.dumps(self_signed(" ".join(sys.argv[1:]).split())))

@@ -1,6 +1,5 @@
-"""`python -m twinplane.keys COMMENT`: prints a new ed25519 SSH key pair as JSON, {"private": ..., "public": ...}.
-
-Both in OpenSSH's format. Nothing is written to a disk.
+"""`python -m twinplane.generate.keys COMMENT`: prints a new ed25519 SSH key pair as JSON,
+{"private": ..., "public": ...}, both in OpenSSH's format. Nothing is written to a disk.
 """
 
 import json
@@ -20,6 +19,6 @@ def key_pair(comment: str) -> dict[str, str]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        print("usage: python -m twinplane.keys COMMENT", file=sys.stderr)
+        print("usage: python -m twinplane.generate.keys COMMENT", file=sys.stderr)
         sys.exit(2)
     print(json.dumps(key_pair(sys.argv[1])))

@@ -25,10 +25,10 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
-from stacks.outputs import StackOutputs
-from twinplane import tunnel
-from twinplane.aws_call import aws_session, making_clients
 from twinplane.errors import Failed, UsageError
+from twinplane.live import tunnel
+from twinplane.live.aws_call import aws_session, making_clients
+from twinplane.outputs import StackOutputs
 from twinplane.private_folder import private_folder
 from twinplane.screen import Tell
 

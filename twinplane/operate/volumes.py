@@ -1,4 +1,4 @@
-"""`python -m twinplane.volumes DRIVER < KUBECONFIG`: waits until a cluster has no volume of that driver any more.
+"""`python -m twinplane.operate.volumes DRIVER < KUBECONFIG`: waits until no volume of that driver is left.
 
 A volume whose claim is gone is deleted by its driver a moment later: where the driver goes before, the disk stays in
 the account, and costs. Volumes that are kept by choice (reclaim policy Retain) do not count.
@@ -16,8 +16,8 @@ import time
 
 from kubernetes.client import ApiClient
 
-from twinplane.compare.questions import Unanswered, get, kubernetes_client
 from twinplane.errors import UsageError
+from twinplane.live.questions import Unanswered, get, kubernetes_client
 from twinplane.operate.destroy import FORGET
 
 #: AWS detaches a disk and deletes it in less than a minute.
@@ -57,7 +57,7 @@ def wait(client: ApiClient, driver: str) -> str:
 def main() -> int:
     """The command. -> its exit code."""
     if len(sys.argv) != 2:
-        print("usage: python -m twinplane.volumes DRIVER < KUBECONFIG", file=sys.stderr)
+        print("usage: python -m twinplane.operate.volumes DRIVER < KUBECONFIG", file=sys.stderr)
         return 2
     try:
         reason = wait(kubernetes_client(sys.stdin.read(), os.environ), sys.argv[1])

@@ -1,4 +1,4 @@
-"""`python -m twinplane.signing_key BITS`: prints a new RSA key pair as JSON, {"private": ..., "public": ...}.
+"""`python -m twinplane.generate.signing_key BITS`: prints a new RSA key pair as JSON, {"private": ..., "public": ...}.
 
 Both PEM, as kubeadm has them in sa.key and sa.pub. Nothing is written to a disk.
 """
@@ -20,6 +20,6 @@ def key_pair(bits: int) -> dict[str, str]:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not sys.argv[1].isdigit():
-        print("usage: python -m twinplane.signing_key BITS", file=sys.stderr)
+        print("usage: python -m twinplane.generate.signing_key BITS", file=sys.stderr)
         sys.exit(2)
     print(json.dumps(key_pair(int(sys.argv[1]))))
