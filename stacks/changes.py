@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from components.ansible_run import PLAYBOOKS
+from components.kubeadm.ansible_run import PLAYBOOKS
 from twinplane.outputs import Kind
 
 INSTEAD = "leave it, or make another stack"

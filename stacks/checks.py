@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
-from components import add_on
-from components.chart_source import ChartSource
-from components.limits import LOG_DAYS
-from components.machine_image import MachineImage
+from components.base.chart_source import ChartSource
+from components.eks import add_on
+from components.machines.machine_image import MachineImage
+from components.package.limits import LOG_DAYS
 
 #: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
 SUPPORTED_MINORS = ("1.35", "1.36")

@@ -6,8 +6,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from components.cloud_controller import RELEASES, REPOSITORY, CloudController, CloudControllerArgs
-from components.cloud_controller_policy import cloud_controller_policy
+from components.kubeadm.cloud_controller import RELEASES, REPOSITORY, CloudController, CloudControllerArgs
+from components.kubeadm.cloud_controller_policy import cloud_controller_policy
 from stacks import checks
 from stacks.settings import SelfManagedSettings
 

@@ -5,10 +5,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.managed_cluster import ManagedCluster, ManagedClusterArgs
-from components.network import Network, NetworkArgs
-from components.record import Record, RecordArgs
-from components.sample_app import SampleApp, SampleAppArgs
+from components.base.record import Record, RecordArgs
+from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
+from components.network.network import Network, NetworkArgs
+from components.sample_app.sample_app import SampleApp, SampleAppArgs
 from stacks import balancer, checks, identity, ingress, living, registry, spread, storage, strays
 from stacks.settings import ManagedSettings
 

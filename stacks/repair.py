@@ -16,7 +16,7 @@ import pulumi
 import yaml
 from cryptography import x509
 
-from components.ansible_run import LastRun
+from components.kubeadm.ansible_run import LastRun
 from twinplane.errors import UsageError
 from twinplane.live.questions import Unanswered, get, kubernetes_client
 

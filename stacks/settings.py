@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import pulumi
 
-from components import ingress_controller
-from components.chart_source import ChartSource
-from components.machine_image import DEBIAN_13, MachineImage
-from components.network import Nat, Side
+from components.base.chart_source import ChartSource
+from components.ingress import ingress_controller
+from components.machines.machine_image import DEBIAN_13, MachineImage
+from components.network.network import Nat, Side
 from stacks import changes, checks, contradictions, living, other_keys, support
 from stacks.surroundings import Surroundings, look
 from twinplane.outputs import KINDS, Kind
@@ -95,7 +95,7 @@ class ManagedSettings(Settings):
     viewer_arns: tuple[str, ...]
     #: Days that CloudWatch keeps the control plane's logs.
     control_plane_log_days: int
-    #: Add-on -> version, where it shall not be the one of components/add_on.py.
+    #: Add-on -> version, where it shall not be the one of components/eks/add_on.py.
     add_on_versions: Mapping[str, str]
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import ebs_csi
-from components.add_on import version_of
-from components.ebs_csi import EbsCsi, EbsCsiArgs
-from components.pod_identity import EksIdentity, OidcIdentity
+from components.addons import ebs_csi
+from components.addons.ebs_csi import EbsCsi, EbsCsiArgs
+from components.eks.add_on import version_of
+from components.identity.pod_identity import EksIdentity, OidcIdentity
 from stacks import checks
 from stacks.settings import ManagedSettings, Settings
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pulumi
 
-from components.api_balancer import ApiBalancer, ApiBalancerArgs
+from components.kubeadm.api_balancer import ApiBalancer, ApiBalancerArgs
 from tests.pulumi_mocks import Graph, run
 
 ARGS: dict[str, Any] = {

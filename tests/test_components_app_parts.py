@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from components.app_balancer import AppBalancer, AppBalancerArgs
-from components.app_ingress import AppIngress, AppIngressArgs, directions
-from components.app_storage import AppStorage, AppStorageArgs
-from components.sample_app import SampleApp, SampleAppArgs
+from components.sample_app.balancer import AppBalancer, AppBalancerArgs
+from components.sample_app.ingress import AppIngress, AppIngressArgs, directions
+from components.sample_app.sample_app import SampleApp, SampleAppArgs
+from components.sample_app.storage import AppStorage, AppStorageArgs
 from tests.pulumi_mocks import Graph, run
 
 HOSTS = ["one.example.test", "two.example.test"]

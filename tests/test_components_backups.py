@@ -5,9 +5,9 @@ from typing import Any
 
 import pulumi
 
-from components.etcd_backups import EtcdBackups, EtcdBackupsArgs, tls_only, write_to
-from components.machine_role import MachineRole, MachineRoleArgs, pull_images, trust
-from components.policy_document import policy
+from components.base.policy_document import policy
+from components.kubeadm.etcd_backups import EtcdBackups, EtcdBackupsArgs, tls_only, write_to
+from components.machines.machine_role import MachineRole, MachineRoleArgs, pull_images, trust
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run
 

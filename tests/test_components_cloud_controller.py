@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components.cloud_controller import RULES, CloudController, CloudControllerArgs
-from components.cloud_controller_policy import BALANCE, MAKE, cloud_controller_policy, cluster_tag
+from components.kubeadm.cloud_controller import RULES, CloudController, CloudControllerArgs
+from components.kubeadm.cloud_controller_policy import BALANCE, MAKE, cloud_controller_policy, cluster_tag
 from lab.toolchain.tool import CLOUD_CONTROLLER, KUBERNETES
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run
@@ -112,6 +112,6 @@ def test_it_makes_load_balancers_with_its_cluster_s_tag_alone() -> None:
 
 
 def test_the_lab_builds_a_release_of_the_cluster_s_minor() -> None:
-    from components.cloud_controller import RELEASES
+    from components.kubeadm.cloud_controller import RELEASES
 
     assert RELEASES[".".join(KUBERNETES.split(".")[:2])] == f"v{CLOUD_CONTROLLER}"

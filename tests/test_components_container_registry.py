@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.container_registry import ContainerRegistry, ContainerRegistryArgs, lifecycle, pull_policy
+from components.registry.container_registry import ContainerRegistry, ContainerRegistryArgs, lifecycle, pull_policy
 from policies.guards import RULES
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from components.descheduler import IMAGE, RULES, Descheduler, DeschedulerArgs
-from components.descheduler_policy import policy
+from components.addons.descheduler import IMAGE, RULES, Descheduler, DeschedulerArgs
+from components.addons.descheduler_policy import policy
 from lab.toolchain.tool import DESCHEDULER
 from tests import golden_files
 from tests.pulumi_mocks import SECRET, Graph, run
@@ -69,5 +69,5 @@ def test_another_policy_starts_another_pod(monkeypatch: Any) -> None:
         return descheduler().one("Deployment").inputs["spec"]["template"]["metadata"]["annotations"]
 
     before = annotations()
-    monkeypatch.setattr("components.descheduler.policy", lambda: "{}")
+    monkeypatch.setattr("components.addons.descheduler.policy", lambda: "{}")
     assert annotations() != before

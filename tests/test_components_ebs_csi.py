@@ -5,9 +5,9 @@ from typing import Any
 
 import pulumi
 
-from components.chart_source import ChartSource
-from components.ebs_csi import EbsCsi, EbsCsiArgs
-from components.pod_identity import EksIdentity, OidcIdentity
+from components.addons.ebs_csi import EbsCsi, EbsCsiArgs
+from components.base.chart_source import ChartSource
+from components.identity.pod_identity import EksIdentity, OidcIdentity
 from tests.pulumi_mocks import Graph, contains_secret, run
 
 OIDC = OidcIdentity("https://issuer.example/c", "arn:aws:iam::1:oidc-provider/issuer.example/c")

@@ -7,9 +7,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.chart_source import ChartSource
-from components.ingress_controller import IngressController, IngressControllerArgs, policy
-from components.pod_identity import EksIdentity, OidcIdentity
+from components.base.chart_source import ChartSource
+from components.identity.pod_identity import EksIdentity, OidcIdentity
+from components.ingress.ingress_controller import IngressController, IngressControllerArgs, policy
 from tests import golden_files
 from tests.pulumi_mocks import Graph, contains_secret, run
 

@@ -7,12 +7,12 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.etcd_volume import EtcdVolume, EtcdVolumeArgs
-from components.machine import Machine, MachineArgs, user_data
-from components.machine_image import DEBIAN_13, MachineImage
-from components.security_groups import SecurityGroups, SecurityGroupsArgs
-from components.ssh_endpoint import SshEndpoint, SshEndpointArgs
-from components.ssh_key import SshKey, SshKeyArgs
+from components.machines.etcd_volume import EtcdVolume, EtcdVolumeArgs
+from components.machines.machine import Machine, MachineArgs, user_data
+from components.machines.machine_image import DEBIAN_13, MachineImage
+from components.machines.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.machines.ssh_endpoint import SshEndpoint, SshEndpointArgs
+from components.machines.ssh_key import SshKey, SshKeyArgs
 from tests import golden_files
 from tests.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pulumi
 
-from components.add_on import NAMES, VERSIONS, AddOn, AddOnArgs, version_of
-from components.auto_nodes import NODE_POLICIES
-from components.cluster_key import ClusterKey, ClusterKeyArgs, key_policy
-from components.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs, group_name
-from components.launch_template import LaunchTemplate, LaunchTemplateArgs
-from components.node_group import VOLUME_GIB
+from components.eks.add_on import NAMES, VERSIONS, AddOn, AddOnArgs, version_of
+from components.eks.auto_nodes import NODE_POLICIES
+from components.eks.cluster_key import ClusterKey, ClusterKeyArgs, key_policy
+from components.eks.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs, group_name
+from components.eks.launch_template import LaunchTemplate, LaunchTemplateArgs
+from components.eks.node_group import VOLUME_GIB
 from policies.guards import RULES
 from stacks import prices
 from tests import golden_files

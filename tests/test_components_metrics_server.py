@@ -3,8 +3,8 @@
 import base64
 from typing import Any
 
-from components.metrics_server import IMAGE, RULES, MetricsServer, MetricsServerArgs
-from components.metrics_server_pod import TLS
+from components.addons.metrics_server import IMAGE, RULES, MetricsServer, MetricsServerArgs
+from components.addons.metrics_server_pod import TLS
 from lab.toolchain.tool import METRICS_SERVER
 from tests.pulumi_mocks import Graph, contains_secret, run
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import flow_logs
-from components.network import Network, NetworkArgs
-from components.subnet_blocks import subnet_blocks
-from components.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
+from components.network import flow_logs
+from components.network.network import Network, NetworkArgs
+from components.network.subnet_blocks import subnet_blocks
+from components.network.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run
 

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from components.oidc_issuer import OidcIssuer, discovery, key_set
-from components.oidc_trust import OidcTrust, OidcTrustArgs, readable
+from components.identity.oidc_issuer import OidcIssuer, discovery, key_set
+from components.identity.oidc_trust import OidcTrust, OidcTrustArgs, readable
 from policies.guards import no_public_buckets
 from tests import golden_files
 from tests.pulumi_mocks import PUBLIC_KEY, Graph, contains_secret, run

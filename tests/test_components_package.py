@@ -11,12 +11,12 @@ import pulumi_aws as aws
 import pytest
 from pulumi.provider.experimental.component import ComponentProvider
 
-from components.argument import restored
-from components.container_registry import ContainerRegistry, ContainerRegistryArgs
-from components.flow_logs import FlowLogs, FlowLogsArgs
-from components.managed_cluster import ManagedClusterArgs
-from components.network import Network, NetworkArgs
-from components.package import Package, offered, plain
+from components.eks.managed_cluster import ManagedClusterArgs
+from components.network.flow_logs import FlowLogs, FlowLogsArgs
+from components.network.network import Network, NetworkArgs
+from components.package.argument import restored
+from components.package.package import Package, offered, plain
+from components.registry.container_registry import ContainerRegistry, ContainerRegistryArgs
 from tests.pulumi_mocks import run
 from tests.test_components_clusters import managed
 

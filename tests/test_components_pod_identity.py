@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
+from components.identity.pod_identity import EksIdentity, OidcIdentity, PodIdentity, PodIdentityArgs, projection
 from tests import golden_files
 from tests.pulumi_mocks import Graph, run
 

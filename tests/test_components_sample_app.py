@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.sample_app import SampleApp, SampleAppArgs
+from components.sample_app.sample_app import SampleApp, SampleAppArgs
 from tests.pulumi_mocks import Graph, run
 
 

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from cryptography import x509
 
-from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
+from components.identity.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 from tests.pulumi_mocks import Graph, contains_secret, run
 from twinplane.generate.certificates import self_signed
 

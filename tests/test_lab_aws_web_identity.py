@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from components.oidc_issuer import DISCOVERY, KEYS, discovery, key_set
-from components.oidc_trust import readable
-from components.pod_identity import oidc_trust
+from components.identity.oidc_issuer import DISCOVERY, KEYS, discovery, key_set
+from components.identity.oidc_trust import readable
+from components.identity.pod_identity import oidc_trust
 from lab.aws import api, wsgi
 from lab.aws.front import Front
 from lab.aws.journal import Journal

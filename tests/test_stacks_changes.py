@@ -11,7 +11,7 @@ import pulumi
 import pytest
 import yaml
 
-from components.ansible_run import PLAYBOOKS
+from components.kubeadm.ansible_run import PLAYBOOKS
 from stacks.changes import CHANGES, INSTEAD, VARIABLES
 from stacks.living import of_state
 from stacks.settings import KEYS, ConfigErrors, read

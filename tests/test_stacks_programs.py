@@ -494,7 +494,7 @@ def test_playbook_vars_are_variables_of_a_role() -> None:
 
 def test_the_program_is_short() -> None:
     assert len((ROOT / "__main__.py").read_text().splitlines()) <= 40
-    for file in (ROOT / "components").glob("*.py"):
+    for file in (ROOT / "components").rglob("*.py"):
         assert len(file.read_text().splitlines()) <= 150, file.name
 
 

@@ -11,7 +11,7 @@ from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from components import add_on
+from components.eks import add_on
 from policies.guards import RULES
 from stacks import managed, self_managed
 from stacks.checks import LOG_DAYS, SUPPORTED_MINORS

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.ansible_run import LastRun
+from components.kubeadm.ansible_run import LastRun
 from stacks import repair
 from tests import certificate
 from twinplane.live.questions import Unanswered

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components import add_on
+from components.eks import add_on
 from twinplane import cli, permissions, readiness
 from twinplane import stack as stack_module
 from twinplane.check import Check

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from components.add_on import version_of
-from components.availability_zones import WITHOUT_EKS
-from components.machine_image import MachineImage
+from components.eks.add_on import version_of
+from components.machines.machine_image import MachineImage
+from components.network.availability_zones import WITHOUT_EKS
 from stacks import support
 from stacks.checks import minor
 from stacks.settings import ConfigErrors, ManagedSettings, SelfManagedSettings, read

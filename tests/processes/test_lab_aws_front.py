@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from components.etcd_backups import tls_only
+from components.kubeadm.etcd_backups import tls_only
 
 #: Servers are forks of one process that has read moto's modules: each still has a memory of its own, to be killed with.
 forks = multiprocessing.get_context("forkserver")
