@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import mirror
-from lab.images import Image, make
+from lab.container_images import Image, make
 
 
 @pytest.fixture
