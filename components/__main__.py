@@ -8,11 +8,11 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # in place of this folde
 
 from pulumi.provider import main
 
-from components.container_registry import ContainerRegistry, ContainerRegistryArgs
-from components.flow_logs import FlowLogs, FlowLogsArgs
-from components.managed_cluster import ManagedCluster, ManagedClusterArgs
-from components.network import Network, NetworkArgs
-from components.package import Package, offered
+from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
+from components.network.flow_logs import FlowLogs, FlowLogsArgs
+from components.network.network import Network, NetworkArgs
+from components.package.package import Package, offered
+from components.registry.container_registry import ContainerRegistry, ContainerRegistryArgs
 
 # Not among them: components whose arguments are objects of this program, such as SelfManagedCluster's machine image.
 package = Package(

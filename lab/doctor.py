@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from lab import constants, toolchain
-from lab.hosts import packages
+from lab.machines import packages
 from lab.plugins import STAND_INS, official
 from lab.toolchain.tool import TOOLS
-from twinplane import tunnel
 from twinplane.check import Check
 from twinplane.errors import UsageError
+from twinplane.live import tunnel
 
 #: Of CACHE's filesystem, bytes: tools 1.5 GB, Go's build cache 4 GB, host image and hosts 3 GB.
 DISK = 10_000_000_000

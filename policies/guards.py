@@ -57,14 +57,14 @@ REQUIRED_TAGS = ("Project", "Stack", "ManagedBy")
 
 
 def tagged(kind: str, inputs: Inputs) -> Iterator[str]:
-    """What costs money or can be left behind carries the tags of components/tags.py."""
+    """What costs money or can be left behind carries the tags of components/base/tags.py."""
     if kind in TAGGED:
         missing = [tag for tag in REQUIRED_TAGS if not (inputs.get("tags") or {}).get(tag)]
         if missing:
-            yield f"tags missing: {', '.join(missing)}; take them from components/tags.py"
+            yield f"tags missing: {', '.join(missing)}; take them from components/base/tags.py"
     for what, tags in _brought(kind, inputs):
         if not all(tags.get(tag) for tag in REQUIRED_TAGS):
-            yield f"what the machine brings has no tags, its {what}: take them from components/tags.py"
+            yield f"what the machine brings has no tags, its {what}: take them from components/base/tags.py"
 
 
 def _brought(kind: str, inputs: Inputs) -> Iterator[tuple[str, Inputs]]:

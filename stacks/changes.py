@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from components.ansible_run import PLAYBOOKS
-from stacks.outputs import Kind
+from components.kubeadm.ansible_run import PLAYBOOKS
+from twinplane.outputs import Kind
 
 INSTEAD = "leave it, or make another stack"
 REPLACED = "leave it, make another stack, or lose all that is in the cluster by allowReplacement: true"

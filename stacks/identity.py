@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pulumi
 
-from components.managed_cluster import ManagedCluster
-from components.oidc_issuer import OidcIssuer
-from components.pod_identity import EksIdentity
+from components.eks.managed_cluster import ManagedCluster
+from components.identity.oidc_issuer import OidcIssuer
+from components.identity.pod_identity import EksIdentity
 
 
 def of_managed(cluster: ManagedCluster) -> EksIdentity:

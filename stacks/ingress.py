@@ -9,10 +9,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from components.ingress_controller import IngressController, IngressControllerArgs
-from components.network import Network
-from components.pod_identity import EksIdentity, OidcIdentity
-from components.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
+from components.identity.pod_identity import EksIdentity, OidcIdentity
+from components.identity.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
+from components.ingress.ingress_controller import IngressController, IngressControllerArgs
+from components.network.network import Network
 from stacks.settings import Settings
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 
-from components import record
+from components.base import record
 
 ATTEMPTS = 6
 REFERENCES = "PULUMI_DISABLE_RESOURCE_REFERENCES"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from components.container_registry import ContainerRegistry, ContainerRegistryArgs
+from components.registry.container_registry import ContainerRegistry, ContainerRegistryArgs
 from stacks.settings import Settings
 
 

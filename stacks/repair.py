@@ -16,9 +16,9 @@ import pulumi
 import yaml
 from cryptography import x509
 
-from components.ansible_run import LastRun
-from twinplane.compare.questions import Unanswered, get, kubernetes_client
+from components.kubeadm.ansible_run import LastRun
 from twinplane.errors import UsageError
+from twinplane.live.questions import Unanswered, get, kubernetes_client
 
 #: Seconds that the API has to answer.
 TIMEOUT = 5.0

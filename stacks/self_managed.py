@@ -5,19 +5,19 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.cloud_controller_policy import cluster_tag
-from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
-from components.metrics_server import MetricsServer, MetricsServerArgs
-from components.network import Network, NetworkArgs
-from components.oidc_issuer import OidcIssuer
-from components.oidc_trust import OidcTrust, OidcTrustArgs
-from components.record import Record, RecordArgs
-from components.sample_app import SampleApp, SampleAppArgs
-from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from components.addons.metrics_server import MetricsServer, MetricsServerArgs
+from components.base.record import Record, RecordArgs
+from components.identity.oidc_issuer import OidcIssuer
+from components.identity.oidc_trust import OidcTrust, OidcTrustArgs
+from components.kubeadm.cloud_controller_policy import cluster_tag
+from components.kubeadm.etcd_backups import EtcdBackups, EtcdBackupsArgs
+from components.kubeadm.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from components.network.network import Network, NetworkArgs
+from components.sample_app.sample_app import SampleApp, SampleAppArgs
 from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage, strays
 from stacks.settings import SelfManagedSettings
-from twinplane import tunnel
 from twinplane.errors import UsageError
+from twinplane.live import tunnel
 
 
 def _check_tunnels() -> None:
@@ -29,7 +29,7 @@ def _check_tunnels() -> None:
 
 
 def build(settings: SelfManagedSettings) -> dict[str, Any]:
-    """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
+    """Makes the stack's resources and returns its exports, as twinplane/outputs.py reads them."""
     if settings.ssh_via == "endpoint":
         _check_tunnels()
     name = settings.name

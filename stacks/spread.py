@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.descheduler import IMAGE, Descheduler, DeschedulerArgs
+from components.addons.descheduler import IMAGE, Descheduler, DeschedulerArgs
 from stacks.settings import ManagedSettings, Settings
 
 

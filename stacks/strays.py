@@ -12,8 +12,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_command as command
 
-from components import tags
-from components.interpreter import interpreter
+from components.base import tags
+from components.base.interpreter import interpreter
 from stacks.gone import ALIVE
 
 #: What the user is told of each.

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import pulumi
 import pulumi_aws as aws
 
-from components import tags
+from components.base import tags
 from stacks import support
 
 #: AWS' code and words, as the SDKs of the plugins print them.

@@ -9,7 +9,7 @@ import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
 
-from twinplane import tunnel
+from twinplane.live import tunnel
 
 # No test judges by the clock: a machine that is busy is slow, not wrong.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from twinplane.errors import UsageError
-from twinplane.ssh import Machine, Session
+from twinplane.live.ssh import Machine, Session
 
 NAME, NAMESPACE = "twinplane-machines", "kube-system"
 PATH = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{NAME}"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stacks.settings import ManagedSettings, SelfManagedSettings
-from twinplane.aws_call import Unanswered
 from twinplane.check import Check
+from twinplane.live.aws_call import Unanswered
 
 NAME = "permissions"
 Call = Callable[..., dict[str, Any]]

@@ -17,12 +17,15 @@ from typing import Any, Protocol
 
 import yaml
 
-from components import add_on, cloud_controller, descheduler, ebs_csi, ingress_controller, metrics_server
-from components.ansible_run import PLAYBOOKS
-from components.chart_source import ChartSource
-from components.machine_image import DEBIAN_13, MachineImage
-from twinplane import aws_call
+from components.addons import descheduler, ebs_csi, metrics_server
+from components.base.chart_source import ChartSource
+from components.eks import add_on
+from components.ingress import ingress_controller
+from components.kubeadm import cloud_controller
+from components.kubeadm.ansible_run import PLAYBOOKS
+from components.machines.machine_image import DEBIAN_13, MachineImage
 from twinplane.check import Check
+from twinplane.live import aws_call
 
 #: Seconds that a publisher has for one answer.
 TIMEOUT = 10.0

@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from components.add_on import version_of
-from components.availability_zones import WITHOUT_EKS
-from components.machine_image import MachineImage
+from components.eks.add_on import version_of
+from components.machines.machine_image import MachineImage
+from components.network.availability_zones import WITHOUT_EKS
 from stacks import support
-from stacks.checks import minor
+from stacks.parsers import minor
 from stacks.settings import ConfigErrors, ManagedSettings, SelfManagedSettings, read
 from stacks.surroundings import Surroundings
-from twinplane import aws_call, permissions
-from twinplane.aws_call import Unanswered, Unreached
+from twinplane import permissions
 from twinplane.check import Check
 from twinplane.errors import UsageError
+from twinplane.live import aws_call
+from twinplane.live.aws_call import Unanswered, Unreached
 from twinplane.pins import Image, Unreachable
 from twinplane.stack import Stack
 

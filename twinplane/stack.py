@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from stacks.outputs import StackOutputs
+from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
-from twinplane.screen import Tell
+from twinplane.outputs import StackOutputs
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -8,13 +8,13 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.ansible_run import AnsibleRun, AnsibleRunArgs, LastRun, digest
-from components.machine_image import MachineImage
-from components.machine_role import trust
-from components.node_group import NodeGroup, NodeGroupArgs
-from components.policy_document import policy
-from components.protection import protection_of
-from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from components.base.policy_document import policy
+from components.base.protection import protection_of
+from components.eks.node_group import NodeGroup, NodeGroupArgs
+from components.kubeadm.ansible_run import AnsibleRun, AnsibleRunArgs, LastRun, digest
+from components.kubeadm.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from components.machines.machine_image import MachineImage
+from components.machines.machine_role import trust
 from tests.support import golden_files
 from tests.support.managed_cluster import managed
 from tests.support.pulumi_mocks import SECRET, Graph, contains_secret, leaks, run

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from components.ingress_controller import NAME, WEBHOOK, IngressController, IngressControllerArgs
-from components.pod_identity import OidcIdentity
+from components.identity.pod_identity import OidcIdentity
+from components.ingress.ingress_controller import NAME, WEBHOOK, IngressController, IngressControllerArgs
 from lab.plugins.kubernetes.chart import rendered
 from lab.toolchain import tool
 from lab.toolchain.tool import INGRESS_CONTROLLER

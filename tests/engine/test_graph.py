@@ -294,7 +294,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 import pulumi
 import pulumi_aws as aws
-from components.record import Record, RecordArgs
+from components.base.record import Record, RecordArgs
 from stacks.living import living
 
 pulumi.log.warn(f"living: {{living()}}")
@@ -325,9 +325,9 @@ from ipaddress import IPv4Network
 
 sys.path.insert(0, {str(ROOT)!r})
 import pulumi
-from components.managed_cluster import ManagedCluster, ManagedClusterArgs
-from components.network import Network, NetworkArgs
-from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
+from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
+from components.network.network import Network, NetworkArgs
+from components.kubeadm.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 
 config = pulumi.Config()
 MADE = {{
@@ -431,7 +431,7 @@ import sys
 
 sys.path.insert(0, {str(ROOT)!r})
 import pulumi_command as command
-from components.interpreter import interpreter
+from components.base.interpreter import interpreter
 
 command.local.Command("a", interpreter=interpreter("keys"), create="made", delete="ended")
 """

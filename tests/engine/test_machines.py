@@ -14,8 +14,8 @@ import sys
 
 sys.path.insert(0, {str(ROOT)!r})
 import pulumi
-from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
-from components.machine_role import MachineRole, MachineRoleArgs
+from components.kubeadm.etcd_backups import EtcdBackups, EtcdBackupsArgs
+from components.machines.machine_role import MachineRole, MachineRoleArgs
 
 config = pulumi.Config()
 backups = EtcdBackups("Net-backups", EtcdBackupsArgs(config.require_int("days"), config.require_bool("delete")))
@@ -68,10 +68,10 @@ from ipaddress import IPv4Network
 
 sys.path.insert(0, {str(ROOT)!r})
 import pulumi
-from components.machine import Machine, MachineArgs
-from components.machine_role import MachineRole, MachineRoleArgs
-from components.network import Network, NetworkArgs
-from components.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.machines.machine import Machine, MachineArgs
+from components.machines.machine_role import MachineRole, MachineRoleArgs
+from components.network.network import Network, NetworkArgs
+from components.machines.security_groups import SecurityGroups, SecurityGroupsArgs
 
 size = pulumi.Config().require_int("size")
 network = Network("net", NetworkArgs(IPv4Network("198.18.0.0/18")))

@@ -15,8 +15,8 @@ from ipaddress import IPv4Network
 
 sys.path.insert(0, {str(ROOT)!r})
 import pulumi
-from components.container_registry import ContainerRegistry, ContainerRegistryArgs
-from components.network import Network, NetworkArgs
+from components.registry.container_registry import ContainerRegistry, ContainerRegistryArgs
+from components.network.network import Network, NetworkArgs
 
 config = pulumi.Config()
 network = Network(

@@ -88,7 +88,7 @@ def test_what_holds_passes(project: engine.Project) -> None:
         ("pulled", "true", "images: a tag could become another image: set imageTagMutability to IMMUTABLE"),
         ("tokens", "optional", "machine: instance metadata answers without a token (IMDSv1): set metadataOptions"),
         ("public", "true", "machine: the machine would get a public address: put it in a private subnet"),
-        ("untagged", "1", "a: tags missing: Project, Stack, ManagedBy; take them from components/tags.py"),
+        ("untagged", "1", "a: tags missing: Project, Stack, ManagedBy; take them from components/base/tags.py"),
         ("plain", "true", "machine: a volume is not encrypted: set encrypted on rootBlockDevice and on every"),
         ("mapped", "true", "a: machines of this subnet would get public addresses unasked: leave mapPublicIpOnLaunch"),
         ("support", "EXTENDED", "cluster: the cluster would go into extended support by itself: set upgradePolicy"),

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from lab.hosts import network
-from lab.hosts.host import Host
+from lab.machines import network
+from lab.machines.host import Host
 from tests.support.live import Cluster, Shell, brought_up, derived, inside, kill_daemon, pod, until
 
 #: Its values are managed-lab's but for these.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests import ROOT
 from tests.support.live import Cluster, until
 

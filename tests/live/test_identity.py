@@ -11,8 +11,8 @@ import pytest
 from botocore import UNSIGNED
 from botocore.exceptions import ClientError
 
-from components.oidc_issuer import DISCOVERY, KEYS
-from components.pod_identity import AUDIENCE, eks_trust, oidc_trust
+from components.identity.oidc_issuer import DISCOVERY, KEYS
+from components.identity.pod_identity import AUDIENCE, eks_trust, oidc_trust
 from tests.support.live import Cluster
 
 NAMESPACE, ACCOUNT = "twinplane", "default"

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from lab.hosts import names
+from lab.machines import names
 from tests import ROOT
 from tests.support.live import MANAGED, Cluster, Shell, kill_daemon, pod, until
 

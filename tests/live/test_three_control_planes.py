@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests.support import ha, replicas
 from tests.support.live import Cluster, Shell, brought_up
 

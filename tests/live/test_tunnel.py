@@ -67,9 +67,9 @@ from ipaddress import IPv4Network
 
 sys.path.insert(0, {str(ROOT)!r})
 import pulumi
-from components.network import Network, NetworkArgs
-from components.security_groups import SecurityGroups, SecurityGroupsArgs
-from components.ssh_endpoint import SshEndpoint, SshEndpointArgs
+from components.network.network import Network, NetworkArgs
+from components.machines.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.machines.ssh_endpoint import SshEndpoint, SshEndpointArgs
 
 network = Network("net", NetworkArgs(IPv4Network("198.19.212.0/22")))
 groups = SecurityGroups("net", SecurityGroupsArgs(network.vpc_id, ["198.18.0.0/15"], []))

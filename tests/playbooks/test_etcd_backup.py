@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.playbook_modules import load
-from twinplane.certificates import self_signed
+from twinplane.generate.certificates import self_signed
 
 module = load("roles/etcd_backup/files/etcd_backup.py", "etcd_backup")
 ID = "20261130T120000Z-control-plane-1"

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.playbook_modules import load
-from twinplane.certificates import DAYS, self_signed
+from twinplane.generate.certificates import DAYS, self_signed
 
 
 @pytest.fixture

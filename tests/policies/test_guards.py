@@ -138,7 +138,7 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any], str]] = [
         {"encryptionConfigurations": [{"encryptionType": "KMS"}]},
         "KMS",
     ),
-    ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS, **BROUGHT}, "components/tags.py"),
+    ("tagged", INSTANCE, {"tags": {"Name": "a"}}, {"tags": OURS, **BROUGHT}, "components/base/tags.py"),
     ("tagged", "aws:ec2/vpc:Vpc", {"tags": {**OURS, "Stack": ""}}, {"tags": OURS}, "missing: Stack"),
     ("tagged", CLUSTER, {}, {"tags": OURS}, "missing: Project, Stack, ManagedBy"),
     *[("tagged", kind, {"tags": None}, {"tags": OURS, **BROUGHT}, "tags missing") for kind in sorted(TAGGED)],

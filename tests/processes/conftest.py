@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.machines import MACHINES
-from twinplane import ansible, lock, ssh
+from twinplane import ansible, lock
+from twinplane.live import ssh
 
 #: The head of a playbook that runs on this machine.
 PLAY = "- hosts: kubernetes\n  connection: local\n  become: false\n  gather_facts: false\n  tasks:\n"

@@ -15,8 +15,9 @@ import pytest
 from tests.processes.conftest import PLAY
 from tests.support import aws_cli
 from tests.support.machines import MACHINES
-from twinplane import ansible, ssh
+from twinplane import ansible
 from twinplane.errors import UsageError
+from twinplane.live import ssh
 
 
 def test_progress_stats_and_what_the_playbook_hands_out(playbooks: Path, request_: dict[str, Any]) -> None:

@@ -10,15 +10,15 @@ import pulumi
 import pytest
 import yaml
 
-from components.ansible_run import PLAYBOOKS
+from components.kubeadm.ansible_run import PLAYBOOKS
 from stacks.changes import CHANGES, INSTEAD, VARIABLES
 from stacks.living import of_state
-from stacks.outputs import KINDS, Kind
 from stacks.settings import KEYS, ConfigErrors, read
 from stacks.surroundings import Surroundings
 from tests import ROOT
 from tests.support.pulumi_mocks import CALLS, run
 from tests.support.stack_config import config
+from twinplane.outputs import KINDS, Kind
 
 BASE = {"apiCidrs": '["198.18.0.0/24"]', "appImage": "registry.test/sample-app:v1.0.0"}
 ARN = '["arn:aws:iam::123456789012:role/a"]'

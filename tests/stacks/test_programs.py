@@ -11,15 +11,15 @@ import yaml
 
 from policies.guards import RULES
 from policies.openings import ingress_of_a_guarded_class
-from stacks.outputs import StackOutputs
 from stacks.settings import KEYS, read
 from stacks.surroundings import Surroundings
 from tests import ROOT
 from tests.support import golden_files
 from tests.support.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, masked, run
 from tests.support.stack_config import config
-from twinplane import tunnel
 from twinplane.errors import UsageError
+from twinplane.live import tunnel
+from twinplane.outputs import StackOutputs
 
 pytestmark = pytest.mark.usefixtures("tunnels")
 NLB = "service.beta.kubernetes.io/aws-load-balancer"
@@ -50,7 +50,7 @@ def test_exports_keep_the_contract(stack: tuple[str, Graph]) -> None:
     assert outputs.cluster_name == f"twinplane-{name}"
     assert outputs.kind == name.removesuffix("-lab")
     assert outputs.region == "us-east-1"
-    assert outputs.workload.node_port == 30080
+    assert outputs.sample_app.node_port == 30080
     assert SECRET in outputs.kubeconfig
     if outputs.kind == "self-managed":
         assert [machine.name for machine in outputs.machines] == ["control-plane-1", "worker-1", "worker-2"]
@@ -486,7 +486,7 @@ def test_playbook_vars_are_variables_of_a_role() -> None:
 
 def test_the_program_is_short() -> None:
     assert len((ROOT / "__main__.py").read_text().splitlines()) <= 40
-    for file in (ROOT / "components").glob("*.py"):
+    for file in (ROOT / "components").rglob("*.py"):
         assert len(file.read_text().splitlines()) <= 150, file.name
 
 

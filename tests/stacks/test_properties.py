@@ -11,13 +11,13 @@ from hypothesis import Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from components import add_on
+from components.eks import add_on
 from policies.guards import RULES
 from stacks import managed, self_managed
-from stacks.checks import LOG_DAYS, SUPPORTED_MINORS
-from stacks.outputs import KINDS, Kind
+from stacks.parsers import LOG_DAYS, SUPPORTED_MINORS
 from stacks.settings import KEYS, MAX_NAME, ManagedSettings, SelfManagedSettings, read
 from tests.support.pulumi_mocks import PROJECT, Graph, leaks, run
+from twinplane.outputs import KINDS, Kind
 
 pytestmark = pytest.mark.usefixtures("tunnels")
 AnySettings = ManagedSettings | SelfManagedSettings

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from components.ansible_run import LastRun
+from components.kubeadm.ansible_run import LastRun
 from stacks import repair
 from tests.support import certificate
-from twinplane.compare.questions import Unanswered
+from twinplane.live.questions import Unanswered
 
 RANGES = {"control-plane-1": "10.0.0.0/24", "worker-1": "10.0.1.0/24"}
 ROLES = {"control-plane-1": "control-plane", "worker-1": "worker"}

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.chart_source import ChartSource
-from components.machine_image import DEBIAN_13, MachineImage
+from components.base.chart_source import ChartSource
+from components.machines.machine_image import DEBIAN_13, MachineImage
 from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
 from stacks.surroundings import Surroundings
 

@@ -18,7 +18,7 @@ import yaml
 from botocore.config import Config
 
 from lab.constants import API_URL
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests import ROOT
 
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"

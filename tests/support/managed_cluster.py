@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.managed_cluster import ManagedCluster, ManagedClusterArgs
+from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
 from tests.support.pulumi_mocks import Graph, run
 
 MANAGED: dict[str, Any] = {

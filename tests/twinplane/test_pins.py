@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from components.chart_source import ChartSource
-from components.machine_image import MachineImage
+from components.base.chart_source import ChartSource
+from components.machines.machine_image import MachineImage
 from twinplane import cli, pins
 from twinplane.pins import Ami, Chart, Download, EksAddOn, Image, Pin
 

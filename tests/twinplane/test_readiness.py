@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from components import add_on
+from components.eks import add_on
 from tests import ROOT
-from twinplane import aws_call, cli, permissions, readiness
+from twinplane import cli, permissions, readiness
 from twinplane import stack as stack_module
-from twinplane.aws_call import Unanswered, Unreached
 from twinplane.check import Check
 from twinplane.errors import UsageError
+from twinplane.live import aws_call
+from twinplane.live.aws_call import Unanswered, Unreached
 from twinplane.pins import Image, Unreachable
 from twinplane.stack import Stack
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from stacks.outputs import StackOutputs
 from twinplane.compare.differences import Cluster, Comparison
 from twinplane.compare.observe import observe
-from twinplane.compare.questions import Access, kubernetes_client
+from twinplane.console import Tell
 from twinplane.errors import UsageError
-from twinplane.screen import Tell
+from twinplane.live.questions import Access, kubernetes_client
+from twinplane.outputs import StackOutputs
 from twinplane.stack import Stack
 
 __all__ = ["Cluster", "Comparison", "compare", "look"]

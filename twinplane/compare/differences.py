@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from stacks.outputs import Kind
-from twinplane.compare.components import COMPONENTS, ETCD, Component
+from twinplane.compare.control_plane import COMPONENTS, ETCD, Component
 from twinplane.compare.evidence import Cell, State
 from twinplane.compare.expiry import Expiry, expiries
 from twinplane.compare.nodes import node_rows
 from twinplane.compare.observe import Observed
 from twinplane.compare.upkeep import upkeep
+from twinplane.outputs import Kind
 
 #: Aspects of a node that ask for work, and stop nothing.
 NO_TROUBLE = ("pending updates",)

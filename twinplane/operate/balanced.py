@@ -9,7 +9,7 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from twinplane.compare.questions import Unanswered, get
+from twinplane.live.questions import Unanswered, get
 
 #: Of Gateways, many a cluster has not even the kind.
 PATHS = {

@@ -9,8 +9,8 @@ import time
 
 import jmespath
 
-from twinplane.compare.questions import Access, Call, Unanswered
 from twinplane.errors import Failed
+from twinplane.live.questions import Access, Call, Unanswered
 
 #: Seconds without the log group of a cluster's control plane until it stays gone: EKS writes what it still had, and
 #: makes the group again for it, without tags. At most so long; between two looks.

@@ -11,9 +11,9 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from stacks.outputs import StackOutputs
-from twinplane.compare.questions import Access, Call, Unanswered
 from twinplane.errors import Failed
+from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.outputs import StackOutputs
 
 #: Seconds until AWS has taken a deleted load balancer's interfaces away, at most; between two looks.
 WAIT, PAUSE = 300.0, 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from stacks.outputs import StackOutputs
-from twinplane.compare.questions import Access, Call, Unanswered
 from twinplane.errors import Failed, UsageError
+from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.outputs import StackOutputs
 from twinplane.stack import Stack
 
 #: Seconds that EKS drains and ends the nodes of a group, at most; between two looks.

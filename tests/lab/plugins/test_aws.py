@@ -13,7 +13,7 @@ from moto.ec2.models import instances
 from pulumi._types import resource_types
 from pulumi.runtime import rpc
 
-from lab.aws import instance_connect
+from lab.cloud.ec2 import instance_connect
 from lab.plugins.aws.compare import project
 from lab.plugins.aws.provider import TYPES, Aws
 from lab.plugins.aws.session import Session
@@ -21,7 +21,7 @@ from lab.plugins.aws.types import Type
 from lab.plugins.provider import Change, Invalid, PartialFailure, ProviderError, Resource
 from lab.plugins.values import UNKNOWN, Secret, known
 from tests.support.aws_front import keep_moto
-from twinplane.certificates import self_signed
+from twinplane.generate.certificates import self_signed
 
 SEED = b"seed"
 CERTIFICATES = [self_signed([name]) for name in ("one.test", "two.test")]

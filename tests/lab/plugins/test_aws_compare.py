@@ -30,7 +30,16 @@ def test_what_means_the_same(one: Any, other: Any) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("a", None), ("", "a"), (0, None), (False, None), ([1], [2]), ({"a": 1}, {"a": 2}), (UNKNOWN, UNKNOWN), ("{", "}")],
+    [
+        ("a", None),
+        ("", "a"),
+        (0, None),
+        (False, None),
+        ([1], [2]),
+        ({"a": 1}, {"a": 2}),
+        (UNKNOWN, UNKNOWN),
+        ("{", "}"),
+    ],
 )
 def test_what_does_not(one: Any, other: Any) -> None:
     assert not same(one, other)

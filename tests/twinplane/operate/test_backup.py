@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from stacks.outputs import StackOutputs
 from tests.support.compare_cases import GOLDEN
 from twinplane import ansible
 from twinplane.ansible import Result
-from twinplane.compare.questions import Unanswered
 from twinplane.errors import Failed, UsageError
+from twinplane.live.questions import Unanswered
 from twinplane.operate import backup as module
+from twinplane.outputs import StackOutputs
 
 OLD, NEW = "20261129T120000Z-control-plane-1", "20261130T120000Z-control-plane-1"
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient
 
-from stacks.outputs import StackOutputs
 from tests.support.compare_cases import GOLDEN
-from twinplane.compare.questions import Access, Call, Unanswered
 from twinplane.errors import UsageError
+from twinplane.live.questions import Access, Call, Unanswered
 from twinplane.operate import destroy as module
 from twinplane.operate import leftovers, orphans, protection, strays
+from twinplane.outputs import StackOutputs
 from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")

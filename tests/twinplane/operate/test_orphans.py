@@ -12,13 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 from kubernetes.client import ApiClient
 
-from lab.aws import api
-from stacks.outputs import StackOutputs
+from lab.cloud import api
 from tests.support import aws_front
 from tests.support.compare_cases import GOLDEN
-from twinplane.compare.questions import Access, Call, Unanswered
 from twinplane.errors import Failed
+from twinplane.live.questions import Access, Call, Unanswered
 from twinplane.operate import orphans
+from twinplane.outputs import StackOutputs
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from stacks.outputs import StackOutputs
 from tests.support.compare_cases import FACTS, GOLDEN, NODES, RECOMMENDED, Answers, cluster
 from twinplane import ansible
 from twinplane.ansible import Result
-from twinplane.compare.questions import Unanswered
 from twinplane.errors import Failed, UsageError
+from twinplane.live.questions import Unanswered
 from twinplane.operate import patch as module
 from twinplane.operate.load import Measured
+from twinplane.outputs import StackOutputs
 
 GROUP = 'eks describe_nodegroup {"clusterName": "tp-eks", "nodegroupName": "workers"}'
 MEASURED = Measured(100, 1, 0.5)

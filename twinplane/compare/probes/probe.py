@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from twinplane.compare.evidence import Evidence
-from twinplane.compare.questions import Access, Question, Unanswered
+from twinplane.live.questions import Access, Question, Unanswered
 
 Fact = TypeVar("Fact")
 

@@ -1,0 +1,1 @@
+"""What both kinds of cluster run for their workloads, in the cluster itself."""

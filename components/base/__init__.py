@@ -1,0 +1,1 @@
+"""What components of every folder use."""

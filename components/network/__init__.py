@@ -1,0 +1,1 @@
+"""The VPC: subnets, gateways, endpoints, flow logs."""

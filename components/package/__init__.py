@@ -1,0 +1,1 @@
+"""How components of this program are offered to other programs."""

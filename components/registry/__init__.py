@@ -1,0 +1,1 @@
+"""The registry that nodes pull images from."""

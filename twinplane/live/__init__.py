@@ -1,0 +1,1 @@
+"""Clients of what lives: Kubernetes, AWS, and machines by SSH."""
