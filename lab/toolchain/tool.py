@@ -182,7 +182,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "aws-cloud-controller-manager",
         CLOUD_CONTROLLER,
-        MODULES / "cloud-controller",
+        MODULES / "kubernetes",
         "k8s.io/cloud-provider-aws/cmd/aws-cloud-controller-manager",
         300,
         ldflags=f"-X k8s.io/component-base/version.gitVersion=v{CLOUD_CONTROLLER}",
@@ -190,7 +190,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "ecr-credential-provider",
         CLOUD_CONTROLLER,
-        MODULES / "cloud-controller",
+        MODULES / "kubernetes",
         "k8s.io/cloud-provider-aws/cmd/ecr-credential-provider",
         20,
         ldflags=f"-X main.gitVersion=v{CLOUD_CONTROLLER}",
@@ -199,7 +199,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "descheduler",
         DESCHEDULER,
-        MODULES / "descheduler",
+        MODULES / "kubernetes",
         "sigs.k8s.io/descheduler/cmd/descheduler",
         125,
         ldflags=f"-X sigs.k8s.io/descheduler/pkg/version.version=v{DESCHEDULER}",
@@ -207,7 +207,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool(
         "metrics-server",
         METRICS_SERVER,
-        MODULES / "metrics-server",
+        MODULES / "kubernetes",
         "sigs.k8s.io/metrics-server/cmd/metrics-server",
         246,
         ldflags=f"-X sigs.k8s.io/metrics-server/pkg/version.gitVersion=v{METRICS_SERVER}",
