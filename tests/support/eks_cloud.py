@@ -18,11 +18,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.test import create_environ
 
-from lab.cloud import api, ec2, wsgi
+from lab.cloud.ec2 import ec2
 from lab.cloud.eks import cluster, endpoint, nodegroup, nodes
 from lab.cloud.eks.kube import Kube, KubeError
 from lab.cloud.eks.model import Json
 from lab.cloud.eks.state import Cluster, Store
+from lab.cloud.endpoint import api, wsgi
 from lab.machines import network
 
 USER = "arn:aws:iam::123456789012:user/twinplane"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.network.network import Network, NetworkArgs, flow_logs
+from components.network import flow_logs
+from components.network.network import Network, NetworkArgs
 from components.network.subnet_blocks import subnet_blocks
 from components.network.vpc_endpoints import VpcEndpoints, VpcEndpointsArgs
 from tests.support import golden_files

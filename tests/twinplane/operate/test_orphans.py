@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from kubernetes.client import ApiClient
 
-from lab.cloud import api
+from lab.cloud.endpoint import api
 from tests.support import aws_front
 from tests.support.compare_cases import GOLDEN
 from twinplane.errors import Failed

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.cloud import api
+from lab.cloud.endpoint import api
 from lab.cloud.endpoint.endpoint import Endpoint
 from lab.cloud.endpoint.journal import Journal
 from tests.support import aws_front

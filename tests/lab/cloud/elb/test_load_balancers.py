@@ -17,8 +17,10 @@ from botocore.exceptions import ClientError
 from moto.moto_api._internal.models import moto_api_backend
 
 from lab import constants, supervisor
-from lab.cloud import api, ec2, haproxy, load_balancers
+from lab.cloud.ec2 import ec2
+from lab.cloud.elb import haproxy, load_balancers
 from lab.cloud.elb.load_balancers import Balancers
+from lab.cloud.endpoint import api
 from lab.cloud.endpoint.endpoint import Endpoint
 from lab.cloud.endpoint.journal import Journal
 from lab.machines import names, network, resolver
