@@ -89,9 +89,8 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     after = pulumi.ResourceOptions(depends_on=[cluster])
     trust = OidcTrust(f"{name}-trust", OidcTrustArgs(issuer, f"{name}-issuer"), after)
     controllers = cloud_controller.build(settings, cluster.provider)
-    machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
-    strays.build(name, living.resources(), machines)
-    needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
+    strays.build(name, living.resources(), cluster.instance_ids)
+    needs = spread.build(settings, cluster.kubeconfig, cluster.provider, cluster.instance_ids, controllers)
     inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs)
     MetricsServer(f"{name}-metrics", MetricsServerArgs(), inside)
     app = SampleApp(

@@ -13,9 +13,7 @@ import json
 import os
 import re
 import shlex
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -25,9 +23,10 @@ from typing import Any
 
 import ansible_runner
 
+from twinplane.caller import Caller
 from twinplane.errors import UsageError
-from twinplane.inventory import inventory, known_hosts
-from twinplane.live import ssh, tunnel
+from twinplane.inventory import inventory
+from twinplane.live import ssh
 from twinplane.lock import Lock
 from twinplane.secret_tmpdir import MARK, secret_tmpdir
 
@@ -85,42 +84,36 @@ def run(
             raise UsageError(f"the request's {name} must be a JSON {'string' if kind is str else kind.__name__}")
     machines, user = request["machines"], request["sshUser"]
     hosts = inventory(machines, user)
-    ssh.check_key(request["sshPrivateKey"])
-    way = tunnel.options(machines, environment)
-
     result = Result(playbook, facts={} if playbook == "facts" else None)
-    with secret_tmpdir("ansible") as folder:
-        marked = {**environment, MARK: str(folder)}
-        with ssh.agent(request["sshPrivateKey"], folder, marked) as agent:
-            (folder / "known_hosts").write_text(known_hosts(machines))
-            known = f"-o UserKnownHostsFile={folder}/known_hosts -o GlobalKnownHostsFile=/dev/null"
-            way = f"{known} {way}".strip()
-            session = ssh.Session(user, shlex.split(way), {**marked, "SSH_AUTH_SOCK": agent})
-            silent = ssh.wait(machines, WAITS[playbook], progress, cancelled, session=session, environment=environment)
-            if silent and playbook not in SPARING:
-                raise UsageError("; ".join(silent.values()))
-            if playbook == "facts":
-                result.failures.extend(silent.values())
-            here = [machine for machine in machines if machine["name"] not in silent]
-            if here:
-                for name in ("inventory", "env", "tmp"):
-                    (folder / name).mkdir()
-                (folder / "inventory" / "hosts.yml").write_text(json.dumps(hosts))
-                (folder / "env" / "extravars").write_text(json.dumps(request["variables"]))
-                watcher = _Watcher(result, here, user, progress)
-                lock = Lock(session, here, playbook, progress)
-                with nullcontext() if playbook in HARMLESS or check else lock:
-                    _play(
-                        watcher,
-                        lambda: bool(lock.lost) or cancelled(),
-                        private_data_dir=str(folder),
-                        playbook=str(PLAYBOOKS / f"{playbook}.yml"),
-                        limit=",".join(machine["name"] for machine in here),
-                        cmdline="--check --diff" if check else None,
-                        envvars=_environment(folder, way, session.environment),
-                    )
-                if lock.lost:
-                    result.failures[:] = [f"{lock.lost}: stopped; look what runs there before you run it again"]
+    with (
+        secret_tmpdir("ansible") as folder,
+        ssh.login(machines, user, request["sshPrivateKey"], folder, environment) as session,
+    ):
+        silent = ssh.wait(machines, WAITS[playbook], progress, cancelled, session=session, environment=environment)
+        if silent and playbook not in SPARING:
+            raise UsageError("; ".join(silent.values()))
+        if playbook == "facts":
+            result.failures.extend(silent.values())
+        here = [machine for machine in machines if machine["name"] not in silent]
+        if here:
+            for name in ("inventory", "env", "tmp"):
+                (folder / name).mkdir()
+            (folder / "inventory" / "hosts.yml").write_text(json.dumps(hosts))
+            (folder / "env" / "extravars").write_text(json.dumps(request["variables"]))
+            watcher = _Watcher(result, here, user, progress)
+            lock = Lock(session, here, playbook, progress)
+            with nullcontext() if playbook in HARMLESS or check else lock:
+                _play(
+                    watcher,
+                    lambda: bool(lock.lost) or cancelled(),
+                    private_data_dir=str(folder),
+                    playbook=str(PLAYBOOKS / f"{playbook}.yml"),
+                    limit=",".join(machine["name"] for machine in here),
+                    cmdline="--check --diff" if check else None,
+                    envvars=_environment(folder, session),
+                )
+            if lock.lost:
+                result.failures[:] = [f"{lock.lost}: stopped; look what runs there before you run it again"]
     result.ok = not result.failures
     return result
 
@@ -142,7 +135,8 @@ def _play(watcher: _Watcher, cancelled: Callable[[], bool], **options: Any) -> N
         failures.append("ansible-playbook: " + (" ".join(watcher.output[-5:]) or f"exit code {done.rc}"))
 
 
-def _environment(folder: Path, way: str, environment: Mapping[str, str]) -> dict[str, str]:
+def _environment(folder: Path, session: ssh.Session) -> dict[str, str]:
+    environment = session.environment
     return {
         **{name: value for name, value in environment.items() if name.startswith("AWS_")},
         MARK: str(folder),
@@ -153,7 +147,7 @@ def _environment(folder: Path, way: str, environment: Mapping[str, str]) -> dict
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
-        "ANSIBLE_SSH_COMMON_ARGS": way,
+        "ANSIBLE_SSH_COMMON_ARGS": shlex.join(session.options),
         "ANSIBLE_NOCOLOR": "1",
     }
 
@@ -249,32 +243,17 @@ def _unsaid(answer: Mapping[str, Any]) -> str:
 
 def main() -> int:
     """The command. -> its exit code."""
-    stop, parent = threading.Event(), os.getppid()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-
-    def say(line: str) -> None:
-        try:
-            print(line, file=sys.stderr, flush=True)
-        except OSError:
-            stop.set()  # nobody listens any more
-
+    caller = Caller()
     try:
         if len(sys.argv) != 2:
             raise UsageError(f"usage: python -m twinplane.ansible {'|'.join(WAITS)} < request.json")
-        try:
-            request = json.load(sys.stdin)
-        except ValueError as error:
-            raise UsageError(f"the request on stdin is not JSON: {error}") from None
-        if not isinstance(request, dict):
-            raise UsageError("the request on stdin is not a JSON object")
-        result = run(sys.argv[1], request, say, lambda: stop.is_set() or os.getppid() != parent)
+        result = run(sys.argv[1], caller.request(), caller.say, caller.gone)
     except UsageError as error:
-        say(f"error: {error}")
+        caller.say(f"error: {error}")
         return 2
     print(json.dumps({name: value for name, value in asdict(result).items() if value is not None}))
     for line in result.failures:
-        say(f"error: {line}")
+        caller.say(f"error: {line}")
     return 0 if result.ok else 1
 
 

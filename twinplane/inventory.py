@@ -30,7 +30,8 @@ def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any
 
     `machines` as exported; each host has `node_ip`, its private address, `node_addresses`, that and its public one, and
     what ties its node to the EC2 instance: `node_provider_id`, as the AWS cloud provider writes it, and `node_zone`;
-    control planes have `etcd_disk_volume` where etcd has a volume of its own. The order of machines is kept.
+    `host_key_pinned` is the key that SSH knows it by. Control planes have `etcd_disk_volume` where etcd has a volume of
+    its own. The order of machines is kept.
     Raises UsageError that names the machine and the field.
     """
     _check(machines)
@@ -39,6 +40,7 @@ def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any
         hosts[GROUPS[machine["role"]]][machine["name"]] = {
             "ansible_host": machine["sshAddress"],
             "ansible_user": user,
+            "host_key_pinned": machine["hostKey"],
             "node_ip": machine["privateIp"],
             "node_addresses": [machine[each] for each in ADDRESSES if machine.get(each)],
             "node_provider_id": f"aws:///{machine['zone']}/{machine['instanceId']}",
@@ -50,7 +52,7 @@ def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any
 
 
 def known_hosts(machines: Sequence[Mapping[str, Any]]) -> str:
-    """-> an OpenSSH known_hosts file: each machine's address with the key pinned at its creation."""
+    """-> an OpenSSH known_hosts file: each machine's address with its pinned key."""
     return "".join(f"{machine['sshAddress']} {machine['hostKey']}\n" for machine in machines)
 
 

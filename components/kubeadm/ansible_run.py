@@ -34,7 +34,7 @@ class AnsibleRunArgs:
 
     #: Name of the playbook that makes the machines what they should be; it must be safe to run again.
     playbook: str
-    #: Each as `Machine.exported`.
+    #: Each as `HostKey.machine`.
     machines: Sequence[pulumi.Input[Mapping[str, str]]]
     ssh_user: str
     #: OpenSSH format. A secret.

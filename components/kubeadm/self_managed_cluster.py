@@ -15,6 +15,7 @@ from components.base import tags
 from components.kubeadm.ansible_run import AnsibleRun, AnsibleRunArgs, LastRun
 from components.kubeadm.api_balancer import ApiBalancerArgs, api_balancers
 from components.kubeadm.cloud_controller_policy import cluster_tag
+from components.machines.host_key import HostKey, HostKeyArgs
 from components.machines.machine import Machine, MachineArgs
 from components.machines.machine_image import DEBIAN_13, DEBIAN_USER, MachineImage
 from components.machines.machine_role import MachineRole, MachineRoleArgs
@@ -32,8 +33,7 @@ class SelfManagedClusterArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     #: True: machines have public addresses, in subnets that have a way to the Internet.
     public: bool
-    #: Exact release, "1.36.3".
-    kubernetes_version: str
+    kubernetes_version: str  # exact release, "1.36.3"
     pod_cidr: IPv4Network
     service_cidr: IPv4Network
     #: Subnets of the internal load balancer by which machines reach the API, one in each zone.
@@ -44,8 +44,7 @@ class SelfManagedClusterArgs:
     ssh_cidrs: Sequence[str] = ()
     #: Subnets of a public load balancer, by which people reach it; none: they come by the internal one.
     public_api_subnet_ids: Sequence[pulumi.Input[str]] = ()
-    #: 1 or 3. The others join the first.
-    control_planes: int = 1
+    control_planes: int = 1  # or 3: the others join the first
     workers: int = 2
     instance_type: str = "t3.medium"
     image: MachineImage = DEBIAN_13
@@ -58,8 +57,7 @@ class SelfManagedClusterArgs:
     #: Ansible variables, over all others.
     variables: Mapping[str, Any] = field(default_factory=dict)
     protected: bool = False  # control planes: neither EC2 nor Pulumi ends one until both are told to
-    #: Of the playbook.
-    last_run: LastRun = field(default_factory=LastRun)
+    last_run: LastRun = field(default_factory=LastRun)  # of the playbook
     #: In Kubernetes and in tags; a component that is renamed says its old name here. None: the component's name.
     cluster_name: str | None = None
 
@@ -67,18 +65,14 @@ class SelfManagedClusterArgs:
 class SelfManagedCluster(pulumi.ComponentResource):
     """Machines, and the cluster on them. What `provider` makes comes when all nodes are Ready."""
 
-    #: URL of the API server, as people reach it.
-    endpoint: pulumi.Output[str]
-    #: YAML. A secret.
-    kubeconfig: pulumi.Output[str]
+    endpoint: pulumi.Output[str]  # URL of the API server, as people reach it
+    kubeconfig: pulumi.Output[str]  # YAML. A secret
     pod_ranges: pulumi.Output[dict[str, str]]  # by node, as its network is set up
-    #: Each as `Machine.exported`; control planes first.
-    machines: list[pulumi.Output[dict[str, str]]]
+    machines: list[pulumi.Output[dict[str, str]]]  # each as `HostKey.machine`; control planes first
+    instance_ids: list[pulumi.Output[str]]  # of the machines, in the same order
     ssh_user: str
-    #: A secret.
-    ssh_private_key: pulumi.Output[str]
-    #: IAM roles of control planes and workers.
-    role_arns: list[pulumi.Output[str]]
+    ssh_private_key: pulumi.Output[str]  # a secret
+    role_arns: list[pulumi.Output[str]]  # IAM roles of control planes and workers
     provider: kubernetes.Provider
 
     def __init__(self, name: str, args: SelfManagedClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -121,8 +115,14 @@ class SelfManagedCluster(pulumi.ComponentResource):
 
         control_planes = [machine("control-plane", number + 1) for number in range(args.control_planes)]
         workers = [machine("worker", number + 1) for number in range(args.workers)]
-        self.machines = [each.exported for each in control_planes + workers]
         self.ssh_user, self.ssh_private_key = DEBIAN_USER, login.private
+        reached = pulumi.ResourceOptions(parent=self, depends_on=tunnels)
+        known = [
+            HostKey(f"{name}-{each.hostname}-own-key", HostKeyArgs(each.exported, DEBIAN_USER, login.private), reached)
+            for each in control_planes + workers
+        ]
+        self.machines = [each.machine for each in known]
+        self.instance_ids = [each.instance_id for each in control_planes + workers]
         targets = {each.hostname: each.instance_id for each in control_planes}
         inside = ApiBalancerArgs(args.vpc_id, args.api_subnet_ids, False, groups.balancer_id, targets)
         within, entrance = api_balancers(name, inside, outside, groups, self)
@@ -146,5 +146,5 @@ class SelfManagedCluster(pulumi.ComponentResource):
         self.provider = kubernetes.Provider(
             name, kubeconfig=self.kubeconfig, cluster_identifier=within.host, opts=child
         )
-        told = ("endpoint", "kubeconfig", "machines", "pod_ranges", "role_arns", "ssh_user", "ssh_private_key")
+        told = [each for each in SelfManagedCluster.__annotations__ if each != "provider"]
         self.register_outputs({each: getattr(self, each) for each in told})

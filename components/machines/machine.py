@@ -1,4 +1,4 @@
-"""Machine: one EC2 instance with a pinned SSH host key."""
+"""Machine: one EC2 instance that is known at the first connection."""
 
 from __future__ import annotations
 
@@ -57,14 +57,15 @@ class Machine(pulumi.ComponentResource):
     public_ip: pulumi.Output[str]
     #: Where SSH reaches it: the public address, the private one where it has none, the instance's id through a tunnel.
     ssh_address: pulumi.Output[str]
-    #: "ssh-ed25519 AAAA...".
+    #: "ecdsa-sha2-nistp256 AAAA...", for the first connection alone: a HostKey knows the machine from then on.
     host_key: pulumi.Output[str]
-    #: All of it as plain data, an entry of the stack's `machines` output.
+    #: All of it as plain data; with the key of a HostKey an entry of the stack's `machines` output.
     exported: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, args: MachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:machine:Machine", name, None, opts)
-        host_key = SshKey(f"{name}-host-key", SshKeyArgs(args.hostname), pulumi.ResourceOptions(parent=self))
+        first = SshKeyArgs(args.hostname, "ecdsa")
+        host_key = SshKey(f"{name}-host-key", first, pulumi.ResourceOptions(parent=self))
         instance = aws.ec2.Instance(
             name,
             ami=args.image_id,
@@ -122,25 +123,21 @@ class Machine(pulumi.ComponentResource):
             etcdVolume=etcd_volume,
             sshTunnel=args.ssh_tunnel or "",
         ).apply(lambda fields: {key: str(value) for key, value in fields.items()})
-        self.register_outputs(
-            {
-                "instance_id": self.instance_id,
-                "private_ip": self.private_ip,
-                "public_ip": self.public_ip,
-                "ssh_address": self.ssh_address,
-                "host_key": self.host_key,
-                "exported": self.exported,
-            }
-        )
+        told = ("instance_id", "private_ip", "public_ip", "ssh_address", "host_key", "exported")
+        self.register_outputs({each: getattr(self, each) for each in told})
 
 
 def user_data(hostname: str, *, private: str, public: str) -> str:
-    """cloud-config, as JSON, which is YAML: the host's name and its only SSH host key."""
+    """cloud-config, as JSON, which is YAML: the host's name and its first SSH host key.
+
+    A machine that was made when all keys were ed25519 keeps such user data: EC2 changes those of stopped machines only.
+    """
+    kind = "ed25519" if public.startswith("ssh-ed25519 ") else "ecdsa"
     config = {
         "hostname": hostname,
         "manage_etc_hosts": False,  # Debian's image would undo, at each boot, what Ansible writes there
         "ssh_deletekeys": True,
-        "ssh_keys": {"ed25519_private": private, "ed25519_public": public},
+        "ssh_keys": {f"{kind}_private": private, f"{kind}_public": public},
     }
     return "#cloud-config\n" + json.dumps(config, indent=1) + "\n"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 import pulumi_command as command
@@ -17,27 +18,28 @@ class SshKeyArgs:
 
     #: Comment of the public key; tells people what it is for. No spaces.
     comment: str
+    kind: Literal["ed25519", "ecdsa"] = "ed25519"
 
 
 class SshKey(pulumi.ComponentResource):
-    """An ed25519 key pair, kept in the state: its private half as a secret."""
+    """A key pair, kept in the state: its private half as a secret."""
 
     #: OpenSSH format, PEM. A secret.
     private: pulumi.Output[str]
-    #: "ssh-ed25519 AAAA... comment".
+    #: "ssh-ed25519 AAAA... comment"; an ecdsa key's type is ecdsa-sha2-nistp256.
     public: pulumi.Output[str]
 
     def __init__(self, name: str, args: SshKeyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:ssh:SshKey", name, None, opts)
         pair = command.local.Command(
             name,
-            interpreter=interpreter("keys"),
+            interpreter=[*interpreter("keys"), args.kind],
             create=args.comment,
             logging=command.local.Logging.NONE,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 additional_secret_outputs=["stdout"],
-                # A key is made once: another Python or comment must not make another.
+                # A key is made once: another Python, kind or comment must not make another.
                 ignore_changes=["interpreter", "create"],
             ),
         )

@@ -327,6 +327,22 @@ def test_the_eks_cluster_alone_is_protected() -> None:
     assert protect(of("aws:eks/accessEntry:AccessEntry")) is None
 
 
+def test_self_managed_machines_are_known_by_keys_that_user_data_do_not_have() -> None:
+    graph = self_managed(ssh_cidrs=[])
+    for told in request(graph)["machines"]:
+        name = f"c-{told['name']}"
+        assert told["hostKey"] == f"ssh-ed25519 AAAA{name}-own-key"
+        data = graph.one("Instance", name).inputs["userData"]
+        assert "ed25519" not in data
+        assert told["hostKey"] not in data
+        asked = graph.one("Command", f"{name}-own-key")
+        first = json.loads(asked.inputs["stdin"])
+        assert first["machine"] == {**told, "hostKey": f"ecdsa-sha2-nistp256 AAAA{name}-host-key"}
+        assert first["machine"]["hostKey"] in data
+        assert (first["sshUser"], first["sshPrivateKey"]) == ("admin", f"{SECRET} c-login")
+        assert graph.one("InstanceConnectEndpoint").urn in graph.before(asked), "SSH goes through it"
+
+
 def test_self_managed_login_key_opens_every_machine() -> None:
     graph = self_managed()
     assert graph.one("KeyPair").inputs["publicKey"] == "ssh-ed25519 AAAAc-login c"

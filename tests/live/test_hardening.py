@@ -1,10 +1,12 @@
-"""Self-managed clusters are hardened, seen where it takes effect: etcd, audit log, logind, the kubelets' TLS."""
+"""Self-managed clusters are hardened, seen where it takes effect: sshd, etcd, audit log, logind, kubelets' TLS."""
 
 import base64
 import json
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import yaml
 
 from lab.machines.host import Host
 from tests import ROOT
-from tests.support.live import Cluster, until
+from tests.support.live import Cluster, Shell, until
 
 WORD = "open-sesame"
 ENCODED = base64.b64encode(WORD.encode()).decode()
@@ -38,6 +40,39 @@ def secret(self_managed: Cluster) -> Iterator[str]:
 def control_plane(self_managed: Cluster) -> Host:
     [node] = self_managed.get("nodes", "-l", "node-role.kubernetes.io/control-plane")["items"]
     return self_managed.host(node)
+
+
+def test_machines_are_known_by_host_keys_that_are_not_in_user_data(
+    shell: Shell, self_managed: Cluster, secrets_folder: Path
+) -> None:
+    login, known = secrets_folder / "login", secrets_folder / "known_hosts"
+    login.touch(0o600)
+    login.write_text(self_managed.outputs["sshPrivateKey"])
+    options = (f"UserKnownHostsFile={known}", "GlobalKnownHostsFile=/dev/null", "StrictHostKeyChecking=yes")
+    options += ("BatchMode=yes", "IdentitiesOnly=yes")
+    for machine in self_managed.outputs["machines"]:
+        address, own = machine["sshAddress"], machine["hostKey"]
+        asked = {"InstanceId": machine["instanceId"], "Attribute": "userData"}
+        data = shell.client("ec2").describe_instance_attribute(**asked)["UserData"]["Value"]
+        [first] = [key for kind, key in yaml.safe_load(base64.b64decode(data))["ssh_keys"].items() if "public" in kind]
+
+        def ssh(pinned: str, address: str = address) -> subprocess.CompletedProcess[str]:
+            known.write_text(f"{address} {pinned}\n")
+            flags = [part for option in options for part in ("-o", option)]
+            command = ["ssh", "-i", str(login), *flags, f"{self_managed.outputs['sshUser']}@{address}", "true"]
+            return subprocess.run(command, capture_output=True, text=True, check=False)
+
+        assert ssh(own).returncode == 0
+        assert "Host key verification failed" in ssh(first).stderr
+        scanned = subprocess.run(["ssh-keyscan", address], capture_output=True, text=True, check=True).stdout
+        assert {line.partition(" ")[2] for line in scanned.splitlines()} == {own}
+        # As at its next boot.
+        host = next(each for each in Host.all() if each.spec.address == machine["privateIp"])
+        again = host.run("cloud-init", "single", "--name", "ssh")
+        assert again.returncode == 0, again.stderr
+        files = host.run("sh", "-c", "cd /etc/ssh && echo ssh_host_*").stdout.split()
+        assert files == ["ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]
+        assert host.run("cat", f"/etc/ssh/{files[1]}").stdout.split() == own.split()
 
 
 def test_containers_run_by_the_pinned_runc(self_managed: Cluster) -> None:

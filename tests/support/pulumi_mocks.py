@@ -312,15 +312,18 @@ def leaks(value: Any) -> Iterator[str]:
 
 
 def _command(name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    module = inputs["interpreter"][-1]
-    assert inputs["interpreter"][:-1] == ["sh", "twinplane/run"], "the state may be read on another machine"
+    *run, module = inputs["interpreter"][:3]
+    assert run == ["sh", "twinplane/run"], "the state may be read on another machine"
     if module == "volumes":
         assert "create" not in inputs, "it has work at the end alone"
         return {"stdout": "", "stderr": ""}
     if module in ("spread", "strays"):
         return {"stdout": "", "stderr": ""}
     if module == "keys":
-        answer = {"private": f"{SECRET} {name}", "public": f"ssh-ed25519 AAAA{name} {inputs['create']}"}
+        kind = {"ed25519": "ssh-ed25519", "ecdsa": "ecdsa-sha2-nistp256"}[inputs["interpreter"][3]]
+        answer = {"private": f"{SECRET} {name}", "public": f"{kind} AAAA{name} {inputs['create']}"}
+    elif module == "host_key":
+        answer = {"hostKey": f"ssh-ed25519 AAAA{name}"}
     elif module == "signing_key":
         answer = {"private": f"{SECRET} {name}", "public": PUBLIC_KEY}
     elif module == "certificates":

@@ -1,4 +1,4 @@
-"""The way into a stack's machines: SSH with the stack's key and the host keys pinned at their creation."""
+"""The way into a stack's machines: SSH with the stack's key and the machines' pinned host keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinplane.errors import UsageError
+from twinplane.inventory import known_hosts
 from twinplane.live import tunnel
+from twinplane.secret_tmpdir import MARK
 
 PORT = 22
 #: Seconds between two looks at who answers, and between two lines that say who does not.
@@ -23,6 +25,8 @@ EVERY, TOLD_EVERY = 0.5, 15.0
 OPTIONS = ("StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=3")
 #: Words of ssh that mean that waiting does not help.
 ALARMS = ("Host key verification failed", "IDENTIFICATION HAS CHANGED")
+#: Name of the file in a login's folder.
+KNOWN_HOSTS = "known_hosts"
 
 Machine = Mapping[str, str]
 
@@ -99,6 +103,29 @@ class Session:
         """Returns what ssh says where the machine does not let us in; empty where it does."""
         done = self.run(machine, "true")
         return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
+
+
+@contextmanager
+def login(
+    machines: Sequence[Machine], user: str, private: str, folder: Path, environment: Mapping[str, str]
+) -> Iterator[Session]:
+    """Yields a session on the machines, as exported, with that private key until the block ends.
+
+    `folder` is private. `environment` is the stack's, for the tunnels to its machines. Raises UsageError for what is no
+    private key, and as tunnel.options.
+    """
+    check_key(private)
+    options = ["-o", f"UserKnownHostsFile={folder}/{KNOWN_HOSTS}", "-o", "GlobalKnownHostsFile=/dev/null"]
+    options += shlex.split(tunnel.options(machines, environment))
+    pin(machines, folder)
+    marked = {**environment, MARK: str(folder)}
+    with agent(private, folder, marked) as path:
+        yield Session(user, options, {**marked, "SSH_AUTH_SOCK": path})
+
+
+def pin(machines: Sequence[Machine], folder: Path) -> None:
+    """Has a login's session know the machines by the host keys that they have here, and no other."""
+    (folder / KNOWN_HOSTS).write_text(known_hosts(machines))
 
 
 def wait(

@@ -8,6 +8,7 @@ import pulumi
 import pytest
 
 from components.machines.etcd_volume import EtcdVolume, EtcdVolumeArgs
+from components.machines.host_key import HostKey, HostKeyArgs
 from components.machines.machine import Machine, MachineArgs, user_data
 from components.machines.machine_image import DEBIAN_13, MachineImage
 from components.machines.security_groups import SecurityGroups, SecurityGroupsArgs
@@ -170,9 +171,9 @@ def test_an_ssh_endpoint_is_where_it_is_told() -> None:
     assert len(rules) == 2
 
 
-def test_host_key_is_pinned_and_its_private_half_secret() -> None:
+def test_host_key_of_user_data_is_pinned_and_its_private_half_secret() -> None:
     graph = machine()
-    assert graph.exports["machine"]["hostKey"] == "ssh-ed25519 AAAAm-host-key"
+    assert graph.exports["machine"]["hostKey"] == "ecdsa-sha2-nistp256 AAAAm-host-key"
     instance = graph.one("Instance")
     assert SECRET in instance.inputs["userData"]
     assert contains_secret(instance.raw["userData"])
@@ -180,26 +181,71 @@ def test_host_key_is_pinned_and_its_private_half_secret() -> None:
 
 
 def test_user_data() -> None:
-    golden_files.check(
-        "user_data.txt", user_data("worker-1", private="PRIVATE\nKEY\n", public="ssh-ed25519 AAAA worker-1")
-    )
+    made = user_data("worker-1", private="PRIVATE\nKEY\n", public="ecdsa-sha2-nistp256 AAAA worker-1")
+    golden_files.check("user_data.txt", made)
+
+
+def test_a_machine_of_before_keeps_its_user_data() -> None:
+    """Others would stop it."""
+    kept = user_data("worker-1", private="PRIVATE\nKEY\n", public="ssh-ed25519 AAAA worker-1")
+    golden_files.check("user_data_ed25519.txt", kept)
+
+
+def host_key(**changes: Any) -> Graph:
+    args = {
+        "machine": {"name": "worker-1", "instanceId": "i-1", "hostKey": "ecdsa-sha2-nistp256 AAAA"},
+        "ssh_user": "admin",
+        "ssh_private_key": f"{SECRET} login",
+        **changes,
+    }
+
+    def program() -> None:
+        secret = {"ssh_private_key": pulumi.Output.secret(args["ssh_private_key"])}
+        pulumi.export("machine", HostKey("k", HostKeyArgs(**{**args, **secret})).machine)
+
+    return run(program)
+
+
+def test_a_machine_is_known_by_the_host_key_that_it_has_made() -> None:
+    graph = host_key()
+    assert graph.exports["machine"] == {"name": "worker-1", "instanceId": "i-1", "hostKey": "ssh-ed25519 AAAAk"}
+    assert not contains_secret(graph.raw_exports)
+    assert not list(leaks(graph.one("Command").raw))
+    assert contains_secret(graph.one("Command").raw["stdin"])
+
+
+def test_a_machine_is_asked_for_its_host_key_through_stdin() -> None:
+    made = host_key(machine={"name": "w"}, ssh_user="me", ssh_private_key="mine").one("Command").inputs
+    assert json.loads(made["stdin"]) == {"machine": {"name": "w"}, "sshUser": "me", "sshPrivateKey": "mine"}
+    assert made["interpreter"] == ["sh", "twinplane/run", "host_key"]
+    assert made["create"] == "make"
+    # So that an instance whose user data's key is no longer good is not asked again.
+    assert made["addPreviousOutputInEnv"] is True
+    assert not {"update", "triggers"} & set(made), "any other request updates, and keeps the answer of before"
 
 
 def test_ssh_key_is_made_once_and_never_logged() -> None:
     def program() -> None:
-        key = SshKey("k", SshKeyArgs(comment="someone"))
+        key = SshKey("k", SshKeyArgs("someone"))
         pulumi.export("private", key.private)
         pulumi.export("public", key.public)
 
     graph = run(program)
     command = graph.one("Command")
-    assert command.inputs["interpreter"] == ["sh", "twinplane/run", "keys"]
+    assert command.inputs["interpreter"] == ["sh", "twinplane/run", "keys", "ed25519"]
     assert command.inputs["create"] == "someone"
     assert command.inputs["logging"] == "none"
     assert set(command.ignore_changes) == {"interpreter", "create"}
     assert graph.exports["public"] == "ssh-ed25519 AAAAk someone"
     assert contains_secret(graph.raw_exports["private"])
     assert not contains_secret(graph.raw_exports["public"])
+
+
+def test_ssh_key_has_a_kind() -> None:
+    def program() -> None:
+        pulumi.export("public", SshKey("k", SshKeyArgs("someone", "ecdsa")).public)
+
+    assert run(program).exports["public"] == "ecdsa-sha2-nistp256 AAAAk someone"
 
 
 def test_image_is_the_newest_of_its_owner() -> None:
@@ -278,7 +324,7 @@ def test_who_depends_on_the_rules_is_reached() -> None:
 def test_user_data_is_cloud_config_in_json() -> None:
     head, body = user_data("h", private="p", public="q").split("\n", 1)
     assert head == "#cloud-config"
-    assert json.loads(body)["ssh_keys"] == {"ed25519_private": "p", "ed25519_public": "q"}
+    assert json.loads(body)["ssh_keys"] == {"ecdsa_private": "p", "ecdsa_public": "q"}
 
 
 def test_tags_besides() -> None:

@@ -4,28 +4,32 @@ import json
 import subprocess
 import sys
 
+import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
 
-from twinplane.generate.keys import key_pair
+from twinplane.generate.keys import KINDS, key_pair
 
 
-def test_halves_belong_together_and_are_ed25519() -> None:
-    pair = key_pair("someone")
+@pytest.mark.parametrize(("kind", "named"), [("ed25519", "ssh-ed25519"), ("ecdsa", "ecdsa-sha2-nistp256")])
+def test_halves_belong_together(kind: str, named: str) -> None:
+    pair = key_pair(kind, "someone")
     public = load_ssh_private_key(pair["private"].encode(), None).public_key()
-    kind, key, comment = pair["public"].split(" ")
-    assert f"{kind} {key}" == public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    assert (kind, comment) == ("ssh-ed25519", "someone")
+    first, key, comment = pair["public"].split(" ")
+    assert f"{first} {key}" == public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    assert (first, comment) == (named, "someone")
     assert pair["private"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
     assert pair["private"].endswith("-----END OPENSSH PRIVATE KEY-----\n")
 
 
 def test_no_two_are_the_same() -> None:
-    assert key_pair("a")["private"] != key_pair("a")["private"]
+    for kind in KINDS:
+        assert key_pair(kind, "a")["private"] != key_pair(kind, "a")["private"]
 
 
-def test_command_prints_json_and_wants_a_comment() -> None:
+def test_command_prints_json_and_wants_a_kind_and_a_comment() -> None:
     command = [sys.executable, "-m", "twinplane.generate.keys"]
-    done = subprocess.run([*command, "someone"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, "ecdsa", "someone"], capture_output=True, text=True, check=True)
     assert set(json.loads(done.stdout)) == {"private", "public"}
     assert done.stderr == ""
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+    for wrong in ([], ["someone"], ["rsa", "someone"]):
+        assert subprocess.run([*command, *wrong], capture_output=True, check=False).returncode == 2
