@@ -42,7 +42,7 @@ def registry(image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "file").write_text("content")
     monkeypatch.setattr(mirror, "downloads", lambda: tmp_path / "downloads")
-    monkeypatch.setattr(mirror.images, "ensure", lambda: {"team/app:v1": layout})
+    monkeypatch.setattr(mirror.container_images, "ensure", lambda: {"team/app:v1": layout})
     files, images = mirror.serve("127.0.0.1", (0, 0))
     yield f"http://127.0.0.1:{images.server_port}"
     for server in (files, images):

@@ -156,7 +156,7 @@ def test_environment_of_a_running_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["PULUMI_BACKEND_URL"] == f"file://{constants.STATE}/pulumi"
     assert Path(made["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text()
     assert made["NO_PROXY"] == "example.com,127.0.0.1,198.18.0.0/15"
-    assert made["PATH"].startswith(f"{constants.ROOT}/.venv/bin:{constants.CACHE}/bin:")
+    assert made["PATH"].startswith(f"{constants.PROJECT}/.venv/bin:{constants.CACHE}/bin:")
     assert made["PATH"].endswith(":/usr/bin:/bin")
     monkeypatch.setenv("PATH", made["PATH"])
     assert env.environment() == made, "evaluated twice, it is the same"

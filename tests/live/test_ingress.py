@@ -72,7 +72,7 @@ def test_what_the_controller_makes_of_an_ingress() -> None:
     go = shutil.which("go") or "/usr/local/go/bin/go"
     subprocess.run(
         [go, "test", "-mod=readonly", "-trimpath", "./..."],
-        cwd=constants.ROOT / "lab" / "ingress_controller", env={**os.environ, "CGO_ENABLED": "0"}, check=True,
+        cwd=constants.PROJECT / "lab" / "ingress_controller", env={**os.environ, "CGO_ENABLED": "0"}, check=True,
     )  # fmt: skip
 
 

@@ -72,7 +72,7 @@ READY: dict[str, Any] = {
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stacks").mkdir()
     (tmp_path / "Pulumi.yaml").write_text("name: twinplane\n")
-    monkeypatch.setattr("twinplane.stack.ROOT", tmp_path)
+    monkeypatch.setattr("twinplane.stack.PROJECT", tmp_path)
     monkeypatch.setattr(Image, "ask", lambda _: pytest.fail("every image of these tests is in ECR"))
 
 
@@ -260,7 +260,7 @@ def test_every_verb_begins_with_credentials(monkeypatch: pytest.MonkeyPatch, ver
 
     expired = Unanswered("ExpiredToken: The security token included in the request is expired.", "ExpiredToken")
     look(monkeypatch, MANAGED)
-    monkeypatch.setattr(cli, "ROOT", stack_module.ROOT)
+    monkeypatch.setattr(cli, "PROJECT", stack_module.PROJECT)
     monkeypatch.setattr(Stack, "exists", lambda _: True)
 
     def call(*_: Any, **__: Any) -> Any:
@@ -277,7 +277,7 @@ def test_doctor_of_a_stack_exits_1_for_a_problem_alone(monkeypatch: pytest.Monke
     from typer.testing import CliRunner
 
     monkeypatch.setattr(cli, "out", Console(soft_wrap=True, highlight=False))
-    monkeypatch.setattr(cli, "ROOT", stack_module.ROOT)
+    monkeypatch.setattr(cli, "PROJECT", stack_module.PROJECT)
     look(monkeypatch, MANAGED)
     done = CliRunner().invoke(cli.app, ["doctor", "mine"])
     assert (done.exit_code, "ok: zones: us-east-1a, us-east-1b in us-east-1" in done.stdout) == (0, True)

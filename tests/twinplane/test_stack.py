@@ -56,7 +56,7 @@ def pulumi(tmp_path: Path) -> Fake:
 @pytest.fixture
 def stack(tmp_path: Path, pulumi: Fake, monkeypatch: pytest.MonkeyPatch) -> Stack:  # noqa: ARG001
     (tmp_path / "stacks").mkdir()
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "PROJECT", tmp_path)
     return Stack("dev", {"PATH": f"{tmp_path}:/usr/bin:/bin"})
 
 

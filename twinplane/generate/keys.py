@@ -1,4 +1,4 @@
-"""`python -m twinplane.generate.keys ed25519|ecdsa COMMENT`: prints a new SSH key pair as {"private", "public"} in JSON.
+"""`python -m twinplane.generate.keys ed25519|ecdsa COMMENT`: prints a new SSH key pair as JSON, "private" and "public".
 
 Both in OpenSSH's format. Nothing is written to a disk.
 """

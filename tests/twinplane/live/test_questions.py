@@ -75,7 +75,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 
 def access(server: str, kind: str = "self-managed", environment: dict[str, str] | None = None) -> Access:
-    outputs = StackOutputs.from_exports(json.loads((GOLDEN / f"{kind}.json").read_text())["outputs"])
+    outputs = StackOutputs.from_exports(json.loads((GOLDEN / f"compare/{kind}.json").read_text())["outputs"])
     client = kubernetes_client(kubeconfig(server, {"token": "t"}), {})
     return Access(outputs, client, environment or {}, lambda _: None)
 

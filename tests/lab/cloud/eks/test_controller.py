@@ -230,7 +230,7 @@ def test_only_an_instance_of_a_group_becomes_a_node(
         node = Node(MACHINE.token, "20260901", "198.18.128.0/26", "subnet-a")
         clusters["demo"].nodegroups["ng"] = Nodegroup({}, nodes=[node])
     monkeypatch.setattr(package, "store", lambda: store)
-    monkeypatch.setattr(package.node, "bootstrap", lambda _cluster, _group, node, machine: (node.token, machine.id))
+    monkeypatch.setattr(package.node_bootstrap, "bootstrap", lambda _cluster, _group, node, machine: (node.token, machine.id))
     assert package.bootstrap(MACHINE) == (MACHINE.token, MACHINE.id)
     with store.change() as clusters:
         clusters["demo"].pools, clusters["demo"].nodegroups = clusters["demo"].nodegroups, {}
