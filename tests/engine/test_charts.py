@@ -13,6 +13,7 @@ import pytest
 
 from components.identity.pod_identity import OidcIdentity
 from components.ingress.ingress_controller import NAME, WEBHOOK, IngressController, IngressControllerArgs
+from lab.errors import Failed
 from lab.plugins.kubernetes.chart import rendered
 from lab.toolchain import tool
 from lab.toolchain.tool import INGRESS_CONTROLLER
@@ -21,7 +22,6 @@ from tests.support import engine
 from tests.support.engine import Project
 from tests.support.kubernetes_api import Api, api_server
 from tests.support.pulumi_mocks import run
-from twinplane.errors import Failed
 
 PROGRAM = """
 import pulumi

@@ -15,12 +15,12 @@ import pytest
 
 from lab import supervisor
 from lab.constants import BASE_RELEASE, BRIDGE, FABRIC, UPDATED_RELEASE
+from lab.errors import Failed, UsageError
 from lab.machines import apt_proxy, network
 from lab.machines.cgroup import Cgroup
 from lab.machines.host import Host
 from tests import ROOT
 from tests.support.live import until
-from twinplane.errors import Failed, UsageError
 
 #: No stack uses these.
 ADDRESSES = [f"198.19.200.{number}" for number in (1, 2, 3)]

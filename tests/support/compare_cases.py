@@ -12,8 +12,9 @@ from tests import GOLDEN
 from twinplane.compare.differences import Cluster
 from twinplane.compare.observe import Observed, observe
 from twinplane.compare.probes import probe
-from twinplane.live.questions import Question, Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Question
 
 #: When the golden answers were given.
 TIME = datetime(2026, 11, 24, 22, 0, 0, tzinfo=UTC)
@@ -31,7 +32,7 @@ RECOMMENDED = (
 
 
 class Answers:
-    """Answers as twinplane.live.questions.Access does; a question without an answer fails the test."""
+    """Answers as twinplane.questions.Access does; a question without an answer fails the test."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers

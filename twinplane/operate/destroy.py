@@ -13,10 +13,12 @@ from twinplane.compare.probes import eks_cluster, instances
 from twinplane.console import Tell
 from twinplane.errors import UsageError
 from twinplane.live import tunnel
-from twinplane.live.questions import Access, Call, Unanswered, get, kubernetes_client
+from twinplane.live.kubernetes import get, kubernetes_client
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import leftovers, orphans, protection, strays
 from twinplane.operate.balanced import balanced
 from twinplane.outputs import SampleApp, StackOutputs
+from twinplane.questions import Access, Call
 from twinplane.stack import Stack
 
 #: Makes the kubernetes provider forget what it cannot reach, on delete and on refresh
@@ -112,7 +114,7 @@ def balancers(outputs: StackOutputs, access: Access) -> None:
 def gone(outputs: StackOutputs, access: Access) -> bool:
     """True where AWS says that the cluster's control plane does not exist. False where it says nothing."""
     if outputs.kind == "managed":
-        return eks_cluster(outputs.cluster_name).ask(access).error.startswith("ResourceNotFoundException:")
-    found = instances().ask(access).fact
+        return eks_cluster.probe(outputs.cluster_name).ask(access).error.startswith("ResourceNotFoundException:")
+    found = instances.probe().ask(access).fact
     ours = {machine.instance_id for machine in outputs.machines if machine.role == "control-plane"}
     return found is not None and not ours & {instance.id for instance in found}

@@ -12,7 +12,7 @@ from tests.support.compare_cases import FACTS, GOLDEN, NODES, RECOMMENDED, Answe
 from twinplane import ansible
 from twinplane.ansible import Result
 from twinplane.errors import Failed, UsageError
-from twinplane.live.questions import Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import patch as module
 from twinplane.operate.load import Measured
 from twinplane.outputs import StackOutputs
