@@ -99,8 +99,8 @@ class SelfManagedCluster(pulumi.ComponentResource):
         self.kubeconfig = site.result.apply(lambda result: str(result["kubeconfig"]))
         self.pod_ranges = pulumi.Output.unsecret(site.result.apply(lambda result: result.get("ranges") or {}))
         # Where the kubeconfig is unknown, or another one, the cluster is the same while its address is.
-        cluster = {"kubeconfig": self.kubeconfig, "cluster_identifier": within.host}
-        self.provider = kubernetes.Provider(name, opts=self._child, **cluster)
+        same = within.host
+        self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, cluster_identifier=same, opts=self._child)
         outputs = [output for output in SelfManagedCluster.__annotations__ if output != "provider"]
         self.register_outputs({output: getattr(self, output) for output in outputs})
 

@@ -12,6 +12,7 @@ import yaml
 from components.eks import add_on
 from doctor import permissions, readiness
 from doctor.pins import Image, Unreachable
+from tests import ROOT
 from twinplane import cli, command
 from twinplane import stack as stack_module
 from twinplane.check import Check
