@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.engine import output, pulumi, select
 from benchmarks.floor import Ssh, bring_up
-from lab import lab
+from lab import lifecycle
 from lab.constants import BASE_RELEASE
-from lab.hosts.host import Host
+from lab.machines.host import Host
 
 STACK = "self-managed-lab"
 ADDRESSES = ("198.18.200.11", "198.18.200.12", "198.18.200.13")
@@ -73,7 +73,7 @@ def _site_seconds() -> float:
 
 def main() -> None:
     """Prints one line a figure."""
-    lab.up(lambda line: print(line, file=sys.stderr))
+    lifecycle.up(lambda line: print(line, file=sys.stderr))
     folder = Path("/dev/shm/twinplane-benchmark")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)

@@ -13,7 +13,7 @@ import yaml
 
 from benchmarks.__main__ import STACK
 from benchmarks.engine import pulumi, select
-from lab import lab
+from lab import lifecycle
 from lab.constants import PROJECT
 
 WORKERS = (1, 2, 4)
@@ -35,7 +35,7 @@ def bring_up(workers: int, folder: Path) -> float:
 
 def main() -> None:
     """Prints the lines as they are known."""
-    lab.up(lambda line: print(line, file=sys.stderr))
+    lifecycle.up(lambda line: print(line, file=sys.stderr))
     select(STACK)
     folder = Path(tempfile.mkdtemp(dir="/dev/shm"))  # mode 0700
     first = 0.0

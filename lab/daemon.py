@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from lab import constants
-from lab.aws import api, wsgi
-from lab.aws.signature import Refused
+from lab.cloud.endpoint import api, wsgi
+from lab.cloud.endpoint.signature import Refused
 from twinplane.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,38 +94,39 @@ class Daemon:
             log.exception("%s", name)
 
     def _api(self) -> None:
-        from lab.aws.front import Front
-        from lab.aws.journal import Journal
+        from lab.cloud.endpoint.endpoint import Endpoint
+        from lab.cloud.endpoint.journal import Journal
 
-        api.front = Front(Journal(api.directory() / "journal.jsonl"))
+        api.front = Endpoint(Journal(api.directory() / "journal.jsonl"))
         self._replayed.set()
         # Machines and pods of the lab sign as everybody else does.
         self._stops.append(serve(str(constants.FABRIC), self).shutdown)
 
     def _eks(self) -> None:
-        from lab.aws import eks
+        from lab.cloud import eks
 
         eks.start()
 
     def _reconciler(self) -> None:
-        from lab.aws import routes, volumes
-        from lab.aws.reconciler import Reconciler
-        from lab.hosts.host import Host
+        from lab.cloud.ec2 import routes, volumes
+        from lab.cloud.ec2.reconciler import Reconciler
+        from lab.machines.host import Host
 
         reconciler = Reconciler(Host, routes.make, volumes.make)
         reconciler.start()
         self._stops.append(reconciler.stop)
 
     def _balancers(self) -> None:
-        from lab.aws.load_balancers import Balancers
+        from lab.cloud.elb.load_balancers import Balancers
 
         balancers = Balancers()
         balancers.start()
         self._stops.append(balancers.stop)
 
     def _webhooks(self) -> None:
-        from lab.aws import authenticator, eks, webhooks
-        from lab.aws.eks import pod_identity_webhook
+        from lab.cloud import eks, webhooks
+        from lab.cloud.eks import pod_identity_webhook
+        from lab.cloud.identity import authenticator
 
         reviews = {
             authenticator.WHAT: lambda body, cluster: authenticator.review(body, cluster, eks.access_entry),
@@ -134,7 +135,8 @@ class Daemon:
         self._stops.append(webhooks.serve(reviews).shutdown)
 
     def _metadata(self) -> None:
-        from lab.aws import eks, metadata
+        from lab.cloud import eks
+        from lab.cloud.ec2 import metadata
 
         self._stops.append(metadata.serve(eks.role, eks.pod_credentials).shutdown)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from lab import constants, toolchain
-from lab.hosts import packages
+from lab.machines import packages
 from lab.plugins import STAND_INS, official
 from lab.toolchain.tool import TOOLS
 from twinplane.check import Check

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from lab import constants, whole_file
-from lab.aws import api
+from lab.cloud.endpoint import api
 from twinplane.errors import UsageError
 
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from lab import images, toolchain
+from lab import container_images, toolchain
 from lab.constants import CACHE, FABRIC, MIRROR_PORT, REGISTRY_PORT
 from lab.toolchain.tool import CLOUD_CONTROLLER, CONTAINERD, KUBERNETES, TOOLS
 
@@ -151,7 +151,7 @@ def serve(
     address: str = str(FABRIC), ports: tuple[int, int] = (MIRROR_PORT, REGISTRY_PORT)
 ) -> list[ThreadingHTTPServer]:
     """Starts both servers in threads of this process. -> the servers, running."""
-    handlers = (_downloads_handler(downloads()), _registry_handler(images.ensure()))
+    handlers = (_downloads_handler(downloads()), _registry_handler(container_images.ensure()))
     servers = []
     for port, handler in zip(ports, handlers, strict=True):
         server = ThreadingHTTPServer((address, port), handler)

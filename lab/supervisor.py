@@ -139,6 +139,17 @@ def start(name: str, argv: Sequence[str], env: dict[str, str] | None = None) -> 
         time.sleep(0.02)
 
 
+def hand_over(name: str, argv: Sequence[str]) -> None:
+    """Gives a command that runs to a new supervisor, which starts it as `argv` next time. The command runs on.
+
+    Nothing happens where no supervisor of this name runs.
+    """
+    if old := Record.read(name).supervisor:
+        old.signal(signal.SIGKILL)
+        old.wait(5)
+        start(name, argv)
+
+
 def stop(name: str, grace: float = 20.0) -> None:
     """Ends the command (SIGTERM, after `grace` seconds SIGKILL) and its supervisor. Nothing to stop is fine."""
     record = Record.read(name)

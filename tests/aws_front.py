@@ -19,10 +19,11 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
 from lab import constants
-from lab.aws import api, ec2, instance_connect
-from lab.aws.front import Front
-from lab.aws.journal import Journal
-from lab.hosts import names
+from lab.cloud.ec2 import ec2, instance_connect
+from lab.cloud.endpoint import api
+from lab.cloud.endpoint.endpoint import Endpoint
+from lab.cloud.endpoint.journal import Journal
+from lab.machines import names
 
 #: What the lab changes of moto's code, but for its clock, which goes as before where no front answers.
 CORRECTED: dict[Any, tuple[str, ...]] = {
@@ -58,7 +59,7 @@ def keep_moto(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     """-> a front with its state below `state`; moto is as it was before when it ends."""
     # AWS's thousand policies take a second each time, and no test of this process asks for one.
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
@@ -70,7 +71,7 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
     names.HOSTS.write_text("127.0.0.1 localhost\n")
     for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
         monkeypatch.setattr(ec2, name, empty)
-    front = Front(Journal(api.directory() / "journal.jsonl"))
+    front = Endpoint(Journal(api.directory() / "journal.jsonl"))
     monkeypatch.setattr(api, "front", front)
     yield front
     moto_api_backend.reset()

@@ -18,12 +18,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.test import create_environ
 
-from lab.aws import api, ec2, wsgi
-from lab.aws.eks import cluster, endpoint, nodegroup, nodes
-from lab.aws.eks.kube import KubeError
-from lab.aws.eks.model import Json
-from lab.aws.eks.state import Cluster, Store
-from lab.hosts import network
+from lab.cloud.ec2 import ec2
+from lab.cloud.eks import cluster, endpoint, nodegroup, nodes
+from lab.cloud.eks.kube import KubeError
+from lab.cloud.eks.model import Json
+from lab.cloud.eks.state import Cluster, Store
+from lab.cloud.endpoint import api, wsgi
+from lab.machines import network
 
 USER = "arn:aws:iam::123456789012:user/twinplane"
 ROLE = "arn:aws:iam::123456789012:role/"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts import volume
+from lab.machines import volume
 
 
 class LoopDevices:

@@ -19,7 +19,7 @@ from lab.plugins.kubernetes.__main__ import KubernetesServicer
 from lab.plugins.kubernetes.changes import compare
 from lab.plugins.protocol import provider_pb2_grpc
 from lab.plugins.provider import Change, Diff, Invalid, Provider, Resource
-from lab.plugins.serving import Log, serve
+from lab.plugins.server import Log, serve
 from lab.plugins.values import Values, reveal
 from tests import aws_cli
 from tests.pulumi_mocks import CALLS, RESOURCES

@@ -7,7 +7,7 @@ import moto.core.utils
 import pytest
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX
 
-from lab.aws.front import Front
+from lab.cloud.endpoint.endpoint import Endpoint
 from tests import aws_front
 
 
@@ -37,5 +37,5 @@ def test_moto_has_one_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.MonkeyPatch.context() as patch, aws_front.fresh(tmp_path / str(number), patch):
             clocks.append(moto.core.utils.utcnow)
     assert clocks[0] is clocks[1]
-    monkeypatch.setattr(Front, "_time", 0.0)
+    monkeypatch.setattr(Endpoint, "_time", 0.0)
     assert clocks[0]().year == 1970

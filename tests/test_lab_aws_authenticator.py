@@ -18,7 +18,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from lab import constants
-from lab.aws import api, authenticator
+from lab.cloud.endpoint import api
+from lab.cloud.identity import authenticator
 from tests.aws_front import fresh
 
 ADMIN = "arn:aws:iam::123456789012:user/twinplane"

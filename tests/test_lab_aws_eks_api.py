@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws.eks import access, addon, endpoint, model
-from lab.aws.eks.control_plane import ControlPlane
-from lab.aws.eks.state import Store
+from lab.cloud.eks import access, addon, endpoint, model
+from lab.cloud.eks.control_plane import ControlPlane
+from lab.cloud.eks.state import Store
 from tests.eks_cloud import KEY, ROLE, USER, Account, account, eks, make_cluster, make_group, store
 
 __all__ = ["account", "eks", "store"]

@@ -4,10 +4,10 @@ from typing import Any, cast
 
 import pytest
 
-from lab.aws.eks import auto_mode, cluster, node, node_object, nodes
-from lab.aws.eks.auto_mode import POOL, AutoNodes
-from lab.aws.eks.kube import Kube
-from lab.aws.eks.state import Store
+from lab.cloud.eks import auto_mode, cluster, node_bootstrap, node_object, nodes
+from lab.cloud.eks.auto_mode import POOL, AutoNodes
+from lab.cloud.eks.kube import Kube
+from lab.cloud.eks.state import Store
 from tests.eks_cloud import ROLE, USER, WAITS, Account, Api, Cloud, account, cloud, refused, store
 from tests.test_lab_aws_eks_rendering import MACHINE
 
@@ -87,7 +87,7 @@ def test_a_node_comes_for_pods_that_wait_and_one_at_a_time(
 def test_a_node_joins_with_the_labels_of_its_pool(store: Store, api: Api) -> None:
     api.waiting = ["a"]
     look(store, api)
-    assert node.node_labels(store.cluster("demo").pools[POOL], MACHINE) == {
+    assert node_bootstrap.node_labels(store.cluster("demo").pools[POOL], MACHINE) == {
         "eks.amazonaws.com/compute-type": "auto",
         "eks.amazonaws.com/nodeclass": "default",
         "karpenter.sh/capacity-type": "on-demand",

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from lab.aws import eks as package
-from lab.aws.eks import addon, auto_mode, cluster, keeper
-from lab.aws.eks.keeper import Keeper
-from lab.aws.eks.kube import Kube, KubeError
-from lab.aws.eks.state import Node, Nodegroup, Store
+from lab.cloud import eks as package
+from lab.cloud.eks import addon, auto_mode, cluster, controller
+from lab.cloud.eks.controller import Controller
+from lab.cloud.eks.kube import Kube, KubeError
+from lab.cloud.eks.state import Node, Nodegroup, Store
 from tests.eks_cloud import Account, Api, Cloud, account, cloud, make_cluster, make_group, store
 from tests.test_lab_aws_eks_rendering import MACHINE
 from twinplane.errors import Failed, UsageError
@@ -43,7 +43,7 @@ class ControlPlane:
 @pytest.fixture
 def plane(account: Account, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> ControlPlane:
     made = ControlPlane(Api(cloud))
-    monkeypatch.setattr(keeper, "ControlPlane", made)
+    monkeypatch.setattr(controller, "ControlPlane", made)
     monkeypatch.setattr(Api, "ready", lambda _: made.ready, raising=False)
     groups: dict[str, str] = {}
     monkeypatch.setattr(account, "describe_security_groups", lambda **_: {
@@ -61,7 +61,7 @@ def plane(account: Account, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Co
 
 def look(store: Store) -> bool | None:
     """One look of a daemon that was just started."""
-    return Keeper(store, store.cluster("demo")).step()
+    return Controller(store, store.cluster("demo")).step()
 
 
 def test_a_cluster_is_active_when_its_api_server_is_ready(store: Store, plane: ControlPlane) -> None:
@@ -128,7 +128,7 @@ def test_nodes_of_auto_mode_come_and_end_with_their_cluster(store: Store, plane:
 def test_what_cannot_be_done_is_told(store: Store, plane: ControlPlane) -> None:
     make_cluster(store, status="CREATING")
     plane.trouble = UsageError("the disk is full")
-    keeping = Keeper(store, store.cluster("demo"))
+    keeping = Controller(store, store.cluster("demo"))
     with pytest.raises(UsageError) as error:
         keeping.step()
     keeping._complain(error.value)
@@ -139,7 +139,7 @@ def test_what_cannot_be_done_is_told(store: Store, plane: ControlPlane) -> None:
 
 def test_a_trouble_that_may_pass_is_borne_for_a_while(store: Store, plane: ControlPlane) -> None:  # noqa: ARG001
     make_cluster(store, status="CREATING")
-    keeping = Keeper(store, store.cluster("demo"))
+    keeping = Controller(store, store.cluster("demo"))
     keeping._complain(Failed("no"))
     assert store.cluster("demo").status == "CREATING"
     with store.change() as clusters:
@@ -162,7 +162,7 @@ def test_a_cluster_of_the_same_name_is_another_one(store: Store, plane: ControlP
     with store.change() as clusters:
         clusters.clear()
     make_cluster(store, status="CREATING")
-    assert Keeper(store, old).step() is None
+    assert Controller(store, old).step() is None
     assert not plane.hosts
 
 
@@ -206,14 +206,14 @@ def test_one_groups_trouble_is_not_the_others(
     make_cluster(store)
     make_group(store)
     make_group(store, nodegroupName="other")
-    original = keeper.Nodes.step
+    original = controller.Nodes.step
 
     def step(self: Any, kube: Kube) -> bool:
         if self.group == "ng":
             raise KubeError(0, "no answer")
         return original(self, kube)
 
-    monkeypatch.setattr(keeper.Nodes, "step", step)
+    monkeypatch.setattr(controller.Nodes, "step", step)
     for _ in range(4):
         assert look(store) is True
         plane.api.cloud.settle()

@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import pytest
 
-from lab.aws.eks import node_object, nodegroup, nodes
-from lab.aws.eks.kube import Kube, KubeError
-from lab.aws.eks.state import Store
+from lab.cloud.eks import node_object, nodegroup, nodes
+from lab.cloud.eks.kube import Kube, KubeError
+from lab.cloud.eks.state import Store
 from tests.eks_cloud import Account, Api, Cloud, account, cloud, make_cluster, make_group, refused, steps, store
 
 __all__ = ["account", "cloud", "store"]

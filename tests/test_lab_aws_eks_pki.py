@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab.aws.eks import pki
+from lab.cloud.eks import pki
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lab.aws import webhooks
-from lab.aws.eks import addon, endpoint, pod_identity_agent, pod_identity_webhook
-from lab.aws.eks.control_plane import ControlPlane
-from lab.aws.eks.state import Store
+from lab.cloud import webhooks
+from lab.cloud.eks import addon, endpoint, pod_identity_agent, pod_identity_webhook
+from lab.cloud.eks.control_plane import ControlPlane
+from lab.cloud.eks.state import Store
 from tests.eks_cloud import ROLE, Account, Api, Cloud, account, cloud, make_cluster, make_group, store
 from tests.test_lab_aws_eks_nodes import until
 

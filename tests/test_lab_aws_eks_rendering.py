@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lab.aws import ec2
-from lab.aws.eks import control_plane, kube, metrics_server, node, pki, system
-from lab.aws.eks.state import Cluster, Node, Nodegroup
+from lab.cloud.ec2 import ec2
+from lab.cloud.eks import control_plane, kube, metrics_server, node_bootstrap, pki, system
+from lab.cloud.eks.state import Cluster, Node, Nodegroup
 from tests import golden_files
 
 CLUSTER = Cluster(
@@ -60,7 +60,9 @@ def test_without_a_key_nothing_is_encrypted() -> None:
 
 
 def test_node() -> None:
-    golden_files.check("eks_node.txt", _text(node.files(CLUSTER, GROUP, NODE, MACHINE, pki.authority("kubernetes"))))
+    golden_files.check(
+        "eks_node.txt", _text(node_bootstrap.files(CLUSTER, GROUP, NODE, MACHINE, pki.authority("kubernetes")))
+    )
 
 
 def test_objects() -> None:
@@ -80,9 +82,9 @@ def test_auto_mode_has_dns_on_every_node() -> None:
 
 
 def test_a_nodes_private_keys_are_for_root_alone() -> None:
-    files = node.files(CLUSTER, GROUP, NODE, MACHINE, pki.authority("kubernetes"))
+    files = node_bootstrap.files(CLUSTER, GROUP, NODE, MACHINE, pki.authority("kubernetes"))
     secret = {path for path, (content, _) in files.items() if b"PRIVATE KEY" in content}
-    assert secret == {f"{node.PKI}/kubelet.key", f"{node.PKI}/kubelet-client.key"}
+    assert secret == {f"{node_bootstrap.PKI}/kubelet.key", f"{node_bootstrap.PKI}/kubelet-client.key"}
     assert {files[path][1] for path in secret} == {0o600}
 
 

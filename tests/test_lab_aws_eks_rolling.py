@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.aws.eks.rolling import Plan, Seen, plan
+from lab.cloud.eks.rolling import Plan, Seen, plan
 
 
 def _nodes(current: int, old: int, phase: str = "ready") -> list[Seen]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.eks.model import EksError
-from lab.aws.eks.state import Cluster, Node, Nodegroup, Store
+from lab.cloud.eks.model import EksError
+from lab.cloud.eks.state import Cluster, Node, Nodegroup, Store
 
 
 def _cluster() -> Cluster:

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws import api
-from lab.aws.front import Front
-from lab.aws.journal import Journal
+from lab.cloud.endpoint import api
+from lab.cloud.endpoint.endpoint import Endpoint
+from lab.cloud.endpoint.journal import Journal
 from tests import aws_front
 
 
 @pytest.fixture
-def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+def front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     with aws_front.fresh(tmp_path, monkeypatch) as front:
         yield front
 
@@ -71,11 +71,11 @@ def test_the_same_after_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ec2 = api.client("ec2")
     with monkeypatch.context() as earlier:
-        earlier.setattr("lab.aws.front.time.time", lambda: 1.6e9)
+        earlier.setattr("lab.cloud.endpoint.endpoint.time.time", lambda: 1.6e9)
         ec2.create_instance_connect_endpoint(SubnetId=subnet()["SubnetId"])
     before = ec2.describe_instance_connect_endpoints()["InstanceConnectEndpoints"]
     assert [each["CreatedAt"].timestamp() for each in before] == [1.6e9]
     moto_api_backend.reset()
-    monkeypatch.setattr(api, "front", Front(Journal(api.directory() / "journal.jsonl")))
+    monkeypatch.setattr(api, "front", Endpoint(Journal(api.directory() / "journal.jsonl")))
     after = ec2.describe_instance_connect_endpoints()["InstanceConnectEndpoints"]
     assert after == before

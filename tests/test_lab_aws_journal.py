@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab.aws.journal import Entry, Journal
+from lab.cloud.endpoint.journal import Entry, Journal
 
 
 def entry(sequence: int) -> Entry:

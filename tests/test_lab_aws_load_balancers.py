@@ -17,11 +17,13 @@ from botocore.exceptions import ClientError
 from moto.moto_api._internal.models import moto_api_backend
 
 from lab import constants, supervisor
-from lab.aws import api, ec2, haproxy, load_balancers
-from lab.aws.front import Front
-from lab.aws.journal import Journal
-from lab.aws.load_balancers import Balancers
-from lab.hosts import names, network, resolver
+from lab.cloud.ec2 import ec2
+from lab.cloud.elb import haproxy, load_balancers
+from lab.cloud.elb.load_balancers import Balancers
+from lab.cloud.endpoint import api
+from lab.cloud.endpoint.endpoint import Endpoint
+from lab.cloud.endpoint.journal import Journal
+from lab.machines import names, network, resolver
 from tests.aws_front import fresh
 
 
@@ -126,7 +128,7 @@ def test_the_arn_says_of_which_type_it_is(elb: Any) -> None:
     [listener] = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
     assert listener["ListenerArn"].startswith(arn.replace(":loadbalancer/", ":listener/"))
     moto_api_backend.reset()
-    Front(Journal(api.directory() / "journal.jsonl"))
+    Endpoint(Journal(api.directory() / "journal.jsonl"))
     assert {each.arn for each in load_balancers.backend().load_balancers.values()} == {arn, other}
     assert list(load_balancers.backend().load_balancers[arn].listeners) == [listener["ListenerArn"]]
 
@@ -152,7 +154,7 @@ def test_a_replay_gives_again_what_was_freed(elb: Any, monkeypatch: pytest.Monke
         if file == "lost":
             (api.directory() / "load-balancers.json").unlink()
         moto_api_backend.reset()
-        Front(Journal(api.directory() / "journal.jsonl"))
+        Endpoint(Journal(api.directory() / "journal.jsonl"))
         assert names.known() == given, file
 
 
@@ -186,7 +188,7 @@ def test_targets_outlive_the_daemon(elb: Any) -> None:
     before = load_balancers.wanted()
     assert f"server {instance} {started['Instances'][0]['PrivateIpAddress']}:6443 check" in before[0].config
     moto_api_backend.reset()
-    Front(Journal(api.directory() / "journal.jsonl"))
+    Endpoint(Journal(api.directory() / "journal.jsonl"))
     assert load_balancers.wanted() == before
     assert [machine.state for machine in ec2.machines()] == ["pending"], "until its host is looked at"
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws import api, ec2, images
-from lab.aws.ec2 import Bootstrap
-from lab.aws.reconciler import Reconciler
+from lab.cloud.ec2 import ec2, machine_images
+from lab.cloud.ec2.ec2 import Bootstrap
+from lab.cloud.ec2.reconciler import Reconciler
+from lab.cloud.endpoint import api
 from lab.constants import BASE_RELEASE, UPDATED_RELEASE
 from tests.aws_front import fresh
 
@@ -89,7 +90,7 @@ def subnet(_front: None) -> str:
 
 def run(subnet: str, **more: Any) -> str:
     answer = api.client("ec2").run_instances(
-        ImageId=images.debian(BASE_RELEASE).id,
+        ImageId=machine_images.debian(BASE_RELEASE).id,
         InstanceType="t3.medium",
         SubnetId=subnet,
         MinCount=1,
@@ -240,7 +241,7 @@ def test_an_instance_that_cannot_be_made_ends_with_the_reason(
     hosts: FakeHosts, subnet: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hosts.refusal = "the disk is full"
-    monkeypatch.setattr("lab.aws.reconciler.TRIES", 1)
+    monkeypatch.setattr("lab.cloud.ec2.reconciler.TRIES", 1)
     reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
     reconciler._over.wait = lambda _=None: True  # type: ignore[method-assign] # no pause between tries
     settle(reconciler)

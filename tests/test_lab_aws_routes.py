@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from lab.aws import api, ec2, images, routes
+from lab.cloud.ec2 import ec2, machine_images, routes
+from lab.cloud.endpoint import api
 from lab.constants import BASE_RELEASE
-from lab.hosts import network
+from lab.machines import network
 from tests.aws_front import fresh
 
 PODS, OTHERS = "198.18.192.0/24", "198.18.193.0/24"
@@ -26,7 +27,7 @@ class Cloud:
 
     def instance(self, *, forwards: bool = True) -> str:
         made = self.client.run_instances(
-            ImageId=images.debian(BASE_RELEASE).id,
+            ImageId=machine_images.debian(BASE_RELEASE).id,
             InstanceType="t3.medium",
             SubnetId=self.subnet,
             MinCount=1,

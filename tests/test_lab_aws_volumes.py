@@ -9,9 +9,10 @@ from typing import ClassVar
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.aws import api, ec2, images, volumes
+from lab.cloud.ec2 import ec2, machine_images, volumes
+from lab.cloud.endpoint import api
 from lab.constants import BASE_RELEASE
-from lab.hosts.volume import GIB, Volume
+from lab.machines.volume import GIB, Volume
 from tests.aws_front import fresh
 from tests.loop_devices import LoopDevices
 
@@ -59,7 +60,7 @@ class Cloud:
 
     def instance(self) -> str:
         return self.client.run_instances(
-            ImageId=images.debian(BASE_RELEASE).id,
+            ImageId=machine_images.debian(BASE_RELEASE).id,
             InstanceType="t3.medium",
             SubnetId=self.subnet,
             MinCount=1,

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from components.identity.oidc_issuer import DISCOVERY, KEYS, discovery, key_set
 from components.identity.oidc_trust import readable
 from components.identity.pod_identity import oidc_trust
-from lab.aws import api, wsgi
-from lab.aws.front import Front
-from lab.aws.journal import Journal
+from lab.cloud.endpoint import api, wsgi
+from lab.cloud.endpoint.endpoint import Endpoint
+from lab.cloud.endpoint.journal import Journal
 from tests import aws_front
 from twinplane.generate.signing_key import key_pair
 
@@ -36,7 +36,7 @@ KID = json.loads(key_set(PAIR["public"]))["keys"][0]["kid"]
 
 
 class Cloud:
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Endpoint) -> None:
         self.front = front
         self.s3, self.iam = self.client("s3"), api.client("iam")
         self.s3.create_bucket(Bucket=BUCKET)

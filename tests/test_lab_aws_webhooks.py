@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lab import constants
-from lab.aws import api, webhooks
+from lab.cloud import webhooks
+from lab.cloud.endpoint import api
 
 
 @pytest.fixture(autouse=True)

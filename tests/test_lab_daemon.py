@@ -12,8 +12,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lab import constants, daemon, env, lab, supervisor
-from lab.aws import api, wsgi
+from lab import constants, daemon, env, lifecycle, supervisor
+from lab.cloud.endpoint import api, wsgi
 from lab.daemon import Daemon
 from tests import aws_front
 from twinplane.errors import UsageError
@@ -23,7 +23,7 @@ from twinplane.errors import UsageError
 def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
     """A lab of its own: state elsewhere, and a port that another program has from when it listens."""
     monkeypatch.setattr(constants, "STATE", tmp_path)
-    for module in ("supervisor", "hosts.host"):
+    for module in ("supervisor", "machines.host"):
         monkeypatch.setattr(f"lab.{module}.STATE", tmp_path)
     monkeypatch.setattr(api, "front", None)
     with socket.socket() as other:
@@ -82,7 +82,7 @@ def test_a_taken_port_is_named_with_the_way_to_its_owner(port: socket.socket, mo
     with pytest.raises(
         UsageError, match=rf"port {constants.API_PORT} is taken .* `ss -ltnp 'sport = :{constants.API_PORT}'`"
     ):
-        lab.up(print)
+        lifecycle.up(print)
     assert list(constants.STATE.iterdir()) == [], "nothing was changed"
 
 
@@ -132,7 +132,7 @@ def test_the_api_is_the_same_on_a_second_address(
             server.server_close()
 
 
-@pytest.mark.parametrize("verb", [lab.prepare, lab.up, lab.down])
+@pytest.mark.parametrize("verb", [lifecycle.prepare, lifecycle.up, lifecycle.down])
 def test_needs_root(verb: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(UsageError, match="root"):
@@ -171,5 +171,5 @@ def test_secrets_are_for_their_owner_alone() -> None:
 
 
 def test_status_without_a_lab() -> None:
-    told = lab.status()
+    told = lifecycle.status()
     assert (told["running"], told["ready"], told["hosts"]) == (False, False, [])

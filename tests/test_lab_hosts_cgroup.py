@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts.cgroup import Cgroup, Hierarchy
+from lab.machines.cgroup import Cgroup, Hierarchy
 from twinplane.errors import UsageError
 
 HYBRID = """\

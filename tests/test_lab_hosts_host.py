@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lab.constants import BASE_RELEASE, UPDATED_RELEASE
-from lab.hosts import boot, image, packages
-from lab.hosts import host as module
-from lab.hosts.disk import SEED, Disk
-from lab.hosts.host import Host
+from lab.machines import boot, host_image, packages
+from lab.machines import host as module
+from lab.machines.disk import SEED, Disk
+from lab.machines.host import Host
 from twinplane.errors import Failed, UsageError
 
 
@@ -115,22 +115,22 @@ def test_the_command_line_binds_volumes_read_write_and_the_rest_read_only(root: 
 
 
 def test_another_recipe_is_another_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = image.path(BASE_RELEASE)
-    assert image.path(BASE_RELEASE) == before
-    assert image.path(UPDATED_RELEASE).name.removeprefix(f"debian-12-{UPDATED_RELEASE}-") == before.name[-12:]
-    monkeypatch.setattr(image, "INCLUDE", (*image.INCLUDE, "vim"))
-    assert image.path(BASE_RELEASE) != before
+    before = host_image.path(BASE_RELEASE)
+    assert host_image.path(BASE_RELEASE) == before
+    assert host_image.path(UPDATED_RELEASE).name.removeprefix(f"debian-12-{UPDATED_RELEASE}-") == before.name[-12:]
+    monkeypatch.setattr(host_image, "INCLUDE", (*host_image.INCLUDE, "vim"))
+    assert host_image.path(BASE_RELEASE) != before
 
 
 def test_an_image_is_finished_for_every_host(tmp_path: Path) -> None:
     for name in ("etc/ssh/ssh_host_rsa_key", "etc/machine-id", "etc/apt/sources.list"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("of the build")
-    image._finish(tmp_path, BASE_RELEASE)
+    host_image._finish(tmp_path, BASE_RELEASE)
     assert not list(tmp_path.glob("etc/ssh/ssh_host_*"))
     assert (tmp_path / "etc/machine-id").read_text() == ""
-    assert (tmp_path / "etc/apt/sources.list").read_text() == image.SOURCES
-    assert "bookworm-security" in image.SOURCES
+    assert (tmp_path / "etc/apt/sources.list").read_text() == host_image.SOURCES
+    assert "bookworm-security" in host_image.SOURCES
     assert "serial: 20260901" in (tmp_path / "etc/cloud/build.info").read_text()
     assert (tmp_path / "etc/systemd/system/systemd-udevd.service").readlink() == Path("/dev/null")
     assert (tmp_path / "etc/systemd/system/multi-user.target.wants/lab-ready.service").is_symlink()
@@ -138,23 +138,23 @@ def test_an_image_is_finished_for_every_host(tmp_path: Path) -> None:
 
 def test_bad_use_of_images_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no image release 1: there are 20260901 and 20261101"):
-        image.ensure("1")
-    monkeypatch.setattr(image, "IMAGES", tmp_path)
-    monkeypatch.setattr(image, "SPACE", 2**60)
+        host_image.ensure("1")
+    monkeypatch.setattr(host_image, "IMAGES", tmp_path)
+    monkeypatch.setattr(host_image, "SPACE", 2**60)
     with pytest.raises(UsageError, match="make room"):
-        image._check_space()
+        host_image._check_space()
 
 
 def test_old_images_go_unless_a_host_lies_on_them(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "IMAGES", tmp_path / "images")
-    monkeypatch.setattr(image, "STATE", state)
+    monkeypatch.setattr(host_image, "IMAGES", tmp_path / "images")
+    monkeypatch.setattr(host_image, "STATE", state)
     used, unused = (tmp_path / "images" / f"debian-12-{BASE_RELEASE}-{tail * 12}" for tail in "ab")
-    for folder in (used, unused, image.path(BASE_RELEASE), image.path(UPDATED_RELEASE)):
+    for folder in (used, unused, host_image.path(BASE_RELEASE), host_image.path(UPDATED_RELEASE)):
         folder.mkdir(parents=True)
     Host.create("i-1", address="198.18.64.4", image=used, hostname="h")
-    image._prune()
+    host_image._prune()
     assert sorted((tmp_path / "images").iterdir()) == sorted(
-        [used, image.path(BASE_RELEASE), image.path(UPDATED_RELEASE)]
+        [used, host_image.path(BASE_RELEASE), host_image.path(UPDATED_RELEASE)]
     )
 
 

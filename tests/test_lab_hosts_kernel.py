@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lab.hosts import kernel
+from lab.machines import kernel
 
 NAME = "fs/inotify/max_user_instances"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.hosts import apt_proxy, network, resolver
+from lab.machines import apt_proxy, network, resolver
 from twinplane.errors import Failed, UsageError
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts import boot, host, volume
-from lab.hosts.host import Host
-from lab.hosts.volume import GIB, Volume
+from lab.machines import boot, host, volume
+from lab.machines.host import Host
+from lab.machines.volume import GIB, Volume
 from tests.loop_devices import LoopDevices
 
 ID = "vol-0123456789abcdef0"

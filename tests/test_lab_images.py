@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import mirror
-from lab.images import Image, make
+from lab.container_images import Image, make
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def registry(image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "file").write_text("content")
     monkeypatch.setattr(mirror, "downloads", lambda: tmp_path / "downloads")
-    monkeypatch.setattr(mirror.images, "ensure", lambda: {"team/app:v1": layout})
+    monkeypatch.setattr(mirror.container_images, "ensure", lambda: {"team/app:v1": layout})
     files, images = mirror.serve("127.0.0.1", (0, 0))
     yield f"http://127.0.0.1:{images.server_port}"
     for server in (files, images):

@@ -13,7 +13,7 @@ from moto.ec2.models import instances
 from pulumi._types import resource_types
 from pulumi.runtime import rpc
 
-from lab.aws import instance_connect
+from lab.cloud.ec2 import instance_connect
 from lab.plugins.aws.compare import project
 from lab.plugins.aws.provider import TYPES, Aws
 from lab.plugins.aws.session import Session

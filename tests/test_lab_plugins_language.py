@@ -12,7 +12,7 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import language_pb2
 
 from lab import plugins
-from lab.plugins import program, start
+from lab.plugins import launch, program
 from lab.plugins.language_python import Environment, LanguageHost, ending
 from lab.plugins.values import UNKNOWN, Secret, from_struct, known, reveal, secret, to_struct
 
@@ -183,7 +183,7 @@ def test_wrappers_for_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_start_without_the_sdk() -> None:
     """What the light plugins import does not run `import pulumi`, which takes longer than all the rest."""
     probe = (
-        f"import sys, runpy; names = runpy.run_path({start.__file__!r}); names['without_sdk']();"
+        f"import sys, runpy; names = runpy.run_path({launch.__file__!r}); names['without_sdk']();"
         "import lab.plugins.aws.provider, lab.plugins.command, lab.plugins.language_python;"
         "print(sorted(set(sys.modules) & {'pulumi.output', 'pulumi.automation', 'pulumi_aws', 'botocore', 'yaml'}))"
     )

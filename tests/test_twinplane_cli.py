@@ -190,7 +190,7 @@ def test_a_lab_stack_gets_the_labs_environment_by_itself(monkeypatch: pytest.Mon
 
 
 def test_a_lab_that_does_not_run_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lab.aws import api
+    from lab.cloud.endpoint import api
 
     monkeypatch.setattr(api, "health", lambda: None)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
@@ -264,10 +264,10 @@ class Recorder:
 
 @pytest.mark.parametrize("there", [False, True])
 def test_demo_makes_what_is_missing_and_compares(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    from lab import lab
+    from lab import lifecycle
 
     done: list[str] = []
-    monkeypatch.setattr(lab, "up", lambda _: done.append("lab"))
+    monkeypatch.setattr(lifecycle, "up", lambda _: done.append("lab"))
     monkeypatch.setattr(cli, "_stack", lambda name: Recorder(name, done, there))
     monkeypatch.setattr(cli, "_compare", lambda a, b, *_, **__: done.append(f"compare {a.name} {b.name}"))
     assert run("lab", "demo").exit_code == 0

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from kubernetes.client import ApiClient
 
-from lab.aws import api
+from lab.cloud.endpoint import api
 from tests import aws_front
 from tests.compare_cases import GOLDEN
 from twinplane.errors import Failed

@@ -289,10 +289,10 @@ def _checks(found: list[Check], as_json: bool) -> None:
 @lab.command("prepare")
 def lab_prepare(as_json: Json = False) -> None:
     """Get everything that `lab up` needs: Debian packages, tools, host images. What is there is kept."""
-    from lab import lab as the_lab
+    from lab import lifecycle
 
     with working("preparing the lab") as tell:
-        the_lab.prepare(tell)
+        lifecycle.prepare(tell)
     _done(as_json, {"prepared": True}, "lab: prepared")
 
 
@@ -306,19 +306,19 @@ def lab_up(as_json: Json = False) -> None:
 @lab.command("down")
 def lab_down(as_json: Json = False) -> None:
     """Remove every host, process, mount, link and route of the lab, and its state."""
-    from lab import lab as the_lab
+    from lab import lifecycle
 
     with working("removing the lab") as tell:
-        the_lab.down(tell)
+        lifecycle.down(tell)
     _done(as_json, {"up": False}, "lab: gone; tools, images and packages stay in ~/.cache/twinplane")
 
 
 @lab.command("status")
 def lab_status(as_json: Json = False) -> None:
     """What of the lab runs. Exit code 1: it is not up."""
-    from lab import lab as the_lab
+    from lab import lifecycle
 
-    status = the_lab.status()
+    status = lifecycle.status()
     if as_json:
         _json(status)
     else:
@@ -368,10 +368,10 @@ def _named(name: str, tell: Tell) -> Tell:
 
 
 def _up() -> None:
-    from lab import lab as the_lab
+    from lab import lifecycle
 
     with working("starting the lab") as tell:
-        the_lab.up(tell)
+        lifecycle.up(tell)
 
 
 def _stack(name: str, *, ask: bool = False) -> Stack:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from lab.plugins.provider import Change, Diff, Invalid, Provider, ProviderError, Resource
-from lab.plugins.servicer import main
-from lab.plugins.serving import Log
+from lab.plugins.resource_service import main
+from lab.plugins.server import Log
 from lab.plugins.values import UNKNOWN, Secret, Unknown, Values, known, reveal, secret
 
 TEXT, FLAG, LIST, MAP, ANY = "text", "true or false", "a list of texts", "a map of texts", "a list"

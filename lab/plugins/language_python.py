@@ -21,7 +21,7 @@ from google.protobuf import empty_pb2, json_format
 from lab.constants import CACHE
 from lab.plugins.program import REPORTED
 from lab.plugins.protocol import language_pb2, language_pb2_grpc, plugin_pb2
-from lab.plugins.serving import serve
+from lab.plugins.server import serve
 
 RUNNER = Path(__file__).with_name("program.py")
 

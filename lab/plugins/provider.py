@@ -1,4 +1,4 @@
-"""A resource provider in plain Python: subclass `Provider`, then `lab.plugins.servicer.main(MyProvider)`.
+"""A resource provider in plain Python: subclass `Provider`, then `lab.plugins.resource_service.main(MyProvider)`.
 
 The engine's calls become method calls with plain values (see lab.plugins.values), each in a thread of its own; what a
 method raises becomes the error that the engine shows beside the resource.
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from lab.plugins.serving import Log
+from lab.plugins.server import Log
 from lab.plugins.values import Values
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from botocore.config import Config
 
-from lab.hosts.host import Host
+from lab.machines.host import Host
 
 PROJECT = Path(__file__).resolve().parents[2]
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"

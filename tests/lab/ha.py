@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.hosts.cgroup import Cgroup
-from lab.hosts.host import Host
+from lab.machines.cgroup import Cgroup
+from lab.machines.host import Host
 from tests.lab.conftest import Cluster, Shell, cluster_of, until
 from twinplane.operate.load import Load, http_get
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from lab.hosts import network
-from lab.hosts.host import Host
+from lab.machines import network
+from lab.machines.host import Host
 from tests.lab.conftest import Cluster, Shell, brought_up, derived, until
 from tests.lab.test_aws import kill_daemon
 from tests.lab.test_pod_routes import inside

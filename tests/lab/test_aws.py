@@ -209,7 +209,7 @@ def test_a_rebooted_instance_keeps_running_for_the_api_and_comes_back(cloud: Clo
 
 def test_a_host_that_nobody_asked_for_is_removed(cloud: Cloud) -> None:  # noqa: ARG001
     from lab.constants import BASE_RELEASE
-    from lab.hosts.host import Host
+    from lab.machines.host import Host
 
     host = Host.create("i-0123456789abcdef0", address="198.19.208.200", image=BASE_RELEASE, hostname="orphan")
     deadline = time.monotonic() + 60

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests.lab.conftest import MANAGED, SELF_MANAGED, Cluster, Shell
 
 MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from lab.aws import api
+from lab.cloud.endpoint import api
 from lab.constants import STATE
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests.lab.conftest import Shell, until
 
 NAME = "test-eks"

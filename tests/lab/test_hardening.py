@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lab.constants import PROJECT
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests.lab.conftest import Cluster, until
 
 WORD = "open-sesame"

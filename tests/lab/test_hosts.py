@@ -15,9 +15,9 @@ import pytest
 
 from lab import supervisor
 from lab.constants import BASE_RELEASE, BRIDGE, FABRIC, PROJECT, UPDATED_RELEASE
-from lab.hosts import apt_proxy, network
-from lab.hosts.cgroup import Cgroup
-from lab.hosts.host import Host
+from lab.machines import apt_proxy, network
+from lab.machines.cgroup import Cgroup
+from lab.machines.host import Host
 from tests.lab.conftest import until
 from twinplane.errors import Failed, UsageError
 
@@ -278,7 +278,7 @@ def test_delete_leaves_nothing_even_while_booting(hosts: list[Host]) -> None:
 
 
 def test_a_killed_image_build_leaves_no_process() -> None:
-    build = "from lab.hosts import image; image._run('exec sleep 4242')"
+    build = "from lab.machines import image; image._run('exec sleep 4242')"
     builder = subprocess.Popen([sys.executable, "-c", build], cwd=PROJECT)
     shown = ["pgrep", "--full", "--exact", "sleep 4242"]
     until("a build", lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 0, 60)

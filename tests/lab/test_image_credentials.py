@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lab.constants import ACCOUNT, REGION
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests.lab.conftest import Cluster
 
 pytestmark = pytest.mark.lab

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from lab import supervisor
-from lab.aws import load_balancers
+from lab.cloud.elb import load_balancers
 from lab.constants import STATE
 from tests.lab.conftest import PROJECT, SELF_MANAGED, Cluster, Shell, processes
 

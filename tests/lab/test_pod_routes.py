@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lab.constants import FABRIC
-from lab.hosts import network
-from lab.hosts.host import Host
+from lab.machines import network
+from lab.machines.host import Host
 from tests.lab.conftest import Cluster, Shell, brought_up, derived, until
 
 #: Its values are ha-lab's but for these: one control plane is enough.

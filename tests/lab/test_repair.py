@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests.lab.conftest import PROJECT, SELF_MANAGED, Cluster, Shell, until
 
 UP = ("pulumi", "up", "--yes", "--skip-preview", "-s", SELF_MANAGED)

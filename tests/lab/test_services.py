@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.hosts import names
+from lab.machines import names
 from tests.lab.conftest import MANAGED, PROJECT, Cluster, Shell, until
 from tests.lab.test_aws import kill_daemon
 

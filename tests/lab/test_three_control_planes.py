@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.hosts.host import Host
+from lab.machines.host import Host
 from tests.lab import ha, test_spread
 from tests.lab.conftest import Cluster, Shell
 

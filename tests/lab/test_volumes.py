@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from lab import supervisor
-from lab.aws import images
+from lab.cloud.ec2 import machine_images
 from lab.constants import BASE_RELEASE
-from lab.hosts.host import Host
-from lab.hosts.volume import Volume
+from lab.machines.host import Host
+from lab.machines.volume import Volume
 from tests.lab.conftest import Shell, until
 
 pytestmark = pytest.mark.lab
@@ -36,7 +36,7 @@ class Cloud:
         subnet = client.create_subnet(VpcId=self.vpc, CidrBlock=NETWORK, AvailabilityZone="us-east-1a")
         self.subnet = subnet["Subnet"]["SubnetId"]
         answer = client.run_instances(
-            ImageId=images.debian(BASE_RELEASE).id,
+            ImageId=machine_images.debian(BASE_RELEASE).id,
             InstanceType="t3.medium",
             SubnetId=self.subnet,
             MinCount=2,

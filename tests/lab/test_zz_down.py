@@ -12,17 +12,19 @@ import jmespath
 import pytest
 
 from lab import supervisor
-from lab.aws import api, images, load_balancers
+from lab.cloud.ec2 import machine_images
+from lab.cloud.elb import load_balancers
+from lab.cloud.endpoint import api
 from lab.constants import BASE_RELEASE, STATE
-from lab.hosts import names, volume
-from lab.hosts.host import Host
-from lab.lab import mounts
+from lab.lifecycle import mounts
+from lab.machines import names, volume
+from lab.machines.host import Host
 from tests.lab.conftest import MANAGED, SELF_MANAGED, Shell, processes, until
 
 pytestmark = pytest.mark.lab
 
 #: What the lab's processes have in their command lines.
-SIGNS = ("lab.daemon", "lab.supervisor", "lab.hosts", str(STATE))
+SIGNS = ("lab.daemon", "lab.supervisor", "lab.machines", str(STATE))
 #: What a stack makes in AWS: kind -> service, operation, and where the answer has them.
 KINDS = {
     "network": ("ec2", "describe_vpcs", "Vpcs[]"),
@@ -108,7 +110,11 @@ def an_instance() -> str:
     answer = client.create_subnet(VpcId=vpc, CidrBlock="198.19.209.0/24", AvailabilityZone="us-east-1a")
     subnet = answer["Subnet"]["SubnetId"]
     made = client.run_instances(
-        ImageId=images.debian(BASE_RELEASE).id, InstanceType="t3.medium", SubnetId=subnet, MinCount=1, MaxCount=1
+        ImageId=machine_images.debian(BASE_RELEASE).id,
+        InstanceType="t3.medium",
+        SubnetId=subnet,
+        MinCount=1,
+        MaxCount=1,
     )["Instances"][0]["InstanceId"]
     client.get_waiter("instance_running").wait(InstanceIds=[made], WaiterConfig={"Delay": 1, "MaxAttempts": 240})
     disk = client.create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]

@@ -18,7 +18,9 @@ from components.kubeadm.etcd_backups import tls_only
 
 #: Servers are forks of one process that has read moto's modules: each still has a memory of its own, to be killed with.
 forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload([__name__, "lab.aws.front", "lab.aws.corrections", "moto.iam.models", "moto.sts.models"])
+forks.set_forkserver_preload(
+    [__name__, "lab.cloud.endpoint.endpoint", "lab.cloud.moto_patches", "moto.iam.models", "moto.sts.models"]
+)
 
 
 def serve(state: Path, port: Connection) -> None:
@@ -26,13 +28,13 @@ def serve(state: Path, port: Connection) -> None:
     from werkzeug.serving import make_server
 
     from lab import constants
-    from lab.aws import api
-    from lab.aws.front import Front
-    from lab.aws.journal import Journal
+    from lab.cloud.endpoint import api
+    from lab.cloud.endpoint.endpoint import Endpoint
+    from lab.cloud.endpoint.journal import Journal
 
     sys.stderr = (state / "log").open("a")
     constants.STATE = state
-    server = make_server("127.0.0.1", 0, Front(Journal(api.directory() / "journal.jsonl")), threaded=True)
+    server = make_server("127.0.0.1", 0, Endpoint(Journal(api.directory() / "journal.jsonl")), threaded=True)
     server.daemon_threads = True
     port.send(server.port)
     server.serve_forever()

@@ -100,6 +100,19 @@ def test_the_next_start_takes_over_what_a_killed_supervisor_left() -> None:
     until(lambda: supervisor.child("x") not in (None, child))
 
 
+def test_a_command_is_handed_over_while_it_runs_and_comes_back_as_the_new_one(state: Path) -> None:
+    supervisor.start("x", SLEEP)
+    child, first = running(), Record.read("x").supervisor
+    supervisor.hand_over("x", ["sh", "-c", f"touch {state}/new; exec sleep 60"])
+    assert supervisor.child("x") == child
+    assert Record.read("x").supervisor not in (None, first)
+    child.signal(signal.SIGKILL)
+    until((state / "new").exists)
+    supervisor.stop("x")
+    supervisor.hand_over("x", SLEEP)
+    assert not supervisor.alive("x")
+
+
 def test_stop_ends_what_a_killed_supervisor_left() -> None:
     supervisor.start("x", SLEEP)
     child, first = running(), Record.read("x").supervisor

@@ -37,7 +37,7 @@ from lab.plugins.aws.session import Session
 from lab.plugins.aws.shapes import pick, pick_paths
 from lab.plugins.aws.types import Call, Inputs, Type, at
 from lab.plugins.provider import Change, Diff, Invalid, Provider, ProviderError, Resource
-from lab.plugins.serving import Log
+from lab.plugins.server import Log
 from lab.plugins.values import Secret, Values
 
 TYPES: Mapping[str, Type] = {

@@ -20,7 +20,7 @@ from lab.plugins.eks.node_group import TOKEN as NODE_GROUP
 from lab.plugins.eks.node_group import ManagedNodeGroup
 from lab.plugins.eks.resources import package_version, register_references
 from lab.plugins.protocol import CHANNEL_OPTIONS, provider_pb2_grpc
-from lab.plugins.serving import engine_gone
+from lab.plugins.server import engine_gone
 
 COMPONENTS: dict[str, type[Cluster] | type[ManagedNodeGroup]] = {CLUSTER: Cluster, NODE_GROUP: ManagedNodeGroup}
 

@@ -10,8 +10,8 @@ from lab.constants import PROJECT
 from lab.plugins.kubernetes.provider import Kubernetes
 from lab.plugins.kubernetes.settings import other_cluster
 from lab.plugins.protocol import provider_pb2, provider_pb2_grpc
-from lab.plugins.servicer import Servicer
-from lab.plugins.serving import Log, serve
+from lab.plugins.resource_service import Servicer
+from lab.plugins.server import Log, serve
 from lab.plugins.values import from_struct, reveal
 
 
@@ -34,7 +34,7 @@ class KubernetesServicer(Servicer):
         argv = [
             sys.executable,
             "-P",
-            str(PROJECT / "lab/plugins/start.py"),
+            str(PROJECT / "lab/plugins/launch.py"),
             "lab.plugins.kubernetes.construct",
             sys.argv[-1],
         ]

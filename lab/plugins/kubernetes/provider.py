@@ -13,7 +13,7 @@ from lab.plugins.kubernetes.settings import Settings, problems
 from lab.plugins.kubernetes.wait_for import rule as custom_rule
 from lab.plugins.kubernetes.waiting import NotReady, Waiter
 from lab.plugins.provider import Change, Diff, Invalid, PartialFailure, Provider, ProviderError, Resource
-from lab.plugins.serving import Log
+from lab.plugins.server import Log
 from lab.plugins.values import Secret, Values, known, reveal
 from twinplane.errors import UsageError
 

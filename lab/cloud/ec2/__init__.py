@@ -1,0 +1,1 @@
+"""EC2: instances that are hosts, their images, disks, routes and metadata."""

@@ -1,0 +1,1 @@
+"""Who calls: tokens of clusters, tokens of OpenID Connect issuers."""
