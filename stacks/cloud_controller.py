@@ -8,7 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from components.kubeadm.cloud_controller import RELEASES, REPOSITORY, CloudController, CloudControllerArgs
 from components.kubeadm.cloud_controller_policy import cloud_controller_policy
-from stacks import checks
+from stacks import parsers
 from stacks.settings import SelfManagedSettings
 
 
@@ -31,7 +31,7 @@ def build(settings: SelfManagedSettings, provider: kubernetes.Provider) -> list[
     """Makes it. Returns it alone, or nothing where there is none."""
     if settings.cloud_controller == "none":
         return []
-    image = f"{REPOSITORY}:{RELEASES[checks.minor(settings.kubernetes_version)]}"
+    image = f"{REPOSITORY}:{RELEASES[parsers.minor(settings.kubernetes_version)]}"
     made = CloudController(
         f"{settings.name}-cloud-controller",
         CloudControllerArgs(

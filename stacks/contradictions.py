@@ -8,7 +8,7 @@ from itertools import combinations
 from math import ceil
 from typing import Any
 
-from stacks import checks
+from stacks import parsers
 from stacks.surroundings import Surroundings
 from twinplane.live import tunnel
 
@@ -59,17 +59,18 @@ def _blocks(values: Mapping[str, Any]) -> dict[str, str]:
 def _versions(values: Mapping[str, Any]) -> dict[str, str]:
     errors = {}
     release, version = values.get("nodeReleaseVersion"), values.get("kubernetesVersion")
-    if release and version and checks.minor(release) != checks.minor(version):
-        errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {checks.minor(version)} (kubernetesVersion)"
+    if release and version and parsers.minor(release) != parsers.minor(version):
+        errors["nodeReleaseVersion"] = f"{release} is not of Kubernetes {parsers.minor(version)} (kubernetesVersion)"
     if release and values.get("nodeMode") == "auto":
         errors["nodeReleaseVersion"] = (
             "nodeMode is auto: EKS chooses the release, and replaces nodes when there is another"
         )
     # The other add-ons have versions of their own.
     proxy = values.get("addOnVersions", {}).get("kube-proxy")
-    if proxy and version and checks.minor(proxy.removeprefix("v")) != checks.minor(version):
+    if proxy and version and parsers.minor(proxy.removeprefix("v")) != parsers.minor(version):
         errors["addOnVersions"] = (
-            f"kube-proxy {proxy} is not of Kubernetes {checks.minor(version)} (kubernetesVersion); change both together"
+            f"kube-proxy {proxy} is not of Kubernetes {parsers.minor(version)} (kubernetesVersion); "
+            "change both together"
         )
     return errors
 

@@ -9,7 +9,7 @@ from components.base.record import Record, RecordArgs
 from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network.network import Network, NetworkArgs
 from components.sample_app.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, checks, identity, ingress, living, registry, spread, storage, strays
+from stacks import balancer, identity, ingress, living, parsers, registry, spread, storage, strays
 from stacks.settings import ManagedSettings
 
 
@@ -32,7 +32,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         ManagedClusterArgs(
             vpc_id=network.vpc_id,
             private_subnet_ids=network.private_subnet_ids,
-            kubernetes_version=checks.minor(settings.kubernetes_version),
+            kubernetes_version=parsers.minor(settings.kubernetes_version),
             service_cidr=settings.service_cidr,
             api_cidrs=settings.api_cidrs,
             admin_arns=settings.admin_arns,
@@ -66,7 +66,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         "account": aws.get_caller_identity_output().account_id,
         "region": aws.get_region_output().region,
         "vpcId": network.vpc_id,
-        "kubernetesVersion": checks.minor(settings.kubernetes_version),
+        "kubernetesVersion": parsers.minor(settings.kubernetes_version),
         "apiEndpoint": cluster.endpoint,
         "kubeconfig": cluster.kubeconfig,
         **(

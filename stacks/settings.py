@@ -18,7 +18,7 @@ from components.base.chart_source import ChartSource
 from components.ingress import ingress_controller
 from components.machines.machine_image import DEBIAN_13, MachineImage
 from components.network.network import Nat, Side
-from stacks import changes, checks, contradictions, living, other_keys, support
+from stacks import changes, contradictions, living, other_keys, parsers, support
 from stacks.surroundings import Surroundings, look
 from twinplane.outputs import KINDS, Kind
 
@@ -181,55 +181,55 @@ _MANAGED: tuple[Kind, ...] = ("managed",)
 _SELF_MANAGED: tuple[Kind, ...] = ("self-managed",)
 
 KEYS: dict[str, _Key] = {
-    "kind": _Key(checks.choice(*KINDS)),
-    "kubernetesVersion": _Key(checks.kubernetes_version, "1.36.3"),
+    "kind": _Key(parsers.choice(*KINDS)),
+    "kubernetesVersion": _Key(parsers.kubernetes_version, "1.36.3"),
     # AWS takes /16 to /28. A subnet is an eighth, and on EKS pods take its addresses: /22 leaves 123 a subnet.
-    "vpcCidr": _Key(checks.network(16, 22), IPv4Network("10.20.0.0/16")),
-    "machineSubnets": _Key(checks.choice("public", "private"), "private", _SELF_MANAGED),
-    "nat": _Key(checks.choice("none", "single", "per_zone"), _nat),
-    "interfaceEndpoints": _Key(checks.services, ()),
-    "flowLogDays": _Key(checks.log_days, 0),
+    "vpcCidr": _Key(parsers.network(16, 22), IPv4Network("10.20.0.0/16")),
+    "machineSubnets": _Key(parsers.choice("public", "private"), "private", _SELF_MANAGED),
+    "nat": _Key(parsers.choice("none", "single", "per_zone"), _nat),
+    "interfaceEndpoints": _Key(parsers.services, ()),
+    "flowLogDays": _Key(parsers.log_days, 0),
     # EKS' bounds, https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
-    "serviceCidr": _Key(checks.network(12, 24), IPv4Network("172.20.0.0/16")),
-    "workers": _Key(checks.integer(1, 100), 2),
-    "instanceType": _Key(checks.instance_type, "t3.medium"),
-    "apiCidrs": _Key(checks.sources),
-    "appImage": _Key(checks.image),
-    "registryImages": _Key(checks.image_names, ("sample-app",)),
-    "registryPullRoles": _Key(checks.principals, ()),
-    "registryKeepReleases": _Key(checks.integer(1, 1000), 20),
-    "ingressHosts": _Key(checks.host_names, ()),
-    "ingressCertificate": _Key(checks.certificate, None),
-    "ingressScheme": _Key(checks.choice("internet-facing", "internal"), "internet-facing"),
-    "ingressControllerChart": _Key(checks.chart_source, ingress_controller.CHART),
-    "ingressControllerImage": _Key(checks.image, None),
-    "ingressControllerValues": _Key(checks.chart_values, {}),
-    "deschedulerImage": _Key(checks.image, None),
-    "storage": _Key(checks.choice("ebs", "none"), "ebs"),
-    "deletionProtection": _Key(checks.flag, True),
-    "allowReplacement": _Key(checks.flag, False, _MANAGED),
-    "nodeMode": _Key(checks.choice("managed", "auto"), "managed", _MANAGED),
-    "nodeReleaseVersion": _Key(checks.node_release, None, _MANAGED),
-    "adminArns": _Key(checks.principals, (), _MANAGED),
-    "viewerArns": _Key(checks.principals, (), _MANAGED),
-    "controlPlaneLogDays": _Key(checks.retention, 30, _MANAGED),
-    "addOnVersions": _Key(checks.add_on_versions, {}, _MANAGED),
-    "podCidr": _Key(checks.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
-    "podNetwork": _Key(checks.choice("overlay", "routed"), "overlay", _SELF_MANAGED),
-    "controlPlanes": _Key(checks.control_planes, 1, _SELF_MANAGED),
-    "availabilityZones": _Key(checks.integer(2, 3), _zones),
-    "apiSubnets": _Key(checks.choice("public", "private"), "public", _SELF_MANAGED),
-    "sshVia": _Key(checks.choice("endpoint", "cidrs"), _ssh_via, _SELF_MANAGED),
-    "sshCidrs": _Key(checks.sources, (), _SELF_MANAGED),
-    "machineImage": _Key(checks.machine_image, DEBIAN_13, _SELF_MANAGED),
-    "etcdVolumeSize": _Key(checks.integer(0, 1024), 10, _SELF_MANAGED),
-    "backupDays": _Key(checks.integer(1, 3650), 30, _SELF_MANAGED),
-    "backupsOnDestroy": _Key(checks.choice("keep", "delete"), "keep", _SELF_MANAGED),
-    "cloudController": _Key(checks.choice("aws", "none"), "aws", _SELF_MANAGED),
-    "appCidrs": _Key(checks.blocks, _app_cidrs),
-    "cloudControllerImage": _Key(checks.image, None, _SELF_MANAGED),
-    "cloudControllerEnvironment": _Key(checks.environment, {}, _SELF_MANAGED),
-    "playbookVars": _Key(checks.variables, {}, _SELF_MANAGED),
+    "serviceCidr": _Key(parsers.network(12, 24), IPv4Network("172.20.0.0/16")),
+    "workers": _Key(parsers.integer(1, 100), 2),
+    "instanceType": _Key(parsers.instance_type, "t3.medium"),
+    "apiCidrs": _Key(parsers.sources),
+    "appImage": _Key(parsers.image),
+    "registryImages": _Key(parsers.image_names, ("sample-app",)),
+    "registryPullRoles": _Key(parsers.principals, ()),
+    "registryKeepReleases": _Key(parsers.integer(1, 1000), 20),
+    "ingressHosts": _Key(parsers.host_names, ()),
+    "ingressCertificate": _Key(parsers.certificate, None),
+    "ingressScheme": _Key(parsers.choice("internet-facing", "internal"), "internet-facing"),
+    "ingressControllerChart": _Key(parsers.chart_source, ingress_controller.CHART),
+    "ingressControllerImage": _Key(parsers.image, None),
+    "ingressControllerValues": _Key(parsers.chart_values, {}),
+    "deschedulerImage": _Key(parsers.image, None),
+    "storage": _Key(parsers.choice("ebs", "none"), "ebs"),
+    "deletionProtection": _Key(parsers.flag, True),
+    "allowReplacement": _Key(parsers.flag, False, _MANAGED),
+    "nodeMode": _Key(parsers.choice("managed", "auto"), "managed", _MANAGED),
+    "nodeReleaseVersion": _Key(parsers.node_release, None, _MANAGED),
+    "adminArns": _Key(parsers.principals, (), _MANAGED),
+    "viewerArns": _Key(parsers.principals, (), _MANAGED),
+    "controlPlaneLogDays": _Key(parsers.retention, 30, _MANAGED),
+    "addOnVersions": _Key(parsers.add_on_versions, {}, _MANAGED),
+    "podCidr": _Key(parsers.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
+    "podNetwork": _Key(parsers.choice("overlay", "routed"), "overlay", _SELF_MANAGED),
+    "controlPlanes": _Key(parsers.control_planes, 1, _SELF_MANAGED),
+    "availabilityZones": _Key(parsers.integer(2, 3), _zones),
+    "apiSubnets": _Key(parsers.choice("public", "private"), "public", _SELF_MANAGED),
+    "sshVia": _Key(parsers.choice("endpoint", "cidrs"), _ssh_via, _SELF_MANAGED),
+    "sshCidrs": _Key(parsers.sources, (), _SELF_MANAGED),
+    "machineImage": _Key(parsers.machine_image, DEBIAN_13, _SELF_MANAGED),
+    "etcdVolumeSize": _Key(parsers.integer(0, 1024), 10, _SELF_MANAGED),
+    "backupDays": _Key(parsers.integer(1, 3650), 30, _SELF_MANAGED),
+    "backupsOnDestroy": _Key(parsers.choice("keep", "delete"), "keep", _SELF_MANAGED),
+    "cloudController": _Key(parsers.choice("aws", "none"), "aws", _SELF_MANAGED),
+    "appCidrs": _Key(parsers.blocks, _app_cidrs),
+    "cloudControllerImage": _Key(parsers.image, None, _SELF_MANAGED),
+    "cloudControllerEnvironment": _Key(parsers.environment, {}, _SELF_MANAGED),
+    "playbookVars": _Key(parsers.variables, {}, _SELF_MANAGED),
 }
 
 
@@ -280,7 +280,7 @@ def read(
         errors |= {name: text for name, text in refused.items() if name not in errors}
 
     lines = [f"config {project}:{name}: {text}" for name, text in errors.items()]
-    lines += [f"config aws:defaultTags: {text}" for text in checks.tags(around.default_tags)]
+    lines += [f"config aws:defaultTags: {text}" for text in parsers.tags(around.default_tags)]
     if not _NAME.fullmatch(full) or len(full) > MAX_NAME:
         lines.append(
             f"project {project}, stack {stack}: {full}, which all is named after, must be letters, digits and single "
@@ -306,7 +306,7 @@ def _values(config: Mapping[str, str], kind: Kind | None, project: str) -> tuple
         elif name in config:
             try:
                 values[name] = key.parse(config[name])
-            except checks.Placeholder as error:
+            except parsers.Placeholder as error:
                 errors[name] = f"{error}: pulumi config set {_example(f'{project}:{name}')}"
             except ValueError as error:
                 errors[name] = str(error)

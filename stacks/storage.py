@@ -12,7 +12,7 @@ from components.addons import ebs_csi
 from components.addons.ebs_csi import EbsCsi, EbsCsiArgs
 from components.eks.add_on import version_of
 from components.identity.pod_identity import EksIdentity, OidcIdentity
-from stacks import checks
+from stacks import parsers
 from stacks.settings import ManagedSettings, Settings
 
 
@@ -33,7 +33,7 @@ def build(
         return {}
     version, needed = None, True
     if isinstance(settings, ManagedSettings):
-        version = version_of(ebs_csi.NAME, checks.minor(settings.kubernetes_version), settings.add_on_versions)
+        version = version_of(ebs_csi.NAME, parsers.minor(settings.kubernetes_version), settings.add_on_versions)
         needed = settings.node_mode == "managed"
     driver = EbsCsi(
         f"{settings.name}-storage",

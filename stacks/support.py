@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 
 import pulumi_aws as aws
 
-from stacks.checks import SUPPORTED_MINORS, minor
+from stacks.parsers import SUPPORTED_MINORS, minor
 from twinplane.outputs import Kind
 
 #: Minor -> end of standard support, where EKS is not asked, as of 2026-11

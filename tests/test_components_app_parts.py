@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from components.sample_app.balancer import AppBalancer, AppBalancerArgs
-from components.sample_app.ingress import AppIngress, AppIngressArgs, directions
+from components.sample_app.balancer import SampleAppBalancer, SampleAppBalancerArgs
+from components.sample_app.ingress import SampleAppIngress, SampleAppIngressArgs, directions
 from components.sample_app.sample_app import SampleApp, SampleAppArgs
-from components.sample_app.storage import AppStorage, AppStorageArgs
+from components.sample_app.storage import SampleAppStorage, SampleAppStorageArgs
 from tests.pulumi_mocks import Graph, run
 
 HOSTS = ["one.example.test", "two.example.test"]
@@ -19,8 +19,10 @@ def app(**changes: Any) -> Graph:
 
 
 def test_a_volume_of_another_class_and_size() -> None:
-    args = AppStorageArgs("sample-app:v1.0.0", "n", "other", size="5Gi")
-    [claim] = run(lambda: AppStorage("a", args) and None).one("StatefulSet").inputs["spec"]["volumeClaimTemplates"]
+    args = SampleAppStorageArgs("sample-app:v1.0.0", "n", "other", size="5Gi")
+    [claim] = (
+        run(lambda: SampleAppStorage("a", args) and None).one("StatefulSet").inputs["spec"]["volumeClaimTemplates"]
+    )
     assert claim["spec"]["storageClassName"] == "other"
     assert claim["spec"]["resources"] == {"requests": {"storage": "5Gi"}}
 
@@ -65,8 +67,8 @@ def test_load_balancer() -> None:
 
 def test_a_load_balancer_by_itself_leads_to_the_pods_and_ports_it_is_told() -> None:
     told = {"metadata": {"name": "b"}, "selector": {"app": "other"}, "ports": [{"port": 81}]}
-    args = AppBalancerArgs(**told, cidrs=["192.0.2.0/24"], scheme="internal")
-    inputs = run(lambda: AppBalancer("b", args) and None).one("Service").inputs
+    args = SampleAppBalancerArgs(**told, cidrs=["192.0.2.0/24"], scheme="internal")
+    inputs = run(lambda: SampleAppBalancer("b", args) and None).one("Service").inputs
     assert inputs["metadata"]["name"] == "b"
     assert (inputs["spec"]["selector"], inputs["spec"]["ports"]) == (told["selector"], told["ports"])
 
@@ -119,8 +121,8 @@ def test_hosts_lead_to_the_node_port_service() -> None:
 
 
 def test_an_ingress_by_itself_leads_to_the_service_and_port_it_is_told() -> None:
-    args = AppIngressArgs({"name": "i"}, service="other", port="admin", hosts=HOSTS[:1], ingress_class="alb")
-    [rule] = run(lambda: AppIngress("i", args) and None).one("Ingress").inputs["spec"]["rules"]
+    args = SampleAppIngressArgs({"name": "i"}, service="other", port="admin", hosts=HOSTS[:1], ingress_class="alb")
+    [rule] = run(lambda: SampleAppIngress("i", args) and None).one("Ingress").inputs["spec"]["rules"]
     [path] = rule["http"]["paths"]
     assert path["backend"]["service"] == {"name": "other", "port": {"name": "admin"}}
 

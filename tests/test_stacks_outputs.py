@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from twinplane.errors import UsageError
-from twinplane.outputs import Machine, StackOutputs, Workload
+from twinplane.outputs import Machine, SampleApp, StackOutputs
 
 COMMON: dict[str, Any] = {
     "clusterName": "twinplane-test",
@@ -40,7 +40,7 @@ def test_managed() -> None:
     outputs = StackOutputs.from_exports(MANAGED)
     assert (outputs.kind, outputs.node_group_name, outputs.node_release_version) == ("managed", "g", "1.36.3-20260901")
     assert (outputs.machines, outputs.ssh_user, outputs.ssh_private_key) == ((), None, None)
-    assert outputs.workload == Workload("n", "d", "s", 30080)
+    assert outputs.sample_app == SampleApp("n", "d", "s", 30080)
 
 
 def test_auto_mode_has_no_node_group() -> None:

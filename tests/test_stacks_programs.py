@@ -58,7 +58,7 @@ def test_exports_keep_the_contract(stack: tuple[str, Graph]) -> None:
     assert outputs.cluster_name == f"twinplane-{name}"
     assert outputs.kind == name.removesuffix("-lab")
     assert outputs.region == "us-east-1"
-    assert outputs.workload.node_port == 30080
+    assert outputs.sample_app.node_port == 30080
     assert SECRET in outputs.kubeconfig
     if outputs.kind == "self-managed":
         assert [machine.name for machine in outputs.machines] == ["control-plane-1", "worker-1", "worker-2"]

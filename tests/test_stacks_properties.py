@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from components.eks import add_on
 from policies.guards import RULES
 from stacks import managed, self_managed
-from stacks.checks import LOG_DAYS, SUPPORTED_MINORS
+from stacks.parsers import LOG_DAYS, SUPPORTED_MINORS
 from stacks.settings import KEYS, MAX_NAME, ManagedSettings, SelfManagedSettings, read
 from tests.pulumi_mocks import PROJECT, Graph, leaks, run
 from twinplane.outputs import KINDS, Kind

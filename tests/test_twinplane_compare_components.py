@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.compare_cases import FACTS, HEALTH, LEASES, NODES, PODS, STATUSES, cluster
-from twinplane.compare.components import COMPONENTS
+from twinplane.compare.control_plane import COMPONENTS
 
 
 def running(kind: str, component: str, change: Any = lambda _: None) -> str:

@@ -13,7 +13,7 @@ import pytest
 from twinplane.live.questions import Unanswered
 from twinplane.operate import load
 from twinplane.operate.load import Load, Measured, addresses, http_get, measure
-from twinplane.outputs import Workload
+from twinplane.outputs import SampleApp
 
 
 def test_numbers_of_no_request_at_all() -> None:
@@ -106,7 +106,7 @@ def test_the_cluster_says_whether_the_app_is_down(
         return json.dumps({"spec": {"replicas": 3}, "status": status}).encode()
 
     monkeypatch.setattr(load, "get", get)
-    assert load.app_state(None, Workload("shop", "web", "web", 30080)) == state  # type: ignore[arg-type]
+    assert load.app_state(None, SampleApp("shop", "web", "web", 30080)) == state  # type: ignore[arg-type]
 
 
 def test_it_stops_by_itself() -> None:

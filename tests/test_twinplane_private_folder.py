@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from twinplane.errors import UsageError
-from twinplane.private_folder import MARK, private_folder
+from twinplane.secret_tmpdir import MARK, secret_tmpdir
 
 
 def sleeper(folder: Path) -> subprocess.Popen[bytes]:
@@ -22,7 +22,7 @@ def sleeper(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def test_the_folder_is_private_and_ends_with_its_processes(tmp_path: Path) -> None:
-    with private_folder("test", tmp_path) as folder:
+    with secret_tmpdir("test", tmp_path) as folder:
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "secret").write_text("x")
         process = sleeper(folder)
@@ -34,21 +34,21 @@ def test_what_a_killed_run_left_ends_with_the_next(tmp_path: Path) -> None:
     stale = tmp_path / f"twinplane-{os.getuid()}-test-{os.getpid()}-1"  # this process's number, another's start
     stale.mkdir()
     process = sleeper(stale)
-    with private_folder("test", tmp_path):
+    with secret_tmpdir("test", tmp_path):
         assert process.wait(5) == -9
         assert not stale.exists()
 
 
 def test_a_run_that_lives_is_left_alone(tmp_path: Path) -> None:
-    with private_folder("test", tmp_path) as first:
+    with secret_tmpdir("test", tmp_path) as first:
         program = (
-            "import sys; from pathlib import Path; from twinplane.private_folder import private_folder\n"
-            "with private_folder('test', Path(sys.argv[1])): pass"
+            "import sys; from pathlib import Path; from twinplane.secret_tmpdir import secret_tmpdir\n"
+            "with secret_tmpdir('test', Path(sys.argv[1])): pass"
         )
         subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, timeout=30)
         assert first.exists()
 
 
 def test_memory_is_a_must(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="tmpfs"), private_folder("test", tmp_path / "none"):
+    with pytest.raises(UsageError, match="tmpfs"), secret_tmpdir("test", tmp_path / "none"):
         pass

@@ -4,7 +4,7 @@ The request on stdin is one JSON object: `machines` as exported, `sshUser`, `ssh
 (Ansible's, over those of group_vars). Progress goes to stderr, a line for each host and task. stdout gets one JSON
 object: Result, without what is empty. Exit code 0; 1 when it failed; 2 when nothing was changed.
 
-Secrets are in memory only: the key goes from here to an ssh-agent, what must be a file is one in a private folder.
+Secrets are in memory only: the key goes from here to an ssh-agent, what must be a file is one in a secret_tmpdir.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from twinplane.errors import UsageError
 from twinplane.inventory import inventory, known_hosts
 from twinplane.live import ssh, tunnel
 from twinplane.lock import Lock
-from twinplane.private_folder import MARK, private_folder
+from twinplane.secret_tmpdir import MARK, secret_tmpdir
 
 PLAYBOOKS = Path(__file__).resolve().parents[1] / "playbooks"
 #: Seconds between two lines of a host that waits.
@@ -89,7 +89,7 @@ def run(
     way = tunnel.options(machines, environment)
 
     result = Result(playbook, facts={} if playbook == "facts" else None)
-    with private_folder("ansible") as folder:
+    with secret_tmpdir("ansible") as folder:
         marked = {**environment, MARK: str(folder)}
         with ssh.agent(request["sshPrivateKey"], folder, marked) as agent:
             (folder / "known_hosts").write_text(known_hosts(machines))

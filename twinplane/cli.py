@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from twinplane.check import Check
+from twinplane.console import Tell, err, out, working
 from twinplane.errors import Failed, UsageError
-from twinplane.screen import Tell, err, out, working
 from twinplane.stack import PROJECT, Stack
 
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"

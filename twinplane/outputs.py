@@ -72,7 +72,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Workload:
+class SampleApp:
     """Where the sample app runs in the cluster."""
 
     namespace: str
@@ -82,13 +82,14 @@ class Workload:
     node_port: int
 
     @classmethod
-    def from_export(cls, workload: Mapping[str, Any]) -> Workload:
-        """Reads the `workload` output. Raises UsageError where a field is missing."""
+    def from_export(cls, exported: Mapping[str, Any]) -> SampleApp:
+        """Reads the output `workload`; the name stays for those who read it already. Raises UsageError for a missing
+        field."""
         return cls(
-            namespace=_text(workload, "namespace"),
-            deployment=_text(workload, "deployment"),
-            service=_text(workload, "service"),
-            node_port=int(_required(workload, "nodePort")),  # the engine's numbers are floats
+            namespace=_text(exported, "namespace"),
+            deployment=_text(exported, "deployment"),
+            service=_text(exported, "service"),
+            node_port=int(_required(exported, "nodePort")),  # the engine's numbers are floats
         )
 
 
@@ -108,7 +109,7 @@ class StackOutputs:
     api_endpoint: str
     #: Text, YAML or JSON. A secret.
     kubeconfig: str
-    workload: Workload
+    sample_app: SampleApp
     # self-managed
     machines: tuple[Machine, ...] = ()
     ssh_user: str | None = None
@@ -142,7 +143,7 @@ class StackOutputs:
             kubernetes_version=_text(exports, "kubernetesVersion"),
             api_endpoint=_text(exports, "apiEndpoint"),
             kubeconfig=_text(exports, "kubeconfig"),
-            workload=Workload.from_export(_required(exports, "workload")),
+            sample_app=SampleApp.from_export(_required(exports, "workload")),
             machines=() if managed else tuple(Machine.from_export(m) for m in _required(exports, "machines")),
             ssh_user=None if managed else _text(exports, "sshUser"),
             ssh_private_key=None if managed else _text(exports, "sshPrivateKey"),

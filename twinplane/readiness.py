@@ -14,7 +14,7 @@ from components.eks.add_on import version_of
 from components.machines.machine_image import MachineImage
 from components.network.availability_zones import WITHOUT_EKS
 from stacks import support
-from stacks.checks import minor
+from stacks.parsers import minor
 from stacks.settings import ConfigErrors, ManagedSettings, SelfManagedSettings, read
 from stacks.surroundings import Surroundings
 from twinplane import permissions

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
 from twinplane.outputs import StackOutputs
-from twinplane.screen import Tell
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -1,1 +1,1 @@
-"""The sample app, as objects of Kubernetes. Its program is in workload/."""
+"""The sample app, as objects of Kubernetes. Its program is in sample_app/ at the top."""

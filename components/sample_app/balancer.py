@@ -1,4 +1,4 @@
-"""AppBalancer: a Service of type LoadBalancer, of which the cloud controller makes a network load balancer."""
+"""SampleAppBalancer: a Service of type LoadBalancer, of which the cloud controller makes a network load balancer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ READ_ONCE = [f'metadata.annotations["{PREFIX}-{what}"]' for what in ("type", "in
 
 
 @dataclass(frozen=True)
-class AppBalancerArgs:
-    """What an AppBalancer is made from."""
+class SampleAppBalancerArgs:
+    """What a SampleAppBalancer is made from."""
 
     #: Of the Service: its name and namespace, and the labels.
     metadata: Any
@@ -34,13 +34,14 @@ class AppBalancerArgs:
     auto_mode: bool = False
 
 
-class AppBalancer(pulumi.ComponentResource):
+class SampleAppBalancer(pulumi.ComponentResource):
     """A Service of type LoadBalancer. While it is deleted, the controller removes the load balancer first."""
 
     #: DNS name of the load balancer.
     address: pulumi.Output[str]
 
-    def __init__(self, name: str, args: AppBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: SampleAppBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        # Living stacks know the type by this name.
         super().__init__("twinplane:workload:AppBalancer", name, None, opts)
         spec: Any = {
             "type": "LoadBalancer",

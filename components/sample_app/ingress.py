@@ -1,4 +1,4 @@
-"""AppIngress: host names that lead to a Service, through one load balancer."""
+"""SampleAppIngress: host names that lead to a Service, through one load balancer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SCHEME = f'metadata.annotations["{PREFIX}/scheme"]'
 
 
 @dataclass(frozen=True)
-class AppIngressArgs:
-    """What an AppIngress is made from."""
+class SampleAppIngressArgs:
+    """What a SampleAppIngress is made from."""
 
     #: Of the Ingress, its namespace, and the labels.
     metadata: Any
@@ -33,13 +33,14 @@ class AppIngressArgs:
     certificate_arn: pulumi.Input[str] | None = None
 
 
-class AppIngress(pulumi.ComponentResource):
+class SampleAppIngress(pulumi.ComponentResource):
     """An Ingress, and the name of the load balancer that its controller made of it."""
 
     #: DNS name of the load balancer: what the hosts are aliases of.
     address: pulumi.Output[str]
 
-    def __init__(self, name: str, args: AppIngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: SampleAppIngressArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        # Living stacks know the type by this name.
         super().__init__("twinplane:workload:AppIngress", name, None, opts)
         backend = {"service": {"name": args.service, "port": {"name": args.port}}}
         path = {"path": "/", "path_type": "Prefix", "backend": backend}

@@ -3,7 +3,7 @@
 from typing import Any
 
 NAME = "sample-app"
-#: What workload/main.go listens on: HTTP, and plain TCP.
+#: What sample_app/main.go listens on: HTTP, and plain TCP.
 HTTP_PORT = 8080
 TCP_PORT = 9000
 #: Nobody, as the image has it.

@@ -9,10 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.sample_app.balancer import AppBalancer, AppBalancerArgs
-from components.sample_app.ingress import AppIngress, AppIngressArgs
+from components.sample_app.balancer import SampleAppBalancer, SampleAppBalancerArgs
+from components.sample_app.ingress import SampleAppIngress, SampleAppIngressArgs
 from components.sample_app.pod import HTTP_PORT, NAME, TCP_PORT, pod
-from components.sample_app.storage import AppStorage, AppStorageArgs
+from components.sample_app.storage import SampleAppStorage, SampleAppStorageArgs
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ class SampleApp(pulumi.ComponentResource):
         addresses: dict[str, pulumi.Output[str]] = {}
         if args.balancer_cidrs:
             outside: Any = {**metadata, "name": f"{NAME}-public"}
-            addresses["balancerAddress"] = AppBalancer(
+            addresses["balancerAddress"] = SampleAppBalancer(
                 f"{name}-public",
-                AppBalancerArgs(
+                SampleAppBalancerArgs(
                     metadata=outside,
                     selector=selector,
                     ports=listed,
@@ -103,9 +103,9 @@ class SampleApp(pulumi.ComponentResource):
                 child,
             ).address
         if args.hosts:
-            addresses["ingressAddress"] = AppIngress(
+            addresses["ingressAddress"] = SampleAppIngress(
                 name,
-                AppIngressArgs(
+                SampleAppIngressArgs(
                     metadata=metadata,
                     service=service.metadata.name,
                     port="http",
@@ -117,9 +117,9 @@ class SampleApp(pulumi.ComponentResource):
                 child,
             ).address
         if args.storage_class is not None:
-            AppStorage(
+            SampleAppStorage(
                 f"{name}-storage",
-                AppStorageArgs(args.image, namespace.metadata.name, args.storage_class),
+                SampleAppStorageArgs(args.image, namespace.metadata.name, args.storage_class),
                 child,
             )
         kubernetes.policy.v1.PodDisruptionBudget(

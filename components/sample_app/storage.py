@@ -1,4 +1,4 @@
-"""AppStorage: one copy of the sample app with a volume outside the nodes, which follows it."""
+"""SampleAppStorage: one copy of the sample app with a volume outside the nodes, which follows it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ VOLUME = "outside"
 
 
 @dataclass(frozen=True)
-class AppStorageArgs:
-    """What an AppStorage is made from."""
+class SampleAppStorageArgs:
+    """What a SampleAppStorage is made from."""
 
     #: Repository and tag.
     image: str
@@ -26,10 +26,11 @@ class AppStorageArgs:
     size: str = "1Gi"
 
 
-class AppStorage(pulumi.ComponentResource):
+class SampleAppStorage(pulumi.ComponentResource):
     """A StatefulSet of one: its claim outlives container, pod and node. It goes, with its data, with the set."""
 
-    def __init__(self, name: str, args: AppStorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: SampleAppStorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        # Living stacks know the type by this name.
         super().__init__("twinplane:workload:AppStorage", name, None, opts)
         selector = {"app.kubernetes.io/name": f"{NAME}-storage"}
         labels = {**selector, "app.kubernetes.io/managed-by": "pulumi"}

@@ -213,5 +213,5 @@ TOOLS: tuple[Tool, ...] = (
         ldflags=f"-X sigs.k8s.io/metrics-server/pkg/version.gitVersion=v{METRICS_SERVER}",
     ),
     Tool("ingress-controller", INGRESS_CONTROLLER, PROJECT / "lab" / "ingress_controller", ".", 20),
-    Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),
+    Tool("sample-app", SAMPLE_APP, PROJECT / "sample_app", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),
 )

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from twinplane.compare.differences import Cluster, Comparison
 from twinplane.compare.observe import observe
+from twinplane.console import Tell
 from twinplane.errors import UsageError
 from twinplane.live.questions import Access, kubernetes_client
 from twinplane.outputs import StackOutputs
-from twinplane.screen import Tell
 from twinplane.stack import Stack
 
 __all__ = ["Cluster", "Comparison", "compare", "look"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from twinplane.compare.components import COMPONENTS, ETCD, Component
+from twinplane.compare.control_plane import COMPONENTS, ETCD, Component
 from twinplane.compare.evidence import Cell, State
 from twinplane.compare.expiry import Expiry, expiries
 from twinplane.compare.nodes import node_rows

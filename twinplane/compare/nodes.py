@@ -7,8 +7,8 @@ from datetime import datetime
 from ipaddress import ip_network
 
 from twinplane.compare.evidence import Cell, Evidence, State
+from twinplane.compare.machines import Machine, instance_evidence, machines
 from twinplane.compare.observe import Observed
-from twinplane.compare.places import Place, instance_evidence, places
 from twinplane.compare.probes import Disk
 
 GIB, MIB = 2**30, 2**20
@@ -23,36 +23,36 @@ AUTO_MODE_LIFE = "after 21 days at the latest"
 class NodeRow:
     """One machine of one cluster."""
 
-    place: Place
+    machine: Machine
     observed: Observed
 
     @property
     def group(self) -> str:
         """Its EKS node group; "" where EKS has none."""
-        return self.place.node.node_group if self.place.node else ""
+        return self.machine.node.node_group if self.machine.node else ""
 
     @property
     def _by_itself(self) -> bool:
         """Whether EKS Auto Mode keeps the node."""
-        return self.observed.outputs.node_mode == "auto" and self.place.node is not None
+        return self.observed.outputs.node_mode == "auto" and self.machine.node is not None
 
     def _seen_node(self) -> Evidence:
-        return self.observed.nodes.evidence(self.place.node)
+        return self.observed.nodes.evidence(self.machine.node)
 
     def _seen_inside(self) -> Evidence:
         seen = self.observed.machines
-        return seen.evidence(self.place.inside or {"error": seen.fact.failures if seen.fact else seen.error})
+        return seen.evidence(self.machine.inside or {"error": seen.fact.failures if seen.fact else seen.error})
 
     def _of_node(self, field: str) -> Cell:
-        if self.place.node is None:
+        if self.machine.node is None:
             return Cell("not shown", (self._seen_node(),), "unknown")
-        value = getattr(self.place.node, field)
+        value = getattr(self.machine.node, field)
         return Cell(value, (self.observed.nodes.evidence({field: value}),))
 
     def status(self) -> Cell:
         """Ready, and open for pods? And why its machine does not carry it, or will not for long."""
-        node, cause = self.place.node, self._cause()
-        evidence = (self._seen_node(), instance_evidence(self.observed, self.place), self._seen_inside())
+        node, cause = self.machine.node, self._cause()
+        evidence = (self._seen_node(), instance_evidence(self.observed, self.machine), self._seen_inside())
         because = f": {cause}" if cause else ""
         if node is None and self.observed.nodes.fact is None:
             value = f"not shown: {self.observed.nodes.error}"
@@ -64,7 +64,7 @@ class NodeRow:
 
     def _cause(self) -> str:
         """Returns what is wrong with the machine, the first cause only; "" when nothing is."""
-        instance, exported, inside = self.place.instance, self.place.exported, self.place.inside
+        instance, exported, inside = self.machine.instance, self.machine.exported, self.machine.inside
         if instance and instance.state != "running":
             return f"its instance {instance.id} is {instance.state} in EC2"
         if inside is None and exported:
@@ -82,16 +82,16 @@ class NodeRow:
         """The release of the image that it was made from."""
         if group := self.observed.node_groups.get(self.group):
             return Cell(group.fact.release_version if group.fact else group.error, (group.evidence(group.fact),))
-        if self.place.inside and self.place.inside.image_release:
-            return Cell(self.place.inside.image_release, (self._seen_inside(),))
-        image = self.place.instance.image_id if self.place.instance else ""
+        if self.machine.inside and self.machine.inside.image_release:
+            return Cell(self.machine.inside.image_release, (self._seen_inside(),))
+        image = self.machine.instance.image_id if self.machine.instance else ""
         name = (self.observed.images.fact or {}).get(image, image)
-        evidence = (instance_evidence(self.observed, self.place), self.observed.images.evidence(name))
+        evidence = (instance_evidence(self.observed, self.machine), self.observed.images.evidence(name))
         return Cell(name or "unknown", evidence)
 
     def pending_updates(self) -> Cell:
         """Updates that exist and are not installed, security ones apart where they can be told apart."""
-        if inside := self.place.inside:
+        if inside := self.machine.inside:
             if inside.updates_error:
                 return Cell(f"not known: {inside.updates_error}", (self._seen_inside(),), "warning")
             held = f", {inside.held} held" if inside.held else ""
@@ -114,17 +114,17 @@ class NodeRow:
 
     def free_space(self) -> Cell:
         """Returns the space that is left on /, and for etcd on control planes."""
-        if inside := self.place.inside:
+        if inside := self.machine.inside:
             shown = {
                 name: inside.disks[path]
                 for path, name in (("/", "/"), (ETCD_DATA, "etcd"))
-                if path in inside.disks and (path == "/" or self.place.control_plane)
+                if path in inside.disks and (path == "/" or self.machine.control_plane)
             }
             states = {_fullness(disk) for disk in shown.values()}
             state: State = "bad" if "bad" in states else "warning" if "warning" in states else "good"
             value = ", ".join(f"{name} {_space(disk)}" for name, disk in shown.items())
             return Cell(value, (self.observed.machines.evidence(inside.disks),), state)
-        pressed = self.place.node.disk_pressure if self.place.node else None
+        pressed = self.machine.node.disk_pressure if self.machine.node else None
         evidence = (self.observed.nodes.evidence({"DiskPressure": pressed}),)
         if pressed is None:
             return Cell("unknown", evidence, "unknown")
@@ -134,8 +134,8 @@ class NodeRow:
         """Returns the range of its pods' addresses; the Node's, the machine's and other nodes' must fit together."""
         ranges = self.ranges()
         evidence = (
-            self.observed.nodes.evidence(self.place.node and self.place.node.pod_range),
-            self.observed.machines.evidence(self.place.inside and self.place.inside.pod_range),
+            self.observed.nodes.evidence(self.machine.node and self.machine.node.pod_range),
+            self.observed.machines.evidence(self.machine.inside and self.machine.inside.pod_range),
         )
         if not ranges:
             return Cell("none of its own", evidence)
@@ -143,7 +143,7 @@ class NodeRow:
             value = f"its Node has {ranges[0]}, its machine gives out {ranges[1]}: run `pulumi up`"
             return Cell(value, evidence, "bad")
         shared = [
-            other.place.name
+            other.machine.name
             for other in others
             if other is not self and any(ip_network(ranges[0]).overlaps(ip_network(each)) for each in other.ranges())
         ]
@@ -153,20 +153,20 @@ class NodeRow:
 
     def ranges(self) -> list[str]:
         """Returns the ranges that the Node and the machine say it has: one, when they agree."""
-        seen = (self.place.node, self.place.inside)
+        seen = (self.machine.node, self.machine.inside)
         return [*dict.fromkeys(each.pod_range for each in seen if each and each.pod_range)]
 
     def last_boot(self) -> Cell:
         """When it was last started: as the machine says, else as EC2 does."""
-        if self.place.inside:
-            return Cell(_time(self.place.inside.booted), (self._seen_inside(),))
-        launched = _time(self.place.instance.launched) if self.place.instance else "unknown"
-        return Cell(launched, (instance_evidence(self.observed, self.place),))
+        if self.machine.inside:
+            return Cell(_time(self.machine.inside.booted), (self._seen_inside(),))
+        launched = _time(self.machine.instance.launched) if self.machine.instance else "unknown"
+        return Cell(launched, (instance_evidence(self.observed, self.machine),))
 
     def patched_by(self) -> Cell:
         """Who applies updates, and how."""
-        evidence = [self._seen_inside(), self.place.ssh.evidence(self.place.ssh.fact)]
-        if inside := self.place.inside:
+        evidence = [self._seen_inside(), self.machine.ssh.evidence(self.machine.ssh.fact)]
+        if inside := self.machine.inside:
             alone = ", by itself too (unattended-upgrades)" if inside.unattended else ""
             return Cell(f"you: apt and reboot over SSH, node by node{alone}", tuple(evidence))
         if (group := self.observed.node_groups.get(self.group)) and group.fact:
@@ -178,8 +178,8 @@ class NodeRow:
 
     def pays(self) -> Cell:
         """Who pays for it."""
-        kind = self.place.instance.type if self.place.instance else "not seen"
-        return Cell(f"you: EC2 {kind}", (instance_evidence(self.observed, self.place),))
+        kind = self.machine.instance.type if self.machine.instance else "not seen"
+        return Cell(f"you: EC2 {kind}", (instance_evidence(self.observed, self.machine),))
 
     def cells(self, rows: tuple[NodeRow, ...]) -> dict[str, Cell]:
         """Aspect -> cell, in the order of the report."""
@@ -201,8 +201,8 @@ class NodeRow:
 
 def node_rows(observed: Observed) -> dict[str, dict[str, Cell]]:
     """Node name -> aspect -> cell."""
-    rows = tuple(NodeRow(place, observed) for place in places(observed))
-    return {row.place.name: row.cells(rows) for row in rows}
+    rows = tuple(NodeRow(machine, observed) for machine in machines(observed))
+    return {row.machine.name: row.cells(rows) for row in rows}
 
 
 def _fullness(disk: Disk) -> State:

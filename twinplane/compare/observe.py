@@ -57,7 +57,7 @@ class Observed:
 
 def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
     """Asks everything about one stack: what needs no earlier answer at once, then the rest."""
-    api, namespace = urlsplit(outputs.api_endpoint), outputs.workload.namespace
+    api, namespace = urlsplit(outputs.api_endpoint), outputs.sample_app.namespace
     with ThreadPoolExecutor(24) as pool:
         machines = pool.submit(probes.machines().ask, access)  # first: it takes longest
         at_once: dict[str, Probe[Any]] = {

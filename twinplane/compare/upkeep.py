@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from twinplane.compare.evidence import Cell
 from twinplane.compare.expiry import authorities, certificates
+from twinplane.compare.machines import machines
 from twinplane.compare.observe import Observed
-from twinplane.compare.places import places
 from twinplane.compare.probes import Deployment, Pod, Seen
 
 COREDNS = "coredns"
@@ -76,13 +76,13 @@ def _running(observed: Observed) -> Iterator[tuple[tuple[str, str], str]]:
     for pod in observed.pods.fact or ():
         if "kube-proxy" in pod.roles and (tag := pod.image.partition("@")[0].rpartition(":")[2]):
             seen.append(("kube-proxy", tag, pod.node))
-    for place in places(observed):
-        for process in place.inside.processes if place.inside else ():
+    for machine in machines(observed):
+        for process in machine.inside.processes if machine.inside else ():
             if process.name in CONTROL_PLANE and process.version:
-                seen.append((process.name, f"v{process.version}", place.name))
+                seen.append((process.name, f"v{process.version}", machine.name))
     for part, version in dict.fromkeys((part, version) for part, version, _ in seen):
-        machines = sorted({machine for *each, machine in seen if each == [part, version]})
-        yield (part, version), f" on {', '.join(machines)}"
+        names = sorted({name for *each, name in seen if each == [part, version]})
+        yield (part, version), f" on {', '.join(names)}"
 
 
 def _numbers(version: str) -> list[int]:
@@ -112,7 +112,7 @@ def replicas(observed: Observed) -> Iterator[tuple[str, Cell]]:
     system = observed.deployments
     if system.fact is not None and not auto and not any(each.name == COREDNS for each in system.fact):
         yield COREDNS, Cell("no such Deployment: no name is resolved", (system.evidence([]),), "bad")
-    app = observed.outputs.workload.deployment
+    app = observed.outputs.sample_app.deployment
     if observed.app_deployments.fact is not None and app not in (each.name for each in observed.app_deployments.fact):
         yield app, Cell("no such Deployment", (observed.app_deployments.evidence([]),), "warning")
     for deployments, pods in ((system, observed.pods), (observed.app_deployments, observed.app_pods)):

@@ -25,12 +25,12 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
+from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
 from twinplane.live import tunnel
 from twinplane.live.aws_call import aws_session, making_clients
 from twinplane.outputs import StackOutputs
-from twinplane.private_folder import private_folder
-from twinplane.screen import Tell
+from twinplane.secret_tmpdir import secret_tmpdir
 
 #: Seconds. A live API server answers a list in a fraction of one; a filtered port never answers.
 TIMEOUT = 10.0
@@ -122,10 +122,10 @@ Question = Get | Call | Connect | Tunnel | Login | Handshake | Kubeconfig
 
 @cache
 def _memory() -> Path:
-    """A private folder in memory until the process ends: the client wants certificates and keys as files."""
+    """A folder in memory until the process ends: the client wants certificates and keys as files."""
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(private_folder("kubernetes"))
+    return stack.enter_context(secret_tmpdir("kubernetes"))
 
 
 def kubernetes_client(kubeconfig: str, environment: Mapping[str, str]) -> ApiClient:

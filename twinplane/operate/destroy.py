@@ -10,13 +10,13 @@ from kubernetes.client import ApiClient
 
 from twinplane import lock
 from twinplane.compare.probes import eks_cluster, instances
+from twinplane.console import Tell
 from twinplane.errors import UsageError
 from twinplane.live import tunnel
 from twinplane.live.questions import Access, Call, Unanswered, get, kubernetes_client
 from twinplane.operate import leftovers, orphans, protection, strays
 from twinplane.operate.balanced import balanced
-from twinplane.outputs import StackOutputs, Workload
-from twinplane.screen import Tell
+from twinplane.outputs import SampleApp, StackOutputs
 from twinplane.stack import Stack
 
 #: Makes the kubernetes provider forget what it cannot reach, on delete and on refresh
@@ -65,7 +65,7 @@ def unfinished(stack: Stack) -> StackOutputs:
         kubernetes_version="",
         api_endpoint="",
         kubeconfig="",
-        workload=Workload("", "", "", 0),
+        sample_app=SampleApp("", "", "", 0),
     )
 
 
@@ -102,7 +102,7 @@ def balancers(outputs: StackOutputs, access: Access) -> None:
     except (Unanswered, UsageError) as error:
         access.tell(f"the cluster does not say who has load balancers: {error}")
         return
-    if others := [str(each) for each in found if each.namespace != outputs.workload.namespace]:
+    if others := [str(each) for each in found if each.namespace != outputs.sample_app.namespace]:
         raise UsageError(
             f"destroy: {', '.join(others)}: of others, with a load balancer that would stay behind: delete them first"
         )

@@ -17,7 +17,7 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from twinplane.live.questions import Unanswered, get
-from twinplane.outputs import Workload
+from twinplane.outputs import SampleApp
 
 #: Requests a second. Enough to see a gap of 50 ms, too few to disturb two small nodes.
 RATE = 20
@@ -136,10 +136,10 @@ def unreached(errors: list[Exception]) -> str:
     return "the sample app cannot be reached from here"
 
 
-def app_state(client: ApiClient, workload: Workload) -> str:
+def app_state(client: ApiClient, sample_app: SampleApp) -> str:
     """Returns what the cluster says where the sample app is down; "" when a pod of it is ready."""
     try:
-        path = f"/apis/apps/v1/namespaces/{workload.namespace}/deployments/{workload.deployment}"
+        path = f"/apis/apps/v1/namespaces/{sample_app.namespace}/deployments/{sample_app.deployment}"
         seen = json.loads(get(client, path))
     except Unanswered as error:
         return f"the API does not say whether the sample app runs ({error})"

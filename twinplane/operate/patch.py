@@ -13,11 +13,11 @@ from kubernetes.client import ApiClient
 from twinplane.compare import look
 from twinplane.compare.differences import Cluster
 from twinplane.compare.probes import node_group, recommended_release
+from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
 from twinplane.live.questions import Access, Unanswered, get, kubernetes_client, login
 from twinplane.operate.load import Load, Measured, app_state, http_get, open_nodes
 from twinplane.outputs import StackOutputs
-from twinplane.screen import Tell
 from twinplane.stack import Stack
 
 #: Without a namespace, as pulumi takes it for the running project.
@@ -246,5 +246,5 @@ def _wait(access: Access, outputs: StackOutputs) -> None:
 
 
 def _load(outputs: StackOutputs, client: ApiClient) -> Load:
-    port = outputs.workload.node_port
-    return Load(lambda: open_nodes(client), http_get(port), lambda: app_state(client, outputs.workload))
+    port = outputs.sample_app.node_port
+    return Load(lambda: open_nodes(client), http_get(port), lambda: app_state(client, outputs.sample_app))

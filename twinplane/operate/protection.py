@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from twinplane.console import Tell
 from twinplane.errors import Failed
 from twinplane.live.aws_call import aws_session
-from twinplane.screen import Tell
 from twinplane.stack import Stack
 
 #: Seconds between two looks at EKS' update of a cluster, and how many.

@@ -30,7 +30,7 @@ from twinplane.compare.probes.kubernetes import (
     vpc_cni_policies,
 )
 from twinplane.compare.probes.probe import Probe, Seen
-from twinplane.compare.probes.reach import Disk, Etcd, Logins, Machine, Process, Unit, machines, ssh_port
+from twinplane.compare.probes.reach import Disk, Etcd, Inside, Logins, Process, Unit, machines, ssh_port
 
 __all__ = [
     "Certificate",
@@ -38,10 +38,10 @@ __all__ = [
     "Disk",
     "EksCluster",
     "Etcd",
+    "Inside",
     "Instance",
     "Lease",
     "Logins",
-    "Machine",
     "Node",
     "NodeGroup",
     "Pod",

@@ -76,7 +76,7 @@ class Etcd:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Inside:
     """A machine seen from inside, logged in by SSH with the pinned host key."""
 
     name: str
@@ -114,7 +114,7 @@ class Machine:
 class Logins:
     """Machines that the stack's owner logs in to, by the name that the stack gives them; why some did not answer."""
 
-    machines: dict[str, Machine]
+    machines: dict[str, Inside]
     failures: tuple[str, ...]
 
     def reason(self, name: str) -> str:
@@ -133,9 +133,9 @@ def _logins(answer: dict[str, Any]) -> Logins:
     return Logins(found, tuple(answer["failures"]))
 
 
-def _machine(name: str, facts: dict[str, Any]) -> Machine:
+def _machine(name: str, facts: dict[str, Any]) -> Inside:
     updates = facts["updates"]
-    return Machine(
+    return Inside(
         name=name,
         os=facts["os"],
         kernel=facts["kernel"],

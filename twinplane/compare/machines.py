@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from twinplane import outputs
 from twinplane.compare.evidence import Evidence
 from twinplane.compare.observe import Observed
-from twinplane.compare.probes import Instance, Machine, Node, Seen
+from twinplane.compare.probes import Inside, Instance, Node, Seen
 
 #: What kubeadm has the kubelet of every control plane run from manifests.
 STATIC_PODS = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
 
 
 @dataclass(frozen=True)
-class Place:
+class Machine:
     """A machine of the cluster. `node`, `instance` and `inside` are None where nobody shows or opens it to us."""
 
     name: str
@@ -22,7 +22,7 @@ class Place:
     control_plane: bool
     node: Node | None
     instance: Instance | None
-    inside: Machine | None
+    inside: Inside | None
     ssh: Seen[str]
     #: As the stack exports it; None for what the cloud made.
     exported: outputs.Machine | None
@@ -45,32 +45,32 @@ class Place:
         return f"{self.name} ({self.instance.id}, {self.instance.type})"
 
 
-def places(observed: Observed) -> tuple[Place, ...]:
+def machines(observed: Observed) -> tuple[Machine, ...]:
     """Every Node of the cluster and every machine that the stack exports, by name."""
     instances = {each.address: each for each in observed.instances.fact or ()}
     inside = observed.machines.fact.machines if observed.machines.fact else {}
     nodes = {node.address: node for node in observed.nodes.fact or ()}
-    exported = {machine.private_ip: machine for machine in observed.outputs.machines}
+    exports = {machine.private_ip: machine for machine in observed.outputs.machines}
     found = []
-    for address in sorted(nodes.keys() | exported.keys()):
-        node, machine = nodes.get(address), exported.get(address)
+    for address in sorted(nodes.keys() | exports.keys()):
+        node, exported = nodes.get(address), exports.get(address)
         found.append(
-            Place(
-                name=node.name if node else machine.name if machine else address,
+            Machine(
+                name=node.name if node else exported.name if exported else address,
                 address=address,
-                control_plane=bool((node and node.control_plane) or (machine and machine.role == "control-plane")),
+                control_plane=bool((node and node.control_plane) or (exported and exported.role == "control-plane")),
                 node=node,
                 instance=instances.get(address),
-                inside=inside.get(machine.name) if machine else None,
+                inside=inside.get(exported.name) if exported else None,
                 ssh=observed.ssh_ports[address],
-                exported=machine,
+                exported=exported,
             )
         )
-    return tuple(sorted(found, key=lambda place: (not place.control_plane, place.name)))
+    return tuple(sorted(found, key=lambda machine: (not machine.control_plane, machine.name)))
 
 
-def instance_evidence(observed: Observed, place: Place | None) -> Evidence:
-    """That the account has this instance; without a place, all that it has."""
-    if place is None:
+def instance_evidence(observed: Observed, machine: Machine | None) -> Evidence:
+    """That the account has this instance; without a machine, all that it has."""
+    if machine is None:
         return observed.instances.evidence([each.id for each in observed.instances.fact or ()])
-    return observed.instances.evidence(place.instance)
+    return observed.instances.evidence(machine.instance)

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from twinplane.compare.etcd import new_and_empty
 from twinplane.compare.evidence import Cell, Evidence, State
+from twinplane.compare.machines import Machine, instance_evidence, machines
 from twinplane.compare.observe import Observed
-from twinplane.compare.places import Place, instance_evidence, places
 from twinplane.compare.probes import Lease, Pod, Process
 
 APISERVER, ETCD, SCHEDULER = "kube-apiserver", "etcd", "kube-scheduler"
@@ -40,29 +40,31 @@ class Component:
         return tuple(lease for lease in every if lease.name == self.name)
 
     @cached_property
-    def processes(self) -> tuple[tuple[Place, Process], ...]:
+    def processes(self) -> tuple[tuple[Machine, Process], ...]:
         """Its processes on machines that we could log in to."""
         return tuple(
-            (place, process)
-            for place in places(self.observed)
-            if place.inside
-            for process in place.inside.processes
+            (machine, process)
+            for machine in machines(self.observed)
+            if machine.inside
+            for process in machine.inside.processes
             if process.name == self.name
         )
 
     @cached_property
-    def hosts(self) -> tuple[Place, ...]:
+    def hosts(self) -> tuple[Machine, ...]:
         """Machines that it runs on, or that its static pod belongs to."""
-        nodes = {pod.node for pod in self.pods} | {place.name for place, _ in self.processes}
+        nodes = {pod.node for pod in self.pods} | {machine.name for machine, _ in self.processes}
         answering = set(self.observed.api_endpoints.fact or ()) if self.name == APISERVER else set()
-        return tuple(place for place in places(self.observed) if place.name in nodes or place.address in answering)
+        return tuple(
+            machine for machine in machines(self.observed) if machine.name in nodes or machine.address in answering
+        )
 
     @cached_property
-    def homes(self) -> tuple[Place, ...]:
+    def homes(self) -> tuple[Machine, ...]:
         """Where it runs, or would: the control-plane machines, when it must exist or has left a lease behind."""
         if self.hosts or not (self.leases or self.name in (APISERVER, ETCD)):
             return self.hosts
-        return tuple(place for place in places(self.observed) if place.control_plane)
+        return tuple(machine for machine in machines(self.observed) if machine.control_plane)
 
     @cached_property
     def by_eks(self) -> bool:
@@ -79,12 +81,12 @@ class Component:
         return self.observed.leases.evidence(self.leases)
 
     def _seen_processes(self) -> Evidence:
-        found = [{"machine": place.name, **vars(process)} for place, process in self.processes]
+        found = [{"machine": machine.name, **vars(process)} for machine, process in self.processes]
         seen = self.observed.machines
         return seen.evidence({"processes": found, "failures": seen.fact.failures if seen.fact else ()})
 
     def _seen_etcd(self) -> Evidence:
-        return self.observed.machines.evidence({p.name: p.inside.etcd for p in places(self.observed) if p.inside})
+        return self.observed.machines.evidence({p.name: p.inside.etcd for p in machines(self.observed) if p.inside})
 
     def _seen_eks(self) -> Evidence:
         return self.observed.eks_cluster.evidence(self.observed.eks_cluster.fact)
@@ -114,11 +116,11 @@ class Component:
                 gone.append(f"lease not renewed for {age or 0:.0f} s")
             else:
                 good.append(f"lease renewed {max(age, 0):.0f} s ago")
-        for place, process in self.processes:
-            where = f"process {process.pid} on {place.name}"
+        for machine, process in self.processes:
+            where = f"process {process.pid} on {machine.name}"
             good.append(where) if process.working else gone.append(f"{where} is in state {process.state}")
         if self._must_be_inside() and not self.processes:
-            gone.append(f"no process on {', '.join(place.name for place in self.homes)}")
+            gone.append(f"no process on {', '.join(machine.name for machine in self.homes)}")
         if status := (self.observed.component_statuses.fact or {}).get(STATUS_NAMES.get(self.name, "")):
             seen.append(self.observed.component_statuses.evidence(status))
             ill += [] if status.healthy else ["componentstatus unhealthy"]
@@ -136,12 +138,12 @@ class Component:
         return Cell("not found", tuple(seen), "unknown")
 
     def _lost_manifests(self) -> list[str]:
-        bare = [place.name for place in places(self.observed) if place.lacks_manifest(self.name)]
+        bare = [machine.name for machine in machines(self.observed) if machine.lacks_manifest(self.name)]
         return [f"its manifest is gone from /etc/kubernetes/manifests on {', '.join(bare)}"] if bare else []
 
     def _must_be_inside(self) -> bool:
         """Its machines are ours and open: then its process must be there."""
-        return bool(self.homes) and all(place.reached for place in self.homes)
+        return bool(self.homes) and all(machine.reached for machine in self.homes)
 
     def visible(self) -> Cell:
         """What of it the Kubernetes API shows."""
@@ -202,7 +204,7 @@ class Component:
 
     def restarted_by(self) -> Cell:
         """Who starts it again when it ends."""
-        seen = sorted({f"{process.restarted_by} on {place.name}" for place, process in self.processes})
+        seen = sorted({f"{process.restarted_by} on {machine.name}" for machine, process in self.processes})
         static = sorted({pod.node for pod in self.pods if pod.source == "file"})
         owned = sorted({pod.owner for pod in self.pods if pod.source != "file" and pod.owner})
         evidence = (self._seen_pods(), self._seen_processes(), self._seen_eks())

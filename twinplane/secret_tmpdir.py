@@ -13,11 +13,11 @@ from twinplane.errors import UsageError
 
 MEMORY = Path("/dev/shm")
 #: In the environment of every process that works with the folder: its path.
-MARK = "TWINPLANE_PRIVATE_FOLDER"
+MARK = "TWINPLANE_SECRET_TMPDIR"
 
 
 @contextmanager
-def private_folder(purpose: str, memory: Path = MEMORY) -> Iterator[Path]:
+def secret_tmpdir(purpose: str, memory: Path = MEMORY) -> Iterator[Path]:
     """-> a new folder, mode 0700, in memory. At the end it is gone, and so is every process that still works with it.
 
     Folders that killed runs left behind end first, in the same way. Raises UsageError without such a file system.
