@@ -14,9 +14,17 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import toolchain
+from lab import nftables, toolchain
 from lab.constants import CACHE
-from lab.toolchain.tool import CLOUD_CONTROLLER, DESCHEDULER, INGRESS_CONTROLLER, KUBERNETES, METRICS_SERVER, SAMPLE_APP
+from lab.toolchain.tool import (
+    CLOUD_CONTROLLER,
+    DESCHEDULER,
+    INGRESS_CONTROLLER,
+    KUBERNETES,
+    METRICS_SERVER,
+    NETWORK_POLICIES,
+    SAMPLE_APP,
+)
 
 #: Bump when the way an image is put together changes.
 RECIPE = "2"
@@ -100,6 +108,9 @@ def images() -> list[Image]:
             "1000",
         )
     )
+    if not nftables.refuses():
+        agent = {"/bin/netpol": toolchain.tool("kube-network-policies")}
+        made.append(Image("networking/kube-network-policies", f"v{NETWORK_POLICIES}", agent))
     made.append(
         Image(
             "ingress-controller",

@@ -8,8 +8,9 @@ from components.base.record import Record, RecordArgs
 from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.eks.nodes import AutoNodes, ManagedNodes
 from components.network.network import Network, NetworkArgs
-from stacks import exports, identity, living, parsers, registry, sample_app, spread, strays
+from stacks import exports, identity, living, parsers, registry, sample_app, spread
 from stacks.settings import ManagedSettings
+from stacks.strays import Strays
 
 
 def nodes(settings: ManagedSettings) -> ManagedNodes | AutoNodes:
@@ -23,6 +24,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
     """Makes the stack's resources and returns its exports, as twinplane/outputs.py reads them."""
     name = settings.name
     Record(name, RecordArgs(settings.record))
+    left = Strays(name, settings.kind, living.resources())
     network = Network(
         name,
         NetworkArgs(
@@ -32,6 +34,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             interface_endpoints=settings.interface_endpoints,
             flow_log_days=settings.flow_log_days,
         ),
+        pulumi.ResourceOptions(depends_on=left.first()),
     )
     cluster = ManagedCluster(
         name,
@@ -50,7 +53,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
-    strays.build(name, living.resources(), [cluster.node_group_name] if settings.node_mode == "managed" else [])
+    left.then([cluster.node_group_name] if settings.node_mode == "managed" else [])
     pods = identity.of_managed(cluster)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider)
     app = sample_app.build(settings, network, cluster, pods, driver_needs=[cluster], needs=needs)

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.addons.metrics_server import MetricsServer, MetricsServerArgs
+from components.addons.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.base.record import Record, RecordArgs
 from components.identity.oidc_issuer import OidcIssuer
 from components.identity.oidc_trust import OidcTrust, OidcTrustArgs
@@ -13,8 +14,9 @@ from components.kubeadm.cloud_controller_policy import cluster_tag
 from components.kubeadm.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.kubeadm.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from components.network.network import Network, NetworkArgs
-from stacks import cloud_controller, exports, identity, living, registry, repair, sample_app, spread, strays
+from stacks import cloud_controller, exports, identity, living, registry, repair, sample_app, spread
 from stacks.settings import SelfManagedSettings
+from stacks.strays import Strays
 from twinplane.errors import UsageError
 from twinplane.live import tunnel
 
@@ -27,12 +29,21 @@ def _check_tunnels() -> None:
         raise pulumi.RunError(str(error)) from None
 
 
+def _policies(settings: SelfManagedSettings, cluster: SelfManagedCluster) -> list[NetworkPolicies]:
+    """Makes who acts on NetworkPolicy objects. Returns it alone, or nothing where settings say so."""
+    if not settings.network_policies:
+        return []
+    inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider})
+    return [NetworkPolicies(f"{settings.name}-network-policies", NetworkPoliciesArgs(), inside)]
+
+
 def build(settings: SelfManagedSettings) -> dict[str, Any]:
     """Makes the stack's resources and returns its exports, as twinplane/outputs.py reads them."""
     if settings.ssh_via == "endpoint":
         _check_tunnels()
     name = settings.name
     Record(name, RecordArgs(settings.record))
+    left = Strays(name, settings.kind, living.resources())
     network = Network(
         name,
         NetworkArgs(
@@ -44,6 +55,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             subnet_tags=cluster_tag(name),
             pod_routes=settings.machine_subnets if settings.pod_network == "routed" else None,
         ),
+        pulumi.ResourceOptions(depends_on=left.first()),
     )
     subnets = {"public": network.public_subnet_ids, "private": network.private_subnet_ids}
     backups = EtcdBackups(
@@ -88,8 +100,9 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     after = pulumi.ResourceOptions(depends_on=[cluster])
     trust = OidcTrust(f"{name}-trust", OidcTrustArgs(issuer, f"{name}-issuer"), after)
     controllers = cloud_controller.build(settings, cluster.provider)
-    strays.build(name, living.resources(), cluster.instance_ids)
-    needs = spread.build(settings, cluster.kubeconfig, cluster.provider, cluster.instance_ids, controllers)
+    left.then(cluster.instance_ids)
+    before = [*controllers, *_policies(settings, cluster)]
+    needs = spread.build(settings, cluster.kubeconfig, cluster.provider, cluster.instance_ids, before)
     inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs)
     MetricsServer(f"{name}-metrics", MetricsServerArgs(), inside)
     app = sample_app.build(settings, network, cluster, trust.identity, driver_needs=controllers, needs=needs)

@@ -8,20 +8,15 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-import boto3
 import yaml
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from kubernetes.client import ApiClient
 
 from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
-from twinplane.live import tunnel
-from twinplane.live.aws_call import aws_session, making_clients
-from twinplane.live.kubernetes import TIMEOUT, get
+from twinplane.live import aws_call, tunnel
+from twinplane.live.kubernetes import get
 from twinplane.live.unanswered import Unanswered, first_line
 from twinplane.outputs import StackOutputs
 
@@ -113,11 +108,6 @@ class Access:
     environment: Mapping[str, str]
     tell: Tell
 
-    @cached_property
-    def aws(self) -> boto3.Session:
-        """The caller's own credentials, from the stack's environment."""
-        return aws_session(self.environment, self.outputs.region)
-
     def answer(self, question: Question) -> Any:
         """The answer as JSON data. Raises Unanswered."""
         ways: dict[type[Question], Callable[[Any], Any]] = {
@@ -136,20 +126,9 @@ class Access:
         return body.decode() if question.text else json.loads(body)
 
     def _call(self, question: Call) -> Any:
-        settings = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
-        endpoint = self.environment.get("AWS_ENDPOINT_URL")
-        try:
-            with making_clients:
-                # A stub per service: the name is data here.
-                client: Any = self.aws.client(question.service, config=settings, endpoint_url=endpoint)  # type: ignore[call-overload]
-            if not client.can_paginate(question.operation):
-                return getattr(client, question.operation)(**question.parameters)
-            pages = client.get_paginator(question.operation).paginate(**question.parameters)
-            return pages.build_full_result()
-        except ClientError as error:
-            raise Unanswered(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
-        except BotoCoreError as error:
-            raise Unanswered(first_line(error)) from None
+        return aws_call.call(
+            self.environment, self.outputs.region, question.service, question.operation, **question.parameters
+        )
 
     def _connect(self, question: Connect) -> str:
         try:

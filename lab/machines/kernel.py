@@ -1,4 +1,4 @@
-"""Limits of the machine's kernel that all hosts share, wider while the lab is up.
+"""The machine's kernel, which all hosts share: limits that are wider while the lab is up.
 
 systemd, containerd and the kubelet of every host take inotify instances, all as the same user; with the kernel's
 default of 128 the fourth node's containerd comes up without its CRI service.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from lab import nftables
 from lab.constants import CACHE
 from lab.errors import UsageError
 from lab.toolchain.provision import provision
@@ -27,9 +28,14 @@ def tool(name: str) -> Path:
     return link
 
 
+def useful() -> list[Tool]:
+    """Those that this machine's kernel has a use for."""
+    return [each for each in TOOLS if not (each.rule and nftables.refuses(each.rule))]
+
+
 def missing() -> list[Tool]:
-    """Tools whose pinned version is not linked in BIN: what `ensure` would have to get."""
-    return [each for each in TOOLS if not _current(each)]
+    """Useful tools whose pinned version is not linked in BIN: what `ensure` would have to get."""
+    return [each for each in useful() if not _current(each)]
 
 
 def _current(each: Tool) -> bool:
