@@ -89,7 +89,7 @@ def test_an_unreachable_publisher_means_build(tool: Tool, tmp_path: Path) -> Non
 
 
 def test_a_tool_that_the_kernel_has_no_use_for_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain.kernel, "refuses", lambda rule: f"no {rule}")
+    monkeypatch.setattr(toolchain.nftables, "refuses", lambda rule: f"no {rule}")
     assert "kube-network-policies" not in {each.name for each in [*toolchain.useful(), *toolchain.missing()]}
-    monkeypatch.setattr(toolchain.kernel, "refuses", lambda _: "")
+    monkeypatch.setattr(toolchain.nftables, "refuses", lambda _: "")
     assert toolchain.useful() == list(TOOLS)

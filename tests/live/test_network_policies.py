@@ -10,7 +10,9 @@ from lab import nftables
 from tests.support.live import SELF_MANAGED, Cluster, Shell, derived, until
 
 WHY = nftables.refuses()
-pytestmark = pytest.mark.skipif(bool(WHY), reason=f"nobody enforces NetworkPolicy here: this kernel has no queue for it: {WHY}")
+pytestmark = pytest.mark.skipif(
+    bool(WHY), reason=f"nobody enforces NetworkPolicy here: this kernel has no queue for it: {WHY}"
+)
 
 NAMESPACE = "guarded"
 IMAGE = "198.19.255.254:5000/sample-app:v1.0.0"

@@ -8,13 +8,13 @@ from typing import Any
 
 import pulumi
 import pytest
-from twinplane.aws_call import Unanswered
 
 from stacks.strays import KILLED, Strays
 from tests.support.pulumi_mocks import Graph, run
 from twinplane import strays as command
 from twinplane.errors import Failed
 from twinplane.live import aws_call
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import Kind
 
 OWN = {"Project": "twinplane", "Stack": "test", "ManagedBy": "pulumi"}

@@ -240,7 +240,7 @@ def test_doctor_asks_the_kernel_what_becomes_of_network_policies(
 ) -> None:
     from lab import doctor
 
-    monkeypatch.setattr(doctor.kernel, "refuses", lambda *_: refused)
+    monkeypatch.setattr(doctor.nftables, "refuses", lambda *_: refused)
     [found] = [each for each in doctor.checks() if each.name == "NetworkPolicy"]
     assert found.state == "stand-in"
     assert told in found.detail

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from twinplane.compare import look
+from twinplane import compare
 from twinplane.compare.differences import Cluster
 from twinplane.compare.nodes import PENDING_UPDATES
 from twinplane.compare.probes import node_group, recommended_release
@@ -77,7 +77,7 @@ def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] =
     _check(outputs, skip)
     client = kubernetes_client(outputs.kubeconfig, stack.environment)
     tell("looking at the nodes")
-    cluster = look(stack.name, outputs, stack.environment, tell)
+    cluster = compare.look(stack.name, outputs, stack.environment, tell)
     left = _left_behind(client)
     besides = {*skip, *(left if isinstance(left, dict) else ())}
     if left and isinstance(left, dict) and settle.troubles(cluster, besides):
