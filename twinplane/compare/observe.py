@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
+from typing import Literal
 from urllib.parse import urlsplit
 
 from twinplane.compare.probes import (
@@ -19,11 +20,14 @@ from twinplane.compare.probes import (
     kubeadm_config,
     kubeconfig_certificates,
     leases,
+    log_bytes,
+    log_group,
     machines,
     network_policies,
     node_group,
     nodes,
     pods,
+    probe,
     recommended_release,
     ssh_port,
     vpc_cni_policies,
@@ -34,6 +38,7 @@ from twinplane.compare.probes.deployments import Deployment
 from twinplane.compare.probes.eks_cluster import EksCluster
 from twinplane.compare.probes.instances import Instance
 from twinplane.compare.probes.leases import Lease
+from twinplane.compare.probes.log_group import LogGroup
 from twinplane.compare.probes.machines import Logins
 from twinplane.compare.probes.node_group import NodeGroup
 from twinplane.compare.probes.nodes import Node
@@ -72,6 +77,12 @@ class Observed:
     kubeadm_config: Seen[bool] = field(metadata={PROBE: lambda _: kubeadm_config.probe()})
     network_policies: Seen[tuple[str, ...]] = field(metadata={PROBE: lambda _: network_policies.probe()})
     vpc_cni_policies: Seen[bool] = field(metadata={PROBE: lambda _: vpc_cni_policies.probe()})
+    log_group: Seen[LogGroup | Literal[False]] = field(
+        metadata={PROBE: lambda stack: log_group.probe(stack.cluster_name)}
+    )
+    log_bytes: Seen[int] = field(
+        metadata={PROBE: lambda stack: log_bytes.probe(stack.cluster_name, probe.now().date().isoformat())}
+    )
     kubeconfig_certificates: Seen[tuple[Certificate, ...]] = field(
         metadata={PROBE: lambda _: kubeconfig_certificates.probe()}
     )

@@ -10,10 +10,12 @@ from twinplane.compare.expiry import authorities, certificates
 from twinplane.compare.machines import machines
 from twinplane.compare.network_policies import network_policies
 from twinplane.compare.observe import Observed
+from twinplane.compare.probes import log_bytes
 from twinplane.compare.probes.deployments import Deployment
 from twinplane.compare.probes.pods import Pod
 from twinplane.compare.probes.probe import Seen
 
+GIB = 2**30
 COREDNS = "coredns"
 #: Processes that have the version of Kubernetes; the kubelet's is in its Node.
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -80,6 +82,20 @@ def _numbers(version: str) -> list[int]:
     return [int(each) for each in plain.split(".") if each.isdecimal()]
 
 
+def logs(observed: Observed) -> Cell:
+    """Returns how much of the control plane's logs CloudWatch took in, by its own count: what it costs."""
+    group, taken = observed.log_group, observed.log_bytes
+    evidence = (group.evidence(group.fact or None), taken.evidence(taken.fact))
+    if group.fact is None:
+        return Cell(f"not shown: {group.error}", evidence, "unknown")
+    if not group.fact:
+        return Cell("none in CloudWatch: what there is stays on the machines", evidence)
+    kept = f"kept {group.fact.days} days" if group.fact.days else "kept for ever"
+    if taken.fact is None:
+        return Cell(f"{kept}; how much, is not shown: {taken.error}", evidence, "unknown")
+    return Cell(f"{taken.fact / GIB:.2f} GiB in {log_bytes.DAYS} days, as CloudWatch counted; {kept}", evidence)
+
+
 def replicas(observed: Observed) -> Iterator[tuple[str, Cell]]:
     """Yields a cell for CoreDNS and for each Deployment of two or more replicas, of kube-system and the sample app."""
     auto = observed.eks_cluster.fact is not None and observed.eks_cluster.fact.auto_mode
@@ -141,6 +157,7 @@ ROWS = (
     Row("certificates", UPKEEP, certificates),
     Row("authorities", UPKEEP, authorities),
     Row("network policies", UPKEEP, network_policies),
+    Row("control plane logs", UPKEEP, logs),
 )
 
 
