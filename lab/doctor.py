@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from lab import constants, toolchain
-from lab.hosts import packages
+from lab.hosts import kernel, packages
 from lab.plugins import STAND_INS, official
-from lab.toolchain.tool import TOOLS
 from twinplane import tunnel
 from twinplane.check import Check
 from twinplane.errors import UsageError
@@ -45,7 +44,6 @@ PARTS: dict[str, tuple[State, str]] = {
     "EKS's encryption of Secrets": ("stand-in", "real in etcd, with a key of the lab's in place of the one in KMS"),
     "EKS": ("stand-in", "the lab's own API; the control plane and the nodes behind it are real"),
     "security groups, VPC isolation": ("stand-in", "stored, not enforced"),
-    "NetworkPolicy": ("stand-in", "stored, not enforced: the VPC CNI does not run here"),
 }
 
 
@@ -66,6 +64,7 @@ def checks() -> Iterator[Check]:
         yield Check(name, "real", str(path)) if path else Check(name, "stand-in", STAND_INS[name])
     for name, (state, detail) in PARTS.items():
         yield Check(name, state, detail)
+    yield _network_policies()
 
 
 def _need(name: str, here: bool, detail: str, advice: str) -> Check:
@@ -119,11 +118,22 @@ def _tunnels() -> str:
         return f"none, install version {'.'.join(map(str, tunnel.NEEDED))} or newer"
 
 
+def _network_policies() -> Check:
+    """What becomes of NetworkPolicy objects is the kernel's to say."""
+    told = "stored, not enforced: the VPC CNI does not run here, and "
+    if why := kernel.refuses():
+        return Check("NetworkPolicy", "stand-in", f"{told}this kernel refuses kube-network-policies its queue ({why})")
+    told += (
+        "self-managed-lab takes kube-network-policies, for which this kernel has a queue, by `networkPolicies: true`"
+    )
+    return Check("NetworkPolicy", "stand-in", told)
+
+
 def _tools() -> Iterator[Check]:
     lacking = {each.name for each in toolchain.missing()}
     go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     how = "`twinplane lab prepare` gets it" if go else "install Go 1.26, then `twinplane lab prepare`"
-    for each in TOOLS:
+    for each in toolchain.useful():
         here = each.name not in lacking
         detail = f"{each.version}, {(toolchain.BIN / each.name).resolve()}" if here else f"{each.version} not built"
         yield _need(each.name, here, detail, f"{how} (a build takes about {each.seconds} s)")

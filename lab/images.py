@@ -16,7 +16,16 @@ from pathlib import Path
 
 from lab import toolchain
 from lab.constants import CACHE
-from lab.toolchain.tool import CLOUD_CONTROLLER, DESCHEDULER, INGRESS_CONTROLLER, KUBERNETES, METRICS_SERVER, SAMPLE_APP
+from lab.hosts import kernel
+from lab.toolchain.tool import (
+    CLOUD_CONTROLLER,
+    DESCHEDULER,
+    INGRESS_CONTROLLER,
+    KUBERNETES,
+    METRICS_SERVER,
+    NETWORK_POLICIES,
+    SAMPLE_APP,
+)
 
 #: Bump when the way an image is put together changes.
 RECIPE = "2"
@@ -100,6 +109,9 @@ def images() -> list[Image]:
             "1000",
         )
     )
+    if not kernel.refuses():
+        agent = {"/bin/netpol": toolchain.tool("kube-network-policies")}
+        made.append(Image("networking/kube-network-policies", f"v{NETWORK_POLICIES}", agent))
     made.append(
         Image(
             "ingress-controller",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import toolchain
 from lab.toolchain.provision import download, on_path, provision
 from lab.toolchain.tool import TOOLS, Download, Tool
 from twinplane.errors import Failed
@@ -85,3 +86,10 @@ def test_download_is_verified(tool: Tool, tmp_path: Path, site: tuple[str, Path]
 def test_an_unreachable_publisher_means_build(tool: Tool, tmp_path: Path) -> None:
     closed = replace(tool, download=Download("http://127.0.0.1:9/hello", "http://127.0.0.1:9/hello.sha256"))
     assert provision(closed, tmp_path / "store", "")[1] == "built"
+
+
+def test_a_tool_that_the_kernel_has_no_use_for_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolchain.kernel, "refuses", lambda rule: f"no {rule}")
+    assert "kube-network-policies" not in {each.name for each in [*toolchain.useful(), *toolchain.missing()]}
+    monkeypatch.setattr(toolchain.kernel, "refuses", lambda _: "")
+    assert toolchain.useful() == list(TOOLS)

@@ -226,6 +226,18 @@ def test_doctor_tells_all_and_fails_when_something_is_missing(monkeypatch: pytes
     assert json.loads(run("doctor", "--json").stdout)[2]["advice"] == "make setup"
 
 
+@pytest.mark.parametrize(("refused", "told"), [("no such file", "its queue (no such file)"), ("", "has a queue")])
+def test_doctor_asks_the_kernel_what_becomes_of_network_policies(
+    monkeypatch: pytest.MonkeyPatch, refused: str, told: str
+) -> None:
+    from lab import doctor
+
+    monkeypatch.setattr(doctor.kernel, "refuses", lambda *_: refused)
+    [found] = [each for each in doctor.checks() if each.name == "NetworkPolicy"]
+    assert found.state == "stand-in"
+    assert told in found.detail
+
+
 def test_doctor_looks_at_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     from lab import doctor
 

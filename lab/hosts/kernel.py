@@ -1,10 +1,12 @@
-"""Limits of the machine's kernel that all hosts share, wider while the lab is up.
+"""The machine's kernel, which all hosts share: limits that are wider while the lab is up, and what it can.
 
 systemd, containerd and the kubelet of every host take inotify instances, all as the same user; with the kernel's
 default of 128 the fourth node's containerd comes up without its CRI service.
 """
 
 import json
+import subprocess
+from functools import cache
 from pathlib import Path
 
 from lab import whole_file
@@ -12,6 +14,9 @@ from lab.constants import STATE
 
 #: Below /proc/sys: about 50 instances a node, of every node the lab has addresses for.
 LIMITS = {"fs/inotify/max_user_instances": 8192}
+#: Rules of nftables: that of kube-network-policies, by its end.
+RULE = "table inet probe { chain postrouting { type filter hook postrouting priority 0; %s; }; }"
+QUEUE = "queue num 98 bypass"
 
 
 def up(root: Path = Path("/proc/sys"), kept: Path = STATE / "kernel.json") -> None:
@@ -23,6 +28,22 @@ def up(root: Path = Path("/proc/sys"), kept: Path = STATE / "kernel.json") -> No
         whole_file.write(kept, json.dumps(lower))
     for name in lower:
         (root / name).write_text(str(LIMITS[name]))
+
+
+@cache
+def refuses(rule: str = QUEUE) -> str:
+    """Returns why the kernel takes no such rule of nftables; "" where it does. Needs root.
+
+    It is tried, in a network namespace that ends with the try. Of the queue, kernels without CONFIG_NFT_QUEUE say that
+    there is no such file or directory.
+    """
+    argv = ["unshare", "--net", "nft", "--file", "-"]
+    try:
+        done = subprocess.run(argv, input=RULE % rule, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return str(error)
+    told = (done.stderr.strip().splitlines() or ["no words"])[0]
+    return told.rpartition("Error: ")[2] if done.returncode else ""
 
 
 def down(root: Path = Path("/proc/sys"), kept: Path = STATE / "kernel.json") -> None:

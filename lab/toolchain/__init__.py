@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.constants import CACHE
+from lab.hosts import kernel
 from lab.toolchain.provision import provision
 from lab.toolchain.tool import TOOLS, Tool
 from twinplane.errors import UsageError
@@ -27,9 +28,14 @@ def tool(name: str) -> Path:
     return link
 
 
+def useful() -> list[Tool]:
+    """Those that this machine's kernel has a use for."""
+    return [each for each in TOOLS if not (each.rule and kernel.refuses(each.rule))]
+
+
 def missing() -> list[Tool]:
-    """Tools whose pinned version is not linked in BIN: what `ensure` would have to get."""
-    return [each for each in TOOLS if not _current(each)]
+    """Useful tools whose pinned version is not linked in BIN: what `ensure` would have to get."""
+    return [each for each in useful() if not _current(each)]
 
 
 def _current(each: Tool) -> bool:

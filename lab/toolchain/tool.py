@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.constants import PROJECT
+from lab.hosts import kernel
 
 KUBERNETES = "1.36.3"
 PULUMI = "3.259.0"
@@ -16,6 +17,7 @@ HELM = "3.22.0"
 CLOUD_CONTROLLER = "1.36.1"
 DESCHEDULER = "0.36.0"
 METRICS_SERVER = "0.9.0"
+NETWORK_POLICIES = "1.1.1"
 SAMPLE_APP = "1.0.0"
 INGRESS_CONTROLLER = "0.1.0"
 
@@ -37,7 +39,8 @@ class Tool:
 
     `module` is the folder whose go.mod pins it, `package` what to build there. `probe` are the arguments that make
     an installed binary print its version (empty: never taken from PATH). `seconds` is a cold build on 2 cores with
-    Go 1.26, for the estimate only. `c`: part of it is C, which gcc links statically.
+    Go 1.26, for the estimate only. `c`: part of it is C, which gcc links statically. `rule`: of nftables, without
+    which a kernel has no use for it.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Tool:
     probe: tuple[str, ...] = ()
     download: Download | None = None
     c: bool = False
+    rule: str = ""
 
     @property
     def key(self) -> str:
@@ -211,6 +215,14 @@ TOOLS: tuple[Tool, ...] = (
         "sigs.k8s.io/metrics-server/cmd/metrics-server",
         246,
         ldflags=f"-X sigs.k8s.io/metrics-server/pkg/version.gitVersion=v{METRICS_SERVER}",
+    ),
+    Tool(
+        "kube-network-policies",
+        NETWORK_POLICIES,
+        MODULES / "kube-network-policies",
+        "sigs.k8s.io/kube-network-policies/cmd/kube-network-policies/standard",
+        100,
+        rule=kernel.QUEUE,
     ),
     Tool("ingress-controller", INGRESS_CONTROLLER, PROJECT / "lab" / "ingress_controller", ".", 20),
     Tool("sample-app", SAMPLE_APP, PROJECT / "workload", ".", 8, ldflags=f"-X main.version=v{SAMPLE_APP}"),
