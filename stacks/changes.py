@@ -131,6 +131,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "cloudController": Change(refused="all kubelets would be restarted with another cloud provider at once"),
         "cloudControllerImage": Change("its DaemonSet rolls"),
         "cloudControllerEnvironment": Change("its DaemonSet rolls"),
+        "networkPolicies": Change("the agent comes to every node, or goes: then packets pass"),
         "playbookVars": Change("the playbook runs; kubelets and containerd may restart on all machines, pods run on"),
     },
 }

@@ -9,6 +9,7 @@ from components.cloud_controller_policy import cluster_tag
 from components.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.metrics_server import MetricsServer, MetricsServerArgs
 from components.network import Network, NetworkArgs
+from components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from components.oidc_issuer import OidcIssuer
 from components.oidc_trust import OidcTrust, OidcTrustArgs
 from components.record import Record, RecordArgs
@@ -26,6 +27,14 @@ def _check_tunnels() -> None:
         tunnel.program()
     except UsageError as error:
         raise pulumi.RunError(str(error)) from None
+
+
+def _policies(settings: SelfManagedSettings, cluster: SelfManagedCluster) -> list[NetworkPolicies]:
+    """Makes who acts on NetworkPolicy objects. Returns it alone, or nothing where settings say so."""
+    if not settings.network_policies:
+        return []
+    inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider})
+    return [NetworkPolicies(f"{settings.name}-network-policies", NetworkPoliciesArgs(), inside)]
 
 
 def build(settings: SelfManagedSettings) -> dict[str, Any]:
@@ -91,7 +100,8 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     controllers = cloud_controller.build(settings, cluster.provider)
     machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
     strays.build(name, living.resources(), machines)
-    needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
+    before = [*controllers, *_policies(settings, cluster)]
+    needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, before)
     inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs)
     MetricsServer(f"{name}-metrics", MetricsServerArgs(), inside)
     app = SampleApp(

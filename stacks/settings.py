@@ -124,6 +124,8 @@ class SelfManagedSettings(Settings):
     cloud_controller_image: str | None
     #: Of its process: endpoints of a cloud that is not AWS's own.
     cloud_controller_environment: Mapping[str, str]
+    #: Whether somebody acts on NetworkPolicy objects: the machines' kernel must have nftables' queue.
+    network_policies: bool
     #: GiB of each control plane's volume for etcd; 0: etcd is on the root volume.
     etcd_volume_size: int
     #: Days that snapshots of etcd are kept.
@@ -229,6 +231,7 @@ KEYS: dict[str, _Key] = {
     "appCidrs": _Key(checks.blocks, _app_cidrs),
     "cloudControllerImage": _Key(checks.image, None, _SELF_MANAGED),
     "cloudControllerEnvironment": _Key(checks.environment, {}, _SELF_MANAGED),
+    "networkPolicies": _Key(checks.flag, True, _SELF_MANAGED),
     "playbookVars": _Key(checks.variables, {}, _SELF_MANAGED),
 }
 

@@ -94,6 +94,7 @@ PAIRS: dict[Kind, dict[str, Pair]] = {
         "cloudController": ({**NO_CLOUD, "cloudController": "aws"}, NO_CLOUD),
         "cloudControllerImage": ("ccm:v1", "ccm:v2"),
         "cloudControllerEnvironment": ("{}", '{"A": "b"}'),
+        "networkPolicies": ("true", "false"),
         "playbookVars": ("{}", '{"containerd_registry_mirror": "http://192.0.2.1:5000"}'),
     },
 }

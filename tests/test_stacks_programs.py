@@ -159,8 +159,9 @@ def test_everything_in_the_cluster_uses_its_provider(stack: tuple[str, Graph]) -
     provider = made.one("pulumi:providers:kubernetes")
     inside = [each for each in made.resources if each.type.startswith("kubernetes:")]
     ingress = 4 if made.all("IngressController") else 0
+    policies = 4 if made.all("NetworkPolicies") else 0
     without_storage = len([each for each in inside if "-storage" not in each.name])
-    assert without_storage == (27 if name.startswith("self") else 11) + ingress
+    assert without_storage == (27 if name.startswith("self") else 11) + ingress + policies
     assert all(provider.urn in each.provider for each in inside)
 
 
@@ -252,7 +253,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
     its |= {"etcdVolumeSize": "12", "backupDays": "9", "backupsOnDestroy": "delete"}
     its |= {"ingressScheme": "internal", "cloudControllerImage": "ccm:v9", "cloudControllerEnvironment": '{"A": "b"}'}
     its |= {"flowLogDays": "14", "interfaceEndpoints": '["sts"]', "registryImages": "[]"}
-    its |= {"sshVia": "cidrs", "apiSubnets": "private"}
+    its |= {"sshVia": "cidrs", "apiSubnets": "private", "networkPolicies": "false"}
     its |= {"sshCidrs": '["10.9.0.2/32"]', "machineImage": '{"owner": "1", "name": "n"}', "playbookVars": '{"a": 1}'}
     made = run(lambda: self_managed.build(read({**base, **its, "kind": "self-managed"}, project=PROJECT, stack="s")))  # type: ignore[arg-type]
     told = json.loads(made.one("Command", "twinplane-s-site").inputs["stdin"])
@@ -274,6 +275,7 @@ def test_settings_reach_their_resources() -> None:  # noqa: PLR0915
         "etcd_backup_certificate": "certificate of twinplane-s-backups",
         "a": 1,
     }
+    assert not made.all("NetworkPolicies")
     controller = made.one("DaemonSet")
     [process] = controller.inputs["spec"]["template"]["spec"]["containers"]
     assert (process["image"], process["env"]) == ("ccm:v9", [{"name": "A", "value": "b"}])
@@ -357,8 +359,16 @@ def test_workloads_are_made_when_every_node_takes_them(stack: tuple[str, Graph])
         assert all(look.urn in each.dependencies for each in made.all(kind)), kind
     assert made.all("SampleApp")
     if name.startswith("self"):
-        assert made.one("DaemonSet").urn in made.one("Descheduler").dependencies, "it opens the nodes"
+        before = made.one("Descheduler").dependencies
+        assert made.one("DaemonSet", f"twinplane-{name}-cloud-controller").urn in before, "it opens the nodes"
         assert len(look.inputs["triggers"]) == 3, "a new machine's node is waited for"
+
+
+def test_policies_are_enforced_before_the_first_workload(stack: tuple[str, Graph]) -> None:
+    name, made = stack
+    agents = [each.urn for each in made.all("DaemonSet") if each.name.endswith("-network-policies")]
+    assert len(agents) == (name == "self-managed"), "EKS has its own, and not every kernel of a lab can"
+    assert set(agents) <= made.before(made.one("SampleApp"))
 
 
 def test_auto_mode_moves_its_pods_itself() -> None:
@@ -387,7 +397,8 @@ def test_storage_outside_the_nodes(stack: str) -> None:
         assert driver.inputs["addonVersion"] == "v1.62.0-eksbuild.1"
     else:
         driver = made.one("Chart", "twinplane-self-managed-storage")
-        assert made.one("DaemonSet").urn in made.before(driver), "it asks for labels of the cloud controller"
+        controller = made.one("DaemonSet", "twinplane-self-managed-cloud-controller")
+        assert controller.urn in made.before(driver), "it asks for labels of the cloud controller"
         chart = driver.inputs
         assert chart["values"]["controller"]["k8sTagClusterId"] == "twinplane-self-managed"
         role = made.one("aws:iam/role:Role", "twinplane-self-managed-storage")
@@ -456,7 +467,8 @@ def test_pods_by_routes(where: str, table: str) -> None:
         assert {each.inputs["sourceDestCheck"] for each in graph.all("Instance")} == {not yes}
         site = json.loads(graph.one("Command", "twinplane-s-site").inputs["stdin"])
         assert site["variables"]["pod_network_routed"] is yes
-        [process] = graph.one("DaemonSet").inputs["spec"]["template"]["spec"]["containers"]
+        controller = graph.one("DaemonSet", "twinplane-s-cloud-controller").inputs
+        [process] = controller["spec"]["template"]["spec"]["containers"]
         assert ("--cluster-cidr=10.244.0.0/16" in process["args"]) is yes
         [allowed] = [each for each in graph.all("RolePolicy") if "cloud-controller" in each.name]
         assert ("ec2:CreateRoute" in allowed.inputs["policy"]) is yes
@@ -513,7 +525,7 @@ def test_without_a_cloud_controller_nodes_wait_for_none() -> None:
     config = {"apiCidrs": '["10.9.0.1/32"]', "appImage": "registry.test/sample-app:v9"}
     config |= {"kind": "self-managed", "cloudController": "none", "storage": "none"}
     made = run(lambda: self_managed.build(read(config, project=PROJECT, stack="s")))  # type: ignore[arg-type]
-    assert not made.all("DaemonSet")
+    assert not made.all("CloudController")
     assert not any("cloud-controller" in each.name for each in made.resources)
     assert not any(each.inputs["spec"]["type"] == "LoadBalancer" for each in made.all("Service"))
     assert "kubelet_cloud_provider" not in made.one("Command", "twinplane-s-site").inputs["stdin"]

@@ -127,6 +127,7 @@ STRATEGIES: dict[str, st.SearchStrategy[str | None]] = {
     "deschedulerImage": st.none() | st.just("registry.test:5000/a:v1"),
     "storage": options("ebs", "none"),
     "deletionProtection": options("true", "false"),
+    "networkPolicies": options("true", "false"),
     "allowReplacement": options("true", "false"),
     "nodeMode": options("managed", "auto"),
     "nodeReleaseVersion": st.none() | options(*(f"{each}-20260901" for each in KUBERNETES)),

@@ -69,6 +69,7 @@ def test_defaults() -> None:
         (MANAGED, "deschedulerImage", "mirror/descheduler:v1", "descheduler_image", "mirror/descheduler:v1"),
         (SELF_MANAGED, "cloudControllerEnvironment", '{"A": "b"}', "cloud_controller_environment", {"A": "b"}),
         (MANAGED, "ingressControllerValues", '{"a": {"b": 1}}', "ingress_controller_values", {"a": {"b": 1}}),
+        (SELF_MANAGED, "networkPolicies", "false", "network_policies", False),
         (SELF_MANAGED, "backupDays", "7", "backup_days", 7),
         (SELF_MANAGED, "backupsOnDestroy", "delete", "backups_on_destroy", "delete"),
         (

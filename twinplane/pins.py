@@ -17,7 +17,15 @@ from typing import Any, Protocol
 
 import yaml
 
-from components import add_on, cloud_controller, descheduler, ebs_csi, ingress_controller, metrics_server
+from components import (
+    add_on,
+    cloud_controller,
+    descheduler,
+    ebs_csi,
+    ingress_controller,
+    metrics_server,
+    network_policies,
+)
 from components.ansible_run import PLAYBOOKS
 from components.chart_source import ChartSource
 from components.machine_image import DEBIAN_13, MachineImage
@@ -210,9 +218,13 @@ def pins() -> Iterator[Pin]:
     for minor, release in cloud_controller.RELEASES.items():
         image = Image.of(f"{cloud_controller.REPOSITORY}:{release}")
         yield Pin(f"image of the cloud controller, Kubernetes {minor}", release, image, line=2)
-    for what, named in (("descheduler", descheduler.IMAGE), ("metrics-server", metrics_server.IMAGE)):
+    for what, named, line in (
+        ("the descheduler", descheduler.IMAGE, 2),
+        ("the metrics-server", metrics_server.IMAGE, 2),
+        ("kube-network-policies", network_policies.IMAGE, 1),
+    ):
         image = Image.of(named)
-        yield Pin(f"image of the {what}", image.tag, image, line=2)
+        yield Pin(f"image of {what}", image.tag, image, line)
     for chart in (ingress_controller.CHART, ebs_csi.CHART):
         yield Pin(f"chart {chart.chart}", chart.version or "", Chart(chart))
     yield from _binaries()
