@@ -91,6 +91,29 @@ def test_the_pods_range_is_that_of_the_network_plugin(facts: ModuleType, tmp_pat
     assert facts.pod_range() == "10.244.1.0/24"
 
 
+@pytest.mark.parametrize(
+    "rule", ["ip daddr @podips-v4 queue flags bypass to 98", "ip daddr @podips-v4 queue num 98 bypass"]
+)
+def test_policies_are_acted_on_where_a_process_reads_the_queue_of_a_rule(
+    facts: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rule: str
+) -> None:
+    def rules(text: str) -> None:
+        done = subprocess.CompletedProcess([], 0, stdout=text)
+        monkeypatch.setattr(facts.subprocess, "run", lambda *_, **__: done)
+
+    queues = tmp_path / "queues"
+    monkeypatch.setattr(facts, "QUEUES", queues)
+    rules(f"table inet kube-network-policies {{\n\tchain postrouting {{\n\t\t{rule}\n\t}}\n}}\n")
+    assert not facts.network_policies(), "the agent has ended: packets pass"
+    queues.write_text("   98 4711     0 2   128     0     0        7  1\n")
+    assert facts.network_policies()
+    queues.write_text("  100 4711     0 2   128     0     0        7  1\n")
+    assert not facts.network_policies(), "of somebody else"
+    queues.write_text("   98 4711     0 2   128     0     0        7  1\n")
+    rules("")
+    assert not facts.network_policies(), "the kernel has taken no rule"
+
+
 def test_the_kubelets_state_is_systemds(facts: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nResult=exit-code\nExecMainStatus=1\n"
     done = subprocess.CompletedProcess([], 0, stdout=shown)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from tests.compare_cases import FACTS, NODES, PODS, cluster
+from twinplane.compare.evidence import Cell
 
 DEPLOYMENTS = "GET /apis/apps/v1/namespaces/kube-system/deployments"
 POLICIES = "GET /apis/networking.k8s.io/v1/networkpolicies"
+CNI = "GET /api/v1/namespaces/kube-system/configmaps?fieldSelector=metadata.name%3Damazon-vpc-cni"
 APP = "GET /apis/apps/v1/namespaces/twinplane/deployments"
 APP_PODS = "GET /api/v1/namespaces/twinplane/pods"
 KINDS = pytest.mark.parametrize("kind", ["managed", "self-managed"])
@@ -30,25 +32,74 @@ def test_a_healthy_cluster_has_no_warning(kind: str) -> None:
     assert all(cell.evidence for cell in found.upkeep.values())
 
 
-def test_network_policies_that_nobody_acts_on_are_trouble() -> None:
-    def policy(answers: dict[str, Any]) -> None:
+def policies(kind: str, *changes: Change) -> Cell:
+    """Returns the cell of a cluster with one NetworkPolicy, and further changes."""
+
+    def change(answers: dict[str, Any]) -> None:
         answers[POLICIES]["items"] = [{"metadata": {"namespace": "a", "name": "deny"}}]
+        for each in changes:
+            each(answers)
 
-    def enforced(answers: dict[str, Any]) -> None:
-        policy(answers)
-        pod = copy.deepcopy(next(each for each in answers[PODS]["items"] if each["spec"].get("nodeName")))
-        pod["metadata"]["name"] = "kube-network-policies-1"
-        pod["spec"]["containers"][0] |= {"name": "kube-network-policies", "image": "r/kube-network-policies:v1"}
-        answers[PODS]["items"].append(pod)
+    return cluster(kind, change).upkeep["network policies"]
 
-    assert cluster("managed", policy).upkeep["network policies"].value == "the VPC CNI; 1 of them"
-    assert cluster("self-managed").upkeep["network policies"].value == "nobody would act on them; 0 of them"
-    assert (
-        "self-managed-lab: network policies: nobody acts on them: a/deny" in cluster("self-managed", policy).troubles()
+
+def agents(*nodes: str, asked: bool = True) -> Change:
+    """kube-network-policies runs on these nodes, and their kernels ask it, or do not."""
+
+    def change(answers: dict[str, Any]) -> None:
+        for node in nodes:
+            pod = copy.deepcopy(next(each for each in answers[PODS]["items"] if each["spec"].get("nodeName")))
+            pod["metadata"]["name"], pod["spec"]["nodeName"] = f"kube-network-policies-{node}", node
+            pod["spec"]["containers"][0] |= {"name": "kube-network-policies", "image": "r/kube-network-policies:v1"}
+            answers[PODS]["items"].append(pod)
+            answers[FACTS]["facts"][node]["network_policies"] = asked
+
+    return change
+
+
+def test_network_policies_that_nobody_enforces_are_trouble() -> None:
+    assert cluster("self-managed").upkeep["network policies"].value == "not enforced; 0 of them"
+    found = policies("self-managed")
+    assert (found.value, found.state) == ("not enforced; 1 of them: a/deny", "bad")
+
+
+def test_network_policies_are_enforced_where_the_kernel_asks_the_agent() -> None:
+    found = policies("self-managed", agents("cp-1", "w-1", "w-2"))
+    assert (found.value, found.state) == ("enforced by kube-network-policies on all nodes; 1 of them", "good")
+    assert policies("self-managed", agents("cp-1", "w-1")).value == (
+        "enforced by kube-network-policies, but not on w-2; 1 of them: a/deny"
     )
-    assert cluster("self-managed", enforced).upkeep["network policies"].value.startswith("kube-network-policies on ")
-    silent = cluster("managed", lambda answers: answers.update({POLICIES: {"error": "403"}}))
-    assert silent.upkeep["network policies"].value == "the VPC CNI; not shown: 403"
+    deaf = policies("self-managed", agents("cp-1", "w-1"), agents("w-2", asked=False))
+    assert deaf.value == (
+        "enforced by kube-network-policies, but not on w-2 (it runs, and the kernel does not ask it); 1 of them: a/deny"
+    )
+    nowhere = policies("self-managed", agents("cp-1", "w-1", "w-2", asked=False))
+    assert (nowhere.value, nowhere.state) == (
+        "not enforced: kube-network-policies works on no node; 1 of them: a/deny",
+        "bad",
+    )
+
+
+def test_on_eks_network_policies_are_enforced_where_the_vpc_cni_runs() -> None:
+    def without(*names: str) -> Change:
+        def change(answers: dict[str, Any]) -> None:
+            answers[PODS]["items"] = [each for each in answers[PODS]["items"] if each["metadata"]["name"] not in names]
+
+        return change
+
+    def off(answers: dict[str, Any]) -> None:
+        answers[CNI]["items"] = []
+
+    assert policies("managed").value == "enforced by the VPC CNI on all nodes; 1 of them"
+    assert policies("managed", without("aws-node-x2")).value == (
+        "enforced by the VPC CNI, but not on ip-198-18-0-21.ec2.internal; 1 of them: a/deny"
+    )
+    assert policies("managed", without("aws-node-x1", "aws-node-x2")).value == (
+        "not enforced: the VPC CNI works on no node; 1 of them: a/deny"
+    )
+    assert policies("managed", off).value == "not enforced; 1 of them: a/deny"
+    silent = policies("managed", lambda answers: answers.update({POLICIES: {"error": "403"}}))
+    assert silent.value == "enforced by the VPC CNI on all nodes; not shown: 403"
 
 
 @KINDS

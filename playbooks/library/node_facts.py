@@ -43,6 +43,9 @@ ETCD = ("127.0.0.1", 2379)
 #: Where the API server keeps the ConfigMap that `kubeadm init` writes: an etcd without it holds no cluster of kubeadm.
 KUBEADM_CONFIG = b"/registry/configmaps/kube-system/kubeadm-config"
 POD_NETWORK = Path("/etc/cni/net.d/10-pods.conflist")
+#: The rules of kube-network-policies, and the queues that processes read packets from.
+POLICY_RULES = ("nft", "list", "table", "inet", "kube-network-policies")
+QUEUES = Path("/proc/net/netfilter/nfnetlink_queue")
 STATIC_PODS = "kubelet, from a static pod manifest"
 PODS = "kubelet, as the cluster asks"
 
@@ -193,6 +196,19 @@ def pod_range() -> str:
     return next((each["ipam"]["subnet"] for each in plugins if "subnet" in each.get("ipam", {})), "")
 
 
+def network_policies() -> bool:
+    """Returns whether the kernel asks somebody about pods' packets: a rule queues them, and a process reads the queue.
+
+    The rules stay when that process ends, and packets pass; a kernel without nftables' queue takes no such rule.
+    """
+    try:
+        rules = subprocess.run(POLICY_RULES, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return False
+    queued = set(re.findall(r"\bqueue\b\D*(\d+)", rules))
+    return any(line.split()[0] in queued for line in read(QUEUES).splitlines())
+
+
 def etcd() -> dict[str, Any]:
     """Returns what this machine's etcd says of itself, past the API server: its cluster's id and revision.
 
@@ -244,6 +260,7 @@ def main() -> None:
         "certificates": certificates(),
         "disks": disks(),
         "pod_range": pod_range(),
+        "network_policies": network_policies(),
         "etcd": etcd(),
     }
     module.exit_json(changed=False, facts=facts)

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 
 from twinplane.compare.evidence import Cell
 from twinplane.compare.expiry import authorities, certificates
+from twinplane.compare.network_policies import network_policies
 from twinplane.compare.observe import Observed
 from twinplane.compare.places import places
 from twinplane.compare.probes import Deployment, Pod, Seen
 
 COREDNS = "coredns"
-#: Of kubernetes-sigs, which acts on NetworkPolicy objects with any pod network.
-ENFORCER = "kube-network-policies"
 #: Processes that have the version of Kubernetes; the kubelet's is in its Node.
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -89,21 +88,6 @@ def _numbers(version: str) -> list[int]:
     """Returns e.g. [1, 36, 3] for "v1.36.3-eks-0ab"."""
     plain = version.removeprefix("v").partition("-")[0].partition("+")[0]
     return [int(each) for each in plain.split(".") if each.isdecimal()]
-
-
-def network_policies(observed: Observed) -> Cell:
-    """Returns who acts on NetworkPolicy objects: that nobody does is trouble where there are any."""
-    policies, cni = observed.network_policies, observed.vpc_cni_policies
-    where = sorted({pod.node for pod in observed.pods.fact or () if ENFORCER in pod.roles and pod.ready})
-    evidence = (policies.evidence(policies.fact), cni.evidence(cni.fact), observed.pods.evidence(where))
-    count = f"{len(policies.fact)} of them" if policies.fact is not None else f"not shown: {policies.error}"
-    if where:
-        return Cell(f"{ENFORCER} on {', '.join(where)}; {count}", evidence, "good")
-    if cni.fact:
-        return Cell(f"the VPC CNI; {count}", evidence, "good")
-    if policies.fact:
-        return Cell(f"nobody acts on them: {', '.join(policies.fact)}", evidence, "bad")
-    return Cell(f"nobody would act on them; {count}", evidence, "unknown")
 
 
 def replicas(observed: Observed) -> Iterator[tuple[str, Cell]]:

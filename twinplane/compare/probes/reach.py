@@ -106,6 +106,8 @@ class Machine:
     disks: dict[str, Disk]
     #: The range that it gives its pods addresses from; "" where it was given none.
     pod_range: str
+    #: Whether its kernel asks somebody what NetworkPolicy objects say of a packet.
+    network_policies: bool
     #: None where none answers.
     etcd: Etcd | None
 
@@ -165,5 +167,6 @@ def _machine(name: str, facts: dict[str, Any]) -> Machine:
         ),
         disks={path: Disk(**each) for path, each in facts["disks"].items()},
         pod_range=facts["pod_range"],
+        network_policies=facts["network_policies"],
         etcd=Etcd(**facts["etcd"]) if facts["etcd"] else None,
     )
