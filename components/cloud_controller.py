@@ -10,16 +10,17 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from components.service_account import Rules, ServiceAccount
+
 NAME = "cloud-controller-manager"
-NAMESPACE = "kube-system"
 #: A user that no machine has, and where it tells its health, on the machine's loopback.
 USER, PORT = 65532, 10258
 REPOSITORY = "registry.k8s.io/provider-aws/cloud-controller-manager"
 #: Minor -> release. Not every tag in git is published: https://github.com/kubernetes/k8s.io/pull/9796 lists those.
 RELEASES = {"1.34": "v1.34.3", "1.35": "v1.35.2", "1.36": "v1.36.1"}
-#: Verbs by API group and resource, with one identity for all its controllers
+#: With one identity for all its controllers
 #: (https://github.com/kubernetes/cloud-provider-aws/blob/v1.36.1/examples/existing-cluster/base/cluster-role.yaml).
-RULES: dict[tuple[str, str], str] = {
+RULES: Rules = {
     ("", "nodes"): "get list watch update patch delete",
     ("", "nodes/status"): "update patch",
     ("", "services"): "get list watch update patch",
@@ -53,39 +54,12 @@ class CloudController(pulumi.ComponentResource):
     def __init__(self, name: str, args: CloudControllerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:CloudController", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/managed-by": "pulumi"}
-        metadata: Any = {"name": NAME, "namespace": NAMESPACE, "labels": labels}
-
-        reader: Any = {**metadata, "name": f"{NAME}-authentication-reader"}
-        account = kubernetes.core.v1.ServiceAccount(name, metadata=metadata, opts=child)
-        subjects: Any = [{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": NAMESPACE}]
-        role = kubernetes.rbac.v1.ClusterRole(
-            name,
-            metadata={"name": f"system:{NAME}", "labels": labels},
-            rules=[
-                {"api_groups": [group], "resources": [resource], "verbs": verbs.split()}
-                for (group, resource), verbs in RULES.items()
-            ],
-            opts=child,
-        )
-        allowed = kubernetes.rbac.v1.ClusterRoleBinding(
-            name,
-            metadata={"name": f"system:{NAME}", "labels": labels},
-            role_ref=_reference("ClusterRole", role.metadata.name),
-            subjects=subjects,
-            opts=child,
-        )
-        # Whom it lets read its metrics, it learns as every server of the cluster does.
-        reads = kubernetes.rbac.v1.RoleBinding(
-            name,
-            metadata=reader,
-            role_ref=_reference("Role", "extension-apiserver-authentication-reader"),
-            subjects=subjects,
-            opts=child,
-        )
+        account = ServiceAccount(name, NAME, self)
+        account.may(RULES, f"system:{NAME}")
+        account.knows_who_calls()
         config = kubernetes.core.v1.ConfigMap(
             name,
-            metadata=metadata,
+            metadata=account.metadata,
             data={
                 "cloud.conf": pulumi.Output.concat(
                     "[Global]\nRegion = ", args.region, f"\nKubernetesClusterID = {args.cluster}\n"
@@ -95,22 +69,18 @@ class CloudController(pulumi.ComponentResource):
         )
         controller = kubernetes.apps.v1.DaemonSet(
             name,
-            metadata=metadata,
+            metadata=account.metadata,
             spec={
                 "selector": {"match_labels": {"app.kubernetes.io/name": NAME}},
                 "template": {
-                    "metadata": {"labels": labels},
-                    "spec": pod(args, account.metadata.name, config.metadata.name),
+                    "metadata": {"labels": account.labels},
+                    "spec": pod(args, account.name, config.metadata.name),
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed, reads]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=account.rights),
         )
         self.name = controller.metadata.name
         self.register_outputs({"name": self.name})
-
-
-def _reference(kind: str, name: pulumi.Input[str]) -> Any:
-    return {"api_group": "rbac.authorization.k8s.io", "kind": kind, "name": name}
 
 
 def pod(args: CloudControllerArgs, account: pulumi.Input[str], config: pulumi.Input[str]) -> Any:

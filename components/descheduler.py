@@ -11,8 +11,9 @@ import pulumi
 import pulumi_command as command
 import pulumi_kubernetes as kubernetes
 
-from components.descheduler_policy import NAMESPACE, policy
+from components.descheduler_policy import policy
 from components.interpreter import interpreter
+from components.service_account import Rules, ServiceAccount
 
 NAME = "descheduler"
 #: The user of the official image.
@@ -24,9 +25,8 @@ INTERVAL = 20
 #: Tested by the project with Kubernetes 1.34 to 1.36
 #: (https://github.com/kubernetes-sigs/descheduler/blob/v0.36.0/README.md#compatibility-matrix).
 IMAGE = "registry.k8s.io/descheduler/descheduler:v0.36.0"
-#: Verbs by API group and resource. The official role may also delete pods and read Secrets, metrics and priority
-#: classes, for plugins that are off here.
-RULES: dict[tuple[str, str], str] = {
+#: The official role may also delete pods and read Secrets, metrics and priority classes, for plugins that are off here.
+RULES: Rules = {
     ("", "nodes"): "get list watch",
     ("", "pods"): "get list watch",
     ("", "pods/eviction"): "create",
@@ -60,31 +60,14 @@ class Descheduler(pulumi.ComponentResource):
     def __init__(self, name: str, args: DeschedulerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:Descheduler", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/managed-by": "pulumi"}
-        metadata: Any = {"name": NAME, "namespace": NAMESPACE, "labels": labels}
-        of_cluster: Any = {"name": f"twinplane:{NAME}", "labels": labels}
-
-        account = kubernetes.core.v1.ServiceAccount(name, metadata=metadata, opts=child)
-        role = kubernetes.rbac.v1.ClusterRole(
-            name,
-            metadata=of_cluster,
-            rules=[
-                {"api_groups": [group], "resources": [resource], "verbs": verbs.split()}
-                for (group, resource), verbs in RULES.items()
-            ],
-            opts=child,
+        account = ServiceAccount(name, NAME, self)
+        account.may(RULES)
+        config = kubernetes.core.v1.ConfigMap(
+            name, metadata=account.metadata, data={"policy.yaml": policy()}, opts=child
         )
-        allowed = kubernetes.rbac.v1.ClusterRoleBinding(
-            name,
-            metadata=of_cluster,
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role.metadata.name},
-            subjects=[{"kind": "ServiceAccount", "name": account.metadata.name, "namespace": NAMESPACE}],
-            opts=child,
-        )
-        config = kubernetes.core.v1.ConfigMap(name, metadata=metadata, data={"policy.yaml": policy()}, opts=child)
         deployment = kubernetes.apps.v1.Deployment(
             name,
-            metadata=metadata,
+            metadata=account.metadata,
             spec={
                 "replicas": 1,
                 "strategy": {"type": "Recreate"},
@@ -92,13 +75,13 @@ class Descheduler(pulumi.ComponentResource):
                 "template": {
                     # The policy is read at the start alone.
                     "metadata": {
-                        "labels": labels,
+                        "labels": account.labels,
                         "annotations": {"twinplane.dev/policy": hashlib.sha256(policy().encode()).hexdigest()[:12]},
                     },
-                    "spec": pod(args.image, account.metadata.name, config.metadata.name),
+                    "spec": pod(args.image, account.name, config.metadata.name),
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=account.rights),
         )
         command.local.Command(
             f"{name}-nodes",
