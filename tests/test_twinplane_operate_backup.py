@@ -12,11 +12,12 @@ import pytest
 
 from stacks.outputs import StackOutputs
 from tests.compare_cases import GOLDEN
-from twinplane import ansible
+from twinplane import ansible, compare
 from twinplane.ansible import Result
 from twinplane.compare.questions import Unanswered
 from twinplane.errors import Failed, UsageError
 from twinplane.operate import backup as module
+from twinplane.operate import settle
 
 OLD, NEW = "20261129T120000Z-control-plane-1", "20261130T120000Z-control-plane-1"
 
@@ -52,8 +53,8 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]
 
     monkeypatch.setattr(ansible, "run", run)
     monkeypatch.setattr(module, "Access", lambda *_: Bucket(OLD, NEW))
-    monkeypatch.setattr(module, "look", lambda *_: SimpleNamespace(troubles=lambda: []))
-    monkeypatch.setattr(module, "SETTLING", 0)
+    monkeypatch.setattr(compare, "look", lambda *_: SimpleNamespace(troubles=lambda: []))
+    monkeypatch.setattr(settle, "SETTLING", 0)
     return told
 
 
@@ -121,7 +122,7 @@ def test_the_etcd_of_eks_is_awss(requests: Any, verb: Any) -> None:
 
 
 def test_a_restore_after_which_something_is_down_has_failed(requests: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: SimpleNamespace(troubles=lambda: ["s: worker-1: not Ready"]))
+    monkeypatch.setattr(compare, "look", lambda *_: SimpleNamespace(troubles=lambda: ["s: worker-1: not Ready"]))
     with pytest.raises(Failed, match="is restored, and this does not work: s: worker-1: not Ready"):
         module.restore(stack(), "", silent)
     assert requests

@@ -11,11 +11,12 @@ import pytest
 from stacks.outputs import StackOutputs
 from tests.compare_cases import FACTS, GOLDEN, NODES, Answers, cluster
 from tests.test_twinplane_compare_nodes import RECOMMENDED
-from twinplane import ansible
+from twinplane import ansible, compare
 from twinplane.ansible import Result
 from twinplane.compare.questions import Unanswered
 from twinplane.errors import Failed, UsageError
 from twinplane.operate import patch as module
+from twinplane.operate import settle
 from twinplane.operate.load import Measured
 
 GROUP = 'eks describe_nodegroup {"clusterName": "tp-eks", "nodegroupName": "workers"}'
@@ -78,7 +79,7 @@ def managed(monkeypatch: pytest.MonkeyPatch, **group: str) -> Stack:
     answers = json.loads((GOLDEN / "compare/managed.json").read_text())["answers"]
     answers[GROUP]["nodegroup"].update(group)
     monkeypatch.setattr(module, "Access", lambda *_: Answers(answers))
-    monkeypatch.setattr(module, "look", lambda *_: cluster("managed"))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("managed"))
     return Stack("managed")
 
 
@@ -161,7 +162,7 @@ def test_self_managed_runs_the_playbook_on_all_machines(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
     looks = iter((cluster("self-managed"), cluster("self-managed", up_to_date)))
-    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(compare, "look", lambda *_: next(looks))
     patched = module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
     ((name, request),) = playbooks
     assert name == "patch"
@@ -175,7 +176,7 @@ def test_self_managed_runs_the_playbook_on_all_machines(
 def test_self_managed_and_up_to_date_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", up_to_date))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed", up_to_date))
     assert not module.patch(Stack("self-managed"), lambda _: None).changed  # type: ignore[arg-type]
     assert playbooks == []
 
@@ -195,7 +196,7 @@ def test_a_certificate_that_is_due_is_something_to_do(
     [first, *others] = [each for each in seen.certificates if each.machine and not each.certificate.authority]
     near = replace(first, days=days, certificate=replace(first.certificate, name=name))
     seen = replace(seen, certificates=(near, *(replace(each, days=300) for each in others)))
-    monkeypatch.setattr(module, "look", lambda *_: seen)
+    monkeypatch.setattr(compare, "look", lambda *_: seen)
     module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
     assert len(playbooks) == due
 
@@ -203,7 +204,7 @@ def test_a_certificate_that_is_due_is_something_to_do(
 def test_self_managed_goes_on_with_a_node_that_was_left_cordoned(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", cordoned))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed", cordoned))
     module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
     assert len(playbooks) == 1
 
@@ -212,7 +213,7 @@ def test_self_managed_goes_on_with_a_node_that_was_left_cordoned(
 def test_self_managed_tells_why_the_playbook_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = Stack("self-managed")
     stack.found = replace(stack.found, ssh_user="bad")
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed"))
     with pytest.raises(Failed, match="w-1: apt: no space"):
         module.patch(stack, lambda _: None)  # type: ignore[arg-type]
 
@@ -230,7 +231,7 @@ def ill_and_up_to_date(answers: dict[str, Any]) -> None:
 
 
 def test_what_is_held_is_told(monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed"))
     assert module.patch(Stack("self-managed"), lambda _: None).export()["notes"] == ("w-2: tzdata is held",)  # type: ignore[arg-type]
     assert len(playbooks) == 1
 
@@ -238,7 +239,7 @@ def test_what_is_held_is_told(monkeypatch: pytest.MonkeyPatch, playbooks: list[t
 def test_no_node_is_touched_while_one_is_not_well(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", ill))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed", ill))
     with pytest.raises(UsageError, match=r"^patch: self-managed-lab: w-1: NotReady.*; mend that first, .* --force$"):
         module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
     assert playbooks == []
@@ -261,7 +262,7 @@ def test_an_update_that_patched_nothing_is_trouble(monkeypatch: pytest.MonkeyPat
 
 def test_managed_looks_at_health_first_too(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = managed(monkeypatch)
-    monkeypatch.setattr(module, "look", lambda *_: cluster("managed", ill))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("managed", ill))
     with pytest.raises(UsageError, match=r"NotReady.*--force"):
         module.patch(stack, lambda _: None)  # type: ignore[arg-type]
     assert stack.done == []
@@ -270,7 +271,7 @@ def test_managed_looks_at_health_first_too(monkeypatch: pytest.MonkeyPatch) -> N
 def test_managed_goes_on_with_an_update_whose_nodes_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = managed(monkeypatch, status="UPDATING")
     looks = iter((cluster("managed", ill), cluster("managed", newest)))
-    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(compare, "look", lambda *_: next(looks))
     monkeypatch.setattr(module, "_wait", lambda *_: stack.done.append("wait"))
     assert module.patch(stack, lambda _: None).troubles == ()  # type: ignore[arg-type]
     assert stack.done[0] == "wait"
@@ -280,7 +281,7 @@ def test_the_node_that_a_patch_left_behind_is_no_reason(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
     looks = iter((cluster("self-managed", ill_and_up_to_date), cluster("self-managed", up_to_date)))
-    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(compare, "look", lambda *_: next(looks))
     monkeypatch.setattr(module, "get", lambda *_: json.dumps(nodes("w-1", "False")))
     assert module.patch(Stack("self-managed"), lambda _: None).troubles == ()  # type: ignore[arg-type]
     assert len(playbooks) == 1
@@ -290,7 +291,7 @@ def test_what_an_ended_patch_restarted_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
     looks = iter((cluster("self-managed", ill), cluster("self-managed"), cluster("self-managed", up_to_date)))
-    monkeypatch.setattr(module, "look", lambda *_: next(looks))
+    monkeypatch.setattr(compare, "look", lambda *_: next(looks))
     monkeypatch.setattr(module, "get", lambda *_: json.dumps(nodes("w-2")))
     assert module.patch(Stack("self-managed"), lambda _: None).troubles == ()  # type: ignore[arg-type]
     assert len(playbooks) == 1
@@ -299,7 +300,7 @@ def test_what_an_ended_patch_restarted_is_waited_for(
 def test_nothing_to_do_hides_no_trouble(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", ill_and_up_to_date))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed", ill_and_up_to_date))
     patched = module.patch(Stack("self-managed"), lambda _: None)  # type: ignore[arg-type]
     assert not patched.changed
     assert [line.startswith("self-managed-lab: w-1: NotReady") for line in patched.troubles] == [True]
@@ -309,8 +310,8 @@ def test_nothing_to_do_hides_no_trouble(
 @pytest.mark.usefixtures("playbooks")
 def test_it_waits_until_compare_is_content_and_says_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter((cluster("self-managed"), cluster("self-managed", ill), cluster("self-managed")))
-    monkeypatch.setattr(module, "look", lambda *_: next(looks))
-    monkeypatch.setattr(module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(compare, "look", lambda *_: next(looks))
+    monkeypatch.setattr(settle.time, "sleep", lambda _: None)
     lines: list[str] = []
     assert module.patch(Stack("self-managed"), lines.append).troubles == ()  # type: ignore[arg-type]
     [waited] = [line for line in lines if line.startswith("waiting for ")]
@@ -320,8 +321,8 @@ def test_it_waits_until_compare_is_content_and_says_for_what(monkeypatch: pytest
 @pytest.mark.usefixtures("playbooks")
 def test_what_is_not_well_after_the_time_is_a_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter((cluster("self-managed"), cluster("self-managed", ill)))
-    monkeypatch.setattr(module, "look", lambda *_: next(looks))
-    monkeypatch.setattr(module, "SETTLING", -1)
+    monkeypatch.setattr(compare, "look", lambda *_: next(looks))
+    monkeypatch.setattr(settle, "SETTLING", -1)
     assert len(module.patch(Stack("self-managed"), lambda _: None).troubles) == 1  # type: ignore[arg-type]
 
 
@@ -339,7 +340,7 @@ def test_a_failure_says_in_what_state_it_leaves_the_nodes(
 ) -> None:
     stack = Stack("self-managed")
     stack.found = replace(stack.found, ssh_user="bad")
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed"))
     monkeypatch.setattr(module, "get", lambda *_: json.dumps(left))
     with pytest.raises(Failed) as failure:
         module.patch(stack, lambda _: None)  # type: ignore[arg-type]
@@ -351,7 +352,7 @@ def test_a_failure_says_that_the_state_is_not_known(monkeypatch: pytest.MonkeyPa
         raise Unanswered("Connection refused")
 
     stack = Stack("self-managed")
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed"))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed"))
     monkeypatch.setattr(module, "get", refuse)
     monkeypatch.setattr(ansible, "run", lambda *_, **__: Result("patch", failures=["w-1: gone"]))
     with pytest.raises(Failed, match=r"w-1: gone; the API does not say .* \(Connection refused\): `kubectl get nodes`"):
@@ -361,7 +362,7 @@ def test_a_failure_says_that_the_state_is_not_known(monkeypatch: pytest.MonkeyPa
 def test_a_skipped_machine_is_left_out_and_its_state_is_no_reason(
     monkeypatch: pytest.MonkeyPatch, playbooks: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    monkeypatch.setattr(module, "look", lambda *_: cluster("self-managed", ill))
+    monkeypatch.setattr(compare, "look", lambda *_: cluster("self-managed", ill))
     patched = module.patch(Stack("self-managed"), lambda _: None, skip=("w-1",))  # type: ignore[arg-type]
     ((_, request),) = playbooks
     assert [each["name"] for each in request["machines"]] == ["cp-1", "w-2"]

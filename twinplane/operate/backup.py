@@ -15,17 +15,15 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from stacks.outputs import StackOutputs
-from twinplane.compare import look
 from twinplane.compare.questions import Access, Call, Unanswered, login
 from twinplane.errors import Failed, UsageError
+from twinplane.operate.settle import settled, troubles
 from twinplane.screen import Tell
 from twinplane.stack import Stack
 
 #: Where they are in the bucket, as playbooks/roles/etcd_backup/files/etcd_backup.py puts them.
 PREFIX = "snapshots/"
 PEER = 2380
-#: Seconds after a restore until compare finds no trouble: controllers take their leases anew.
-SETTLING = 180
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,8 @@ def restore(stack: Stack, wanted: str, tell: Tell) -> dict[str, Any]:
     began = time.monotonic()
     _run(stack, outputs, "restore", variables, tell)
     seconds = time.monotonic() - began
-    if troubles := _settled(stack, tell):
-        raise Failed(f"restore: {chosen} is restored, and this does not work: {'; '.join(troubles)}")
+    if left := troubles(settled(stack, tell)):
+        raise Failed(f"restore: {chosen} is restored, and this does not work: {'; '.join(left)}")
     return {"id": chosen, "seconds": round(seconds, 1)}
 
 
@@ -152,14 +150,3 @@ def _snapshot(outputs: StackOutputs, access: Access, found: dict[str, Any]) -> S
         keys=int(known.get("keys", 0)),
         etcd=known.get("etcd", ""),
     )
-
-
-def _settled(stack: Stack, tell: Tell) -> tuple[str, ...]:
-    """Looks until compare finds no trouble, or the time is over. Returns what it finds last."""
-    end = time.monotonic() + SETTLING
-    while True:
-        troubles = tuple(look(stack.name, stack.outputs(), stack.environment, tell).troubles())
-        if not troubles or time.monotonic() > end:
-            return troubles
-        tell(f"waiting for {'; '.join(troubles)}")
-        time.sleep(3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from stacks.outputs import StackOutputs
-from twinplane.compare import look
+from twinplane import compare
 from twinplane.compare.differences import Cluster
 from twinplane.compare.probes import node_group, recommended_release
 from twinplane.compare.questions import Access, Unanswered, get, kubernetes_client, login
 from twinplane.errors import Failed, UsageError
+from twinplane.operate import settle
 from twinplane.operate.load import Load, Measured, app_state, http_get, open_nodes
 from twinplane.screen import Tell
 from twinplane.stack import Stack
@@ -24,8 +24,6 @@ from twinplane.stack import Stack
 RELEASE_KEY = "nodeReleaseVersion"
 #: Seconds that an update already in progress may take until patch gives up: EKS rolls node by node.
 ROLL_TIMEOUT = 1800
-#: Seconds until all is well after the last node: leases of a restarted control plane are renewed within 20.
-SETTLING = 180
 #: Days left below which the playbook renews a control plane's certificate (playbooks/roles/certificates).
 RENEWED = 90
 #: On a Node while the role node_patch works on it.
@@ -75,12 +73,12 @@ def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] =
     _check(outputs, skip)
     client = kubernetes_client(outputs.kubeconfig, stack.environment)
     tell("looking at the nodes")
-    cluster = look(stack.name, outputs, stack.environment, tell)
+    cluster = compare.look(stack.name, outputs, stack.environment, tell)
     left = _left_behind(client)
     besides = {*skip, *(left if isinstance(left, dict) else ())}
-    if left and isinstance(left, dict) and _troubles(cluster, besides):
-        cluster = _settled(stack, besides, tell)  # What the ended patch restarted comes back by itself.
-    before, ill = pending(cluster), _troubles(cluster, besides)
+    if left and isinstance(left, dict) and settle.troubles(cluster, besides):
+        cluster = settle.settled(stack, tell, besides)  # What the ended patch restarted comes back by itself.
+    before, ill = pending(cluster), settle.troubles(cluster, besides)
 
     def well() -> None:
         if ill and not force:
@@ -95,9 +93,9 @@ def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] =
     else:
         load = None
     if load is None:
-        return Patched(stack.name, before, before, None, tuple(_troubles(cluster, skip)))
-    cluster = _settled(stack, {*skip, *map(_name, ill)}, tell)
-    after, troubles = pending(cluster), _troubles(cluster, skip)
+        return Patched(stack.name, before, before, None, tuple(settle.troubles(cluster, skip)))
+    cluster = settle.settled(stack, tell, {*skip, *map(settle.subject, ill)})
+    after, troubles = pending(cluster), settle.troubles(cluster, skip)
     if outputs.kind == "managed":
         behind = (name for name, cells in cluster.nodes.items() if cells["pending updates"].state != "good")
         troubles += [f"{stack.name}: {name}: not patched, {after[name]}" for name in behind]
@@ -130,16 +128,6 @@ def _due(cluster: Cluster, skip: Collection[str]) -> bool:
         if ours and not each.certificate.authority and each.days is not None and each.days < RENEWED:
             return True
     return any(cells["pending updates"].state != "good" or "cordoned" in cells["status"].value for cells in rows)
-
-
-def _troubles(cluster: Cluster, besides: Collection[str]) -> list[str]:
-    """Returns what compare says does not work, but for the nodes or components in `besides`."""
-    return [line for line in cluster.troubles() if _name(line) not in besides]
-
-
-def _name(trouble: str) -> str:
-    """Returns the node or component that a line of compare is about: "STACK: NAME: ..."."""
-    return trouble.split(": ")[1]
 
 
 def _left_behind(client: ApiClient) -> dict[str, str] | str:
@@ -180,23 +168,6 @@ def _state(left: dict[str, str] | str) -> str:
     if not left:
         return "no node is left cordoned by it"
     return "; ".join(f"{name} is left {state}, `kubectl uncordon {name}` opens it" for name, state in left.items())
-
-
-def _settled(stack: Stack, besides: Collection[str], tell: Tell) -> Cluster:
-    """Looks until compare finds no trouble, but for what was there before, or the time is over. Returns that look."""
-    end, said = time.monotonic() + SETTLING, tell
-    tell("looking at the nodes again")
-    while True:
-        cluster = look(stack.name, stack.outputs(), stack.environment, said)
-        troubles, remaining = _troubles(cluster, besides), end - time.monotonic()
-        if not troubles or remaining < 0:
-            return cluster
-        tell(f"waiting for {'; '.join(troubles)} ({remaining:.0f} s left)")
-        said = _silent  # The same lines at every look tell nothing.
-        time.sleep(3)
-
-
-def _silent(_: str) -> None: ...
 
 
 def _managed(
