@@ -20,7 +20,7 @@ from botocore.stub import Stubber
 from stacks.outputs import StackOutputs
 from tests import aws_cli
 from tests.test_twinplane_ssh import greet
-from twinplane import ansible
+from twinplane import ansible, aws_call
 from twinplane.ansible import Result
 from twinplane.certificates import self_signed
 from twinplane.compare import questions
@@ -140,22 +140,24 @@ def test_a_kubeconfig_that_gives_no_token_is_wrong_use() -> None:
 
 def test_aws_is_asked_with_the_stacks_own_credentials() -> None:
     environment = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
-    asking = access("http://127.0.0.1:1", environment=environment)
-    found = asking.aws.get_credentials()
-    assert found is not None
-    assert (found.access_key, found.secret_key, asking.aws.region_name) == ("a", "s", "us-east-1")
+    found = aws_call.client(environment, "eu-west-1", "eks")
+    keys = found._request_signer._credentials  # boto3 shows them nowhere else
+    assert (keys.access_key, keys.secret_key, found.meta.region_name) == ("a", "s", "eu-west-1")
+    other = aws_call.client({**environment, "AWS_ACCESS_KEY_ID": "b"}, None, "eks")
+    assert other._request_signer._credentials.access_key == "b"
     with pytest.raises(Unanswered, match=r"http://127\.0\.0\.1:1"):
-        asking.answer(Call("eks", "describe_cluster", {"name": "x"}))
+        access("http://127.0.0.1:1", environment=environment).answer(Call("eks", "describe_cluster", {"name": "x"}))
 
 
 def test_a_refusal_of_aws_is_its_code_and_message(monkeypatch: pytest.MonkeyPatch) -> None:
     client = boto3.client("eks", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="s")
     asking = access("http://127.0.0.1:1")
-    monkeypatch.setattr(asking.aws, "client", lambda *_, **__: client)
+    monkeypatch.setattr(aws_call, "client", lambda *_: client)
     with Stubber(client) as stub:
         stub.add_client_error("describe_cluster", "ResourceNotFoundException", "No cluster found")
-        with pytest.raises(Unanswered, match=r"^ResourceNotFoundException: No cluster found$"):
+        with pytest.raises(Unanswered, match=r"^ResourceNotFoundException: No cluster found$") as refused:
             asking.answer(Call("eks", "describe_cluster", {"name": "x"}))
+    assert refused.value.code == "ResourceNotFoundException"
 
 
 def test_a_port_that_greets_one_that_waits_and_one_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

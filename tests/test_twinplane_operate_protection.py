@@ -55,7 +55,7 @@ class Aws:
 def lifted(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], code: str = "") -> list[Any]:
     """-> what AWS was asked, and at the end whether Pulumi's protection went."""
     aws, went = Aws(code), list[str]()
-    monkeypatch.setattr(protection, "aws_session", lambda *_: aws)
+    monkeypatch.setattr(protection, "client", lambda *_: aws)
     monkeypatch.setattr(Stack, "resources", lambda _: list(resources))
     monkeypatch.setattr(Stack, "unprotect", lambda stack: went.append(stack.name))
     protection.lift(Stack("some", {}), lambda _: None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -17,6 +18,9 @@ from twinplane.errors import UsageError
 TIMEOUT = 10.0
 #: Where nothing names a region.
 REGION = "us-east-1"
+#: What tells one identity from another: keys, else a profile and the files that it is in.
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE")
+FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 
 #: Neither boto3 sessions nor the Kubernetes client's files of certificates can be made in two threads at once.
 making_clients = threading.Lock()
@@ -39,10 +43,10 @@ def call(
 ) -> dict[str, Any]:
     """Returns the answer, all pages of it. Raises Unanswered."""
     try:
-        client = _client(environment, region, service)
-        if not client.can_paginate(operation):
-            return dict(getattr(client, operation)(**parameters))
-        return dict(client.get_paginator(operation).paginate(**parameters).build_full_result())
+        made = client(environment, region, service)
+        if not made.can_paginate(operation):
+            return dict(getattr(made, operation)(**parameters))
+        return dict(made.get_paginator(operation).paginate(**parameters).build_full_result())
     except ClientError as error:
         code, words = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if words.lstrip().startswith("<"):  # a web page: of an endpoint that has no such call
@@ -56,26 +60,29 @@ def call(
         raise Unanswered(_line(error)) from None
 
 
-def aws_session(environment: Mapping[str, str], region: str | None = None) -> boto3.Session:
-    """The credentials that an environment names."""
-    return boto3.Session(
-        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=environment.get("AWS_SESSION_TOKEN") or None,
-        profile_name=None if "AWS_ACCESS_KEY_ID" in environment else environment.get("AWS_PROFILE"),
-        region_name=region,
-    )
-
-
-def _client(environment: Mapping[str, str], region: str | None, service: str) -> Any:
+def client(environment: Mapping[str, str], region: str | None, service: str) -> Any:
+    """Returns boto3's client of a service, with the credentials and the endpoint that an environment names."""
     with making_clients:
-        session = aws_session(environment)
+        session = _session(*(environment.get(name) for name in (*KEYS, *FILES)))
         return session.client(
             service,  # type: ignore[call-overload]
             region_name=region or environment.get("AWS_REGION") or session.region_name or REGION,
             endpoint_url=environment.get("AWS_ENDPOINT_URL"),
             config=Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2}),
         )
+
+
+@cache
+def _session(
+    key: str | None, secret: str | None, token: str | None, profile: str | None, *_files: str | None
+) -> boto3.Session:
+    """One for each identity: what it has read of AWS's services, it reads once."""
+    return boto3.Session(
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token or None,
+        profile_name=None if key is not None else profile,
+    )
 
 
 def caller(environment: Mapping[str, str], region: str | None = None) -> str:

@@ -10,15 +10,12 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import boto3
 import yaml
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
@@ -26,8 +23,8 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from stacks.outputs import StackOutputs
-from twinplane import tunnel
-from twinplane.aws_call import aws_session, making_clients
+from twinplane import aws_call, tunnel
+from twinplane.aws_call import making_clients
 from twinplane.errors import Failed, UsageError
 from twinplane.private_folder import private_folder
 from twinplane.screen import Tell
@@ -41,8 +38,8 @@ CONNECT_TIMEOUT = 2.0
 REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
-class Unanswered(Exception):
-    """The question got no answer: the reason, in one line."""
+#: The question got no answer: the reason, in one line.
+Unanswered = aws_call.Unanswered
 
 
 @dataclass(frozen=True)
@@ -184,11 +181,6 @@ class Access:
     environment: Mapping[str, str]
     tell: Tell
 
-    @cached_property
-    def aws(self) -> boto3.Session:
-        """The caller's own credentials, from the stack's environment."""
-        return aws_session(self.environment, self.outputs.region)
-
     def answer(self, question: Question) -> Any:
         """The answer as JSON data. Raises Unanswered."""
         ways: dict[type[Question], Callable[[Any], Any]] = {
@@ -207,20 +199,9 @@ class Access:
         return body.decode() if question.text else json.loads(body)
 
     def _call(self, question: Call) -> Any:
-        settings = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 2})
-        endpoint = self.environment.get("AWS_ENDPOINT_URL")
-        try:
-            with making_clients:
-                # A stub per service: the name is data here.
-                client: Any = self.aws.client(question.service, config=settings, endpoint_url=endpoint)  # type: ignore[call-overload]
-            if not client.can_paginate(question.operation):
-                return getattr(client, question.operation)(**question.parameters)
-            pages = client.get_paginator(question.operation).paginate(**question.parameters)
-            return pages.build_full_result()
-        except ClientError as error:
-            raise Unanswered(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
-        except BotoCoreError as error:
-            raise Unanswered(_line(error)) from None
+        return aws_call.call(
+            self.environment, self.outputs.region, question.service, question.operation, **question.parameters
+        )
 
     def _connect(self, question: Connect) -> str:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from stacks.outputs import StackOutputs
-from twinplane import compare
+from twinplane import aws_call, compare
 from twinplane.compare.differences import Cluster
 from twinplane.compare.probes import node_group, recommended_release
 from twinplane.compare.questions import Access, Unanswered, get, kubernetes_client, login
@@ -204,10 +204,10 @@ def _managed(
 def _wait(access: Access, outputs: StackOutputs) -> None:
     from botocore.exceptions import WaiterError
 
-    client = access.aws.client("eks", endpoint_url=access.environment.get("AWS_ENDPOINT_URL"))
+    eks = aws_call.client(access.environment, outputs.region, "eks")
     every = 10
     try:
-        client.get_waiter("nodegroup_active").wait(
+        eks.get_waiter("nodegroup_active").wait(
             clusterName=outputs.cluster_name,
             nodegroupName=outputs.node_group_name or "",
             WaiterConfig={"Delay": every, "MaxAttempts": ROLL_TIMEOUT // every},

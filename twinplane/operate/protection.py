@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from twinplane.aws_call import aws_session
+from twinplane.aws_call import client
 from twinplane.errors import Failed
 from twinplane.screen import Tell
 from twinplane.stack import Stack
@@ -21,16 +21,16 @@ def lift(stack: Stack, tell: Tell) -> None:
     tell(f"{stack.name}: lifting the protection against deletion")
     for each in resources:
         outputs = each.get("outputs") or {}
-        session = aws_session(stack.environment, outputs.get("region"))
+        where = stack.environment, outputs.get("region")
         try:
             if each["type"] == "aws:eks/cluster:Cluster" and outputs.get("deletionProtection"):
-                eks = session.client("eks")
+                eks = client(*where, "eks")
                 eks.update_cluster_config(name=outputs["name"], deletionProtection=False)
                 eks.get_waiter("cluster_active").wait(
                     name=outputs["name"], WaiterConfig={"Delay": PAUSE, "MaxAttempts": LOOKS}
                 )
             if each["type"] == "aws:ec2/instance:Instance" and outputs.get("disableApiTermination"):
-                session.client("ec2").modify_instance_attribute(
+                client(*where, "ec2").modify_instance_attribute(
                     InstanceId=each["id"], DisableApiTermination={"Value": False}
                 )
         except ClientError as error:
