@@ -9,14 +9,16 @@ from components.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.network import Network, NetworkArgs
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, checks, identity, ingress, living, registry, spread, storage, strays
+from stacks import balancer, checks, identity, ingress, living, registry, spread, storage
 from stacks.settings import ManagedSettings
+from stacks.strays import Strays
 
 
 def build(settings: ManagedSettings) -> dict[str, Any]:
     """Makes the stack's resources and returns its exports, as stacks/outputs.py reads them."""
     name = settings.name
     Record(name, RecordArgs(settings.record))
+    left = Strays(name, settings.kind, living.resources())
     network = Network(
         name,
         NetworkArgs(
@@ -26,6 +28,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             interface_endpoints=settings.interface_endpoints,
             flow_log_days=settings.flow_log_days,
         ),
+        pulumi.ResourceOptions(depends_on=left.first()),
     )
     cluster = ManagedCluster(
         name,
@@ -47,7 +50,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         ),
         pulumi.ResourceOptions(depends_on=[network]),
     )
-    strays.build(name, living.resources(), [cluster.node_group_name] if settings.node_mode == "managed" else [])
+    left.then([cluster.node_group_name] if settings.node_mode == "managed" else [])
     pods = identity.of_managed(cluster)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider)
     app = SampleApp(

@@ -15,8 +15,9 @@ from components.oidc_trust import OidcTrust, OidcTrustArgs
 from components.record import Record, RecordArgs
 from components.sample_app import SampleApp, SampleAppArgs
 from components.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
-from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage, strays
+from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage
 from stacks.settings import SelfManagedSettings
+from stacks.strays import Strays
 from twinplane import tunnel
 from twinplane.errors import UsageError
 
@@ -43,6 +44,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         _check_tunnels()
     name = settings.name
     Record(name, RecordArgs(settings.record))
+    left = Strays(name, settings.kind, living.resources())
     network = Network(
         name,
         NetworkArgs(
@@ -54,6 +56,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
             subnet_tags=cluster_tag(name),
             pod_routes=settings.machine_subnets if settings.pod_network == "routed" else None,
         ),
+        pulumi.ResourceOptions(depends_on=left.first()),
     )
     subnets = {"public": network.public_subnet_ids, "private": network.private_subnet_ids}
     backups = EtcdBackups(
@@ -99,7 +102,7 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     trust = OidcTrust(f"{name}-trust", OidcTrustArgs(issuer, f"{name}-issuer"), after)
     controllers = cloud_controller.build(settings, cluster.provider)
     machines = [each.apply(lambda machine: machine["instanceId"]) for each in cluster.machines]
-    strays.build(name, living.resources(), machines)
+    left.then(machines)
     before = [*controllers, *_policies(settings, cluster)]
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, before)
     inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs)

@@ -48,11 +48,6 @@ LISTS: dict[str, tuple[str, str, Callable[[str], str]]] = {
         "names",
         lambda urn: urn.split("::")[3].removesuffix("-eksCluster"),
     ),
-    "aws:eks/getNodeGroups:getNodeGroups": (
-        "aws:eks/nodeGroup:NodeGroup",
-        "names",
-        lambda urn: f"{urn.split('::')[3]}-0123abc",
-    ),
     "aws:ec2/getInstances:getInstances": ("aws:ec2/instance:Instance", "ids", _id),
 }
 
@@ -109,9 +104,6 @@ class Recorder(Provider):
         if token in LISTS:
             kind, found, name = LISTS[token]
             return {found: [name(urn) for urn in _living(kind)]}
-        if token == "aws:eks/getNodeGroup:getNodeGroup":
-            stack, project = _living("aws:eks/cluster:Cluster")[0].removeprefix("urn:pulumi:").split("::")[:2]
-            return {"tags": {"Project": project, "Stack": stack, "ManagedBy": "pulumi"}}
         if token in CALLS:
             return CALLS[token](reveal(args))
         if token in EKS:

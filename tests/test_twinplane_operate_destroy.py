@@ -12,7 +12,8 @@ from kubernetes.client import ApiClient
 
 from stacks.outputs import StackOutputs
 from tests.compare_cases import GOLDEN
-from twinplane.compare.questions import Access, Call, Unanswered
+from twinplane import aws_call
+from twinplane.compare.questions import Access, Unanswered
 from twinplane.errors import UsageError
 from twinplane.operate import destroy as module
 from twinplane.operate import leftovers, orphans, protection, strays
@@ -190,50 +191,60 @@ def test_a_stack_whose_machines_are_locked_is_left_alone(
 
 class Known(Stack):
     def known(self) -> set[str]:
-        return {"c:ng-1", "ng-1", "i-1"}
+        return {"c:ng-1", "ng-1", "i-1", "nat-1"}
 
 
 class Cloud:
-    """EKS and EC2 with node groups and machines, by their tags."""
+    """EKS and EC2 with node groups by their tags, machines, NAT gateways and load balancers, all in one VPC."""
 
-    def __init__(self, groups: dict[str, dict[str, str]], machines: list[str]) -> None:
-        self.groups, self.machines = groups, machines
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, groups: dict[str, dict[str, str]], *things: str) -> None:
+        self.groups, self.things = groups, list(things)
         self.done: list[str] = []
+        monkeypatch.setattr(
+            aws_call, "call", lambda _environment, _region, *asked, **given: self.answer(*asked, **given)
+        )
 
-    def answer(self, call: Call) -> Any:
-        match call.operation:
+    def answer(self, _: str, operation: str, **given: Any) -> Any:
+        match operation:
             case "list_nodegroups":
                 return {"nodegroups": list(self.groups)}
             case "describe_nodegroup":
-                return {"nodegroup": {"tags": self.groups[call.parameters["nodegroupName"]]}}
+                return {"nodegroup": {"status": "ACTIVE", "tags": self.groups[given["nodegroupName"]]}}
             case "delete_nodegroup":
-                self.done.append(call.parameters["nodegroupName"])
-                del self.groups[call.parameters["nodegroupName"]]
+                self.done.append(given["nodegroupName"])
+                del self.groups[given["nodegroupName"]]
             case "describe_instances":
-                return {"Reservations": [{"Instances": [{"InstanceId": each}]} for each in self.machines]}
-            case "terminate_instances":
-                self.done += call.parameters["InstanceIds"]
-        return {}
+                return {"Reservations": [{"Instances": self._listed("i-", "InstanceId")}]}
+            case "describe_nat_gateways":
+                return {"NatGateways": self._listed("nat-", "NatGatewayId")}
+            case "terminate_instances" | "delete_nat_gateway":
+                (names,) = given.values()
+                (name,) = [names] if isinstance(names, str) else names
+                self.done.append(name)
+                self.things.remove(name)
+        return {"LoadBalancers": [], "VpcEndpoints": [], "InstanceConnectEndpoints": []}
+
+    def _listed(self, begins: str, key: str) -> list[dict[str, Any]]:
+        tags = [{"Key": name, "Value": value} for name, value in OWN.items()]
+        return [{key: name, "State": "available", "Tags": tags} for name in self.things if name.startswith(begins)]
 
 
 OWN = {"Project": "twinplane", "Stack": "some", "Name": "x"}
 
 
 def test_strays_end_before_the_stack(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]) -> None:
-    for kind, ends in (("managed", ["ng-2"]), ("self-managed", ["i-2"])):
-        cloud = Cloud({"ng-1": OWN, "ng-2": OWN}, ["i-1", "i-2"])
-        monkeypatch.setattr(Access, "answer", lambda _, call, cloud=cloud: cloud.answer(call))
-        strays.end(Known("some", {}), outputs[kind], Access(outputs[kind], ApiClient(), {}, lambda _: None))
+    for kind, ends in (("managed", ["nat-2", "ng-2"]), ("self-managed", ["i-2", "nat-2"])):
+        cloud = Cloud(monkeypatch, {"ng-1": OWN, "ng-2": OWN}, "i-1", "i-2", "nat-1", "nat-2")
+        strays.end(Known("some", {}), outputs[kind], lambda _: None)
         assert cloud.done == ends
 
 
 def test_a_node_group_of_others_is_named_before_anything_ends(
     monkeypatch: pytest.MonkeyPatch, outputs: dict[str, StackOutputs]
 ) -> None:
-    cloud = Cloud({"ng-1": OWN, "ng-2": OWN, "by-hand": {}}, [])
-    monkeypatch.setattr(Access, "answer", lambda _, call: cloud.answer(call))
+    cloud = Cloud(monkeypatch, {"ng-1": OWN, "ng-2": OWN, "by-hand": {}}, "nat-2")
     with pytest.raises(UsageError, match="destroy: node group by-hand of others is in cluster tp-eks, which EKS keeps"):
-        strays.end(Known("some", {}), outputs["managed"], Access(outputs["managed"], ApiClient(), {}, lambda _: None))
+        strays.end(Known("some", {}), outputs["managed"], lambda _: None)
     assert cloud.done == []
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -20,12 +21,24 @@ STACKS = ("managed-lab", "self-managed-lab", "managed", "self-managed")
 
 
 class Healthy(BaseHTTPRequestHandler):
-    """A cluster's endpoint as pulumi-eks waits for it."""
+    """A cluster's endpoint as pulumi-eks waits for it, and EKS' own, as far as it tells of node groups."""
+
+    #: Name of each, and its tags.
+    groups: ClassVar[dict[str, dict[str, str]]] = {}
 
     def do_GET(self) -> None:
+        path, _, name = self.path.partition("?")[0].partition("/node-groups")
+        told = b"ok"
+        if name:
+            told = json.dumps({"nodegroup": {"status": "ACTIVE", "tags": self.groups[name.removeprefix("/")]}}).encode()
+        elif path.startswith("/clusters/"):
+            told = json.dumps({"nodegroups": list(self.groups)}).encode()
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"ok")
+        self.wfile.write(told)
+
+    def do_POST(self) -> None:
+        self.send_error(404)  # of the rest of AWS there is nothing
 
     def log_message(self, *_: object) -> None: ...
 
@@ -35,6 +48,7 @@ def healthy() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
+    Healthy.groups.clear()
     server.shutdown()
     server.server_close()
 
@@ -47,7 +61,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path, healthy: str) -> Proje
 
 def recorded(folder: Path, healthy: str, name: str) -> Project:
     """A stack of this project whose providers make nothing and write down everything."""
-    made = engine.stack(folder, "http://127.0.0.1:1", name)
+    made = engine.stack(folder, healthy, name)
     recording(made, healthy)
     if name == "self-managed":
         made("config", "set", "storage", "none")  # the driver's chart would be fetched
@@ -148,17 +162,16 @@ def test_a_preview_says_what_a_kill_left_and_that_a_cluster_is_gone(tmp_path: Pa
     stack("up", "--yes", "--skip-preview")
     log = Path(stack.environment["RECORDER_LOG"])
     urns = {each["type"]: each["urn"] for each in stack.resources()}
-    with log.open("a") as lines:
-        lines.write(f"create ends {urns['aws:eks/nodeGroup:NodeGroup']}-killed\n")
     group = urns["aws:eks/nodeGroup:NodeGroup"].rpartition("::")[2]
+    own = {"Project": "twinplane", "Stack": "managed"}
+    Healthy.groups.update({f"{group}-0123abc": own, f"{group}-killed-0123abc": own})
     named = f"{group}-killed-0123abc is tagged as this stack's, whose state does not know it"
     assert named in stack("preview")
     foreseen = stack.changes()
     assert foreseen.keys() == {"create", "same"}
     assert foreseen["create"] == 1, "the step that removes it"
     stack("up", "--yes", "--skip-preview")
-    with log.open("a") as lines:
-        lines.write(f"delete ends {urns['aws:eks/nodeGroup:NodeGroup']}-killed\n")
+    del Healthy.groups[f"{group}-killed-0123abc"]
     stack("up", "--yes", "--skip-preview", "--expect-no-changes")
 
     with log.open("a") as lines:

@@ -43,7 +43,7 @@ def destroy(stack: Stack, tell: Tell) -> None:
             tell(f"{stack.name}: AWS has no control plane of it any more: what was in the cluster went with it")
             orphans.delete(outputs, access)
             stack = replace(stack, environment={**stack.environment, FORGET: "true"})
-    strays.end(stack, outputs, access)
+    strays.end(stack, outputs, tell)
     protection.lift(stack, tell)
     stack.destroy(tell)
     if outputs.kind == "managed":

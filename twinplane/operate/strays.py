@@ -1,76 +1,33 @@
-"""Node groups and machines that the stack's state does not know: what they stand in could not go before them."""
+"""Before a destroy: the end of what the stack's state does not know, and what it stands in could not go before."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from functools import partial
 
 from stacks.outputs import StackOutputs
-from twinplane.compare.questions import Access, Call, Unanswered
+from twinplane import aws_call, strays
+from twinplane.aws_call import Unanswered
 from twinplane.errors import Failed, UsageError
+from twinplane.screen import Tell
 from twinplane.stack import Stack
 
-#: Seconds that EKS drains and ends the nodes of a group, at most; between two looks.
-WAIT, PAUSE = 1800.0, 5.0
-ALIVE = ["pending", "running", "stopping", "stopped"]
 
-
-def end(stack: Stack, outputs: StackOutputs, access: Access) -> None:
-    """Ends those that carry the stack's tags, as an update that was killed leaves them. Raises UsageError, before
-    anything ends, for node groups of others, and Failed."""
-    known = stack.known()
-    own = {"Project": stack.project, "Stack": stack.name}
+def end(stack: Stack, outputs: StackOutputs, tell: Tell) -> None:
+    """Ends what carries the stack's tags, as an update that was killed leaves it. Raises UsageError, before anything
+    ends, for node groups of others, and Failed."""
+    known, ask = stack.known(), partial(aws_call.call, stack.environment, outputs.region)
+    place = strays.Place((outputs.vpc_id,) if outputs.vpc_id else (), outputs.cluster_name)
+    found: set[str] = set()
     try:
-        groups = set(_groups(outputs.cluster_name, access)) - known if outputs.kind == "managed" else set()
-        others = sorted(
-            group for group in groups if not own.items() <= _tags(outputs.cluster_name, group, access).items()
-        )
-        if others:
-            raise UsageError(
-                f"destroy: node group {', '.join(others)} of others is in cluster {outputs.cluster_name}, which EKS "
-                "keeps for it: delete it first, aws eks delete-nodegroup"
-            )
-        for group in groups:
-            access.tell(f"  deleting node group {group}, which the stack's state does not know")
-            access.answer(Call("eks", "delete_nodegroup", _named(outputs.cluster_name, group)))
-        # Of EKS, the node groups' own machines are in no state.
-        machines = sorted(set(_machines(own, access)) - known) if outputs.kind == "self-managed" else []
-        if machines:
-            access.tell(f"  terminating {', '.join(machines)}, which the stack's state does not know")
-            access.answer(Call("ec2", "terminate_instances", {"InstanceIds": machines}))
-        _wait(groups, outputs.cluster_name, access)
-    except Unanswered as error:
+        for kind in (*strays.FIRST[outputs.kind], *strays.THEN[outputs.kind]):
+            unknown = {name: thing for name, thing in kind.look(ask, place).items() if name not in known}
+            own = strays.own(unknown, stack.project, stack.name)
+            if kind is strays.NODE_GROUPS and (others := sorted(strays.alive(unknown) - own)):
+                raise UsageError(
+                    f"destroy: node group {', '.join(others)} of others is in cluster {outputs.cluster_name}, which "
+                    "EKS keeps for it: delete it first, aws eks delete-nodegroup"
+                )
+            found |= own
+        strays.end(ask, place, found, tell)
+    except (Unanswered, Failed) as error:
         raise Failed(f"destroy: what the state of {stack.name} does not know: {error}") from None
-
-
-def _named(cluster: str, group: str) -> dict[str, str]:
-    return {"clusterName": cluster, "nodegroupName": group}
-
-
-def _groups(cluster: str, access: Access) -> list[str]:
-    try:
-        return list(access.answer(Call("eks", "list_nodegroups", {"clusterName": cluster}))["nodegroups"])
-    except Unanswered as error:
-        if str(error).startswith("ResourceNotFoundException:"):
-            return []
-        raise
-
-
-def _tags(cluster: str, group: str, access: Access) -> dict[str, str]:
-    found = access.answer(Call("eks", "describe_nodegroup", _named(cluster, group)))["nodegroup"]
-    return dict(found.get("tags") or {})
-
-
-def _machines(own: dict[str, str], access: Access) -> Iterator[str]:
-    filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in own.items()]
-    filters.append({"Name": "instance-state-name", "Values": ALIVE})
-    for reservation in access.answer(Call("ec2", "describe_instances", {"Filters": filters}))["Reservations"]:
-        yield from (each["InstanceId"] for each in reservation["Instances"])
-
-
-def _wait(groups: set[str], cluster: str, access: Access) -> None:
-    deadline = time.monotonic() + WAIT
-    while left := groups & set(_groups(cluster, access) if groups else ()):
-        if time.monotonic() > deadline:
-            raise Failed(f"destroy: node group {', '.join(sorted(left))}: not gone after {WAIT:.0f} s")
-        time.sleep(PAUSE)

@@ -175,20 +175,6 @@ def clusters(session: Session, args: Values) -> Values:
     return {"id": session.region, "names": sorted(names), "region": args.get("region") or session.region}
 
 
-def node_groups(session: Session, args: Values) -> Values:
-    answer = session.client("eks", args.get("region")).list_nodegroups(clusterName=args["clusterName"])
-    return {**args, "id": args["clusterName"], "names": sorted(answer["nodegroups"]), "region": session.region}
-
-
-def node_group(session: Session, args: Values) -> Values:
-    found = session.client("eks", args.get("region")).describe_nodegroup(
-        clusterName=args["clusterName"], nodegroupName=args["nodeGroupName"]
-    )["nodegroup"]
-    shown = {name: value for name, value in plain(found).items() if isinstance(value, str)}
-    name = f"{args['clusterName']}:{args['nodeGroupName']}"
-    return {**args, **shown, "id": name, "arn": found["nodegroupArn"], "tags": found.get("tags", {})}
-
-
 def instances(session: Session, args: Values) -> Values:
     """Ids of those with all the tags, in one of the states: running, where none are named."""
     wanted = filters(args) + [
@@ -222,10 +208,6 @@ FUNCTIONS: Mapping[str, Function] = {
         Inputs(optional="instanceTags instanceStateNames region", blocks=FILTER, lists="filters"), instances
     ),
     "aws:eks/getClusters:getClusters": Function(Inputs(optional="region"), clusters),
-    "aws:eks/getNodeGroups:getNodeGroups": Function(Inputs(required="clusterName", optional="region"), node_groups),
-    "aws:eks/getNodeGroup:getNodeGroup": Function(
-        Inputs(required="clusterName nodeGroupName", optional="region tags"), node_group
-    ),
     "aws:ssm/getParameter:getParameter": Function(Inputs(required="name", optional="region withDecryption"), parameter),
     "aws:eks/getClusterVersions:getClusterVersions": Function(
         Inputs(optional="clusterType clusterVersionsOnlies defaultOnly includeAll region versionStatus"),
