@@ -13,11 +13,15 @@ from botocore.exceptions import ClientError
 
 from components.oidc_issuer import DISCOVERY, KEYS
 from components.pod_identity import AUDIENCE, eks_trust, oidc_trust
-from tests.lab.conftest import Cluster
+from tests.lab.conftest import MANAGED, Cluster, until
 
 pytestmark = pytest.mark.lab
 
 NAMESPACE, ACCOUNT = "twinplane", "default"
+CONTROLLER = "aws-load-balancer-controller"
+#: Of the pods: the association that gives them their role.
+ANNOTATION = "twinplane.dev/pod-identity"
+AGENT = "http://169.254.170.23/v1/credentials"
 
 
 def issuer(cluster: Cluster) -> str:
@@ -122,13 +126,12 @@ def test_on_eks_the_cluster_says_whose_a_token_is(managed: Cluster, association:
 
 def test_the_ingress_controller_lives_by_its_token(cluster: Cluster) -> None:
     """On the pods' network no metadata service answers, so what it makes in AWS it makes by its own role."""
-    name = "aws-load-balancer-controller"
-    [pod, *_] = cluster.get("pods", "-n", "kube-system", "-l", f"app.kubernetes.io/name={name}")["items"]
+    [pod, *_] = cluster.get("pods", "-n", "kube-system", "-l", f"app.kubernetes.io/name={CONTROLLER}")["items"]
     assert not pod["spec"].get("hostNetwork")
     told = {each["name"]: each.get("value") for each in pod["spec"]["containers"][0]["env"]}
     assert "AWS_EC2_METADATA_SERVICE_ENDPOINT" not in told
     if cluster.outputs["kind"] == "managed":
-        assert told["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == "http://169.254.170.23/v1/credentials"
+        assert told["AWS_CONTAINER_CREDENTIALS_FULL_URI"] == AGENT
         assert "AWS_ROLE_ARN" not in told
     else:
         assert ":role/twinplane-self-managed-lab-ingress-" in told["AWS_ROLE_ARN"]
@@ -137,21 +140,59 @@ def test_the_ingress_controller_lives_by_its_token(cluster: Cluster) -> None:
     assert ingress["status"]["loadBalancer"]["ingress"][0]["hostname"]
 
 
+def agent(cluster: Cluster, node: str, shown: str) -> tuple[int, str]:
+    """-> HTTP status and body of what a node's agent answers to a pod's token."""
+    found = next(each for each in cluster.get("nodes")["items"] if node in ("", each["metadata"]["name"]))
+    told = cluster.host(found).run(
+        "curl", "-sS", "--write-out", "\n%{http_code}", "--header", "@-", AGENT, input=f"Authorization: {shown}"
+    )
+    body, _, status = told.stdout.rpartition("\n")
+    return int(status), body
+
+
 def test_a_node_s_agent_gives_a_pod_its_role(managed: Cluster, association: str) -> None:
-    node = managed.host(managed.get("nodes")["items"][0])
-
-    def asked(shown: str) -> tuple[int, str]:
-        url = "http://169.254.170.23/v1/credentials"
-        told = node.run(
-            "curl", "-sS", "--write-out", "\n%{http_code}", "--header", "@-", url, input=f"Authorization: {shown}"
-        )
-        body, _, status = told.stdout.rpartition("\n")
-        return int(status), body
-
-    status, body = asked(token(managed, "--audience", "pods.eks.amazonaws.com"))
+    status, body = agent(managed, "", token(managed, "--audience", "pods.eks.amazonaws.com"))
     assert status == 200
     given = json.loads(body)
     who = caller(managed, given["AccessKeyId"], given["SecretAccessKey"], given["Token"])
     assert who.startswith(f"{session(association)}eks-")
-    status, body = asked(token(managed))
+    status, body = agent(managed, "", token(managed))
     assert (status, body.partition(":")[0]) == (400, "InvalidTokenException")
+
+
+def test_controllers_roll_when_their_association_is_made_anew(managed: Cluster) -> None:
+    """Somebody deletes it by hand: pods that run would go on without credentials, so others take their place."""
+    eks, where = managed.shell.client("eks"), {"clusterName": managed.outputs["clusterName"]}
+
+    def associations() -> list[str]:
+        found = eks.list_pod_identity_associations(**where, namespace="kube-system", serviceAccount=CONTROLLER)
+        return [each["associationId"] for each in found["associations"]]
+
+    def pods() -> dict[str, tuple[str, str]]:
+        """Name -> node, and the association that it was started for."""
+        found = managed.get("pods", "-n", "kube-system", "-l", f"app.kubernetes.io/name={CONTROLLER}")["items"]
+        return {
+            each["metadata"]["name"]: (each["spec"]["nodeName"], each["metadata"]["annotations"][ANNOTATION])
+            for each in found
+            if "deletionTimestamp" not in each["metadata"]
+        }
+
+    [old], before = associations(), pods()
+    assert {of for _, of in before.values()} == {old}
+    eks.delete_pod_identity_association(**where, associationId=old)
+    shown = token(managed, "--audience", "pods.eks.amazonaws.com", account=CONTROLLER, namespace="kube-system")
+    assert agent(managed, "", shown)[0] == 404, "whoever runs has no credentials any more"
+    managed.shell.run("pulumi", "up", "--refresh", "--yes", "--skip-preview", "-s", MANAGED)
+    [new] = associations()
+    assert new != old
+    until("none is left of before", lambda: not before.keys() & pods().keys(), 60)
+    managed.kubectl("rollout", "status", "-n", "kube-system", f"deployment/{CONTROLLER}")
+    assert len(pods()) == len(before)
+    for name, (node, of) in pods().items():
+        assert of == new, name
+        status, body = agent(managed, node, shown)
+        assert status == 200, body
+        given = json.loads(body)
+        who = caller(managed, given["AccessKeyId"], given["SecretAccessKey"], given["Token"])
+        assert ":assumed-role/twinplane-managed-lab-ingress-" in who
+    managed.shell.run("pulumi", "up", "--yes", "--skip-preview", "--expect-no-changes", "-s", MANAGED)
