@@ -27,8 +27,8 @@ def node_names(answers: dict[str, Any]) -> list[str]:
 def test_a_healthy_cluster_has_no_warning(kind: str) -> None:
     found = cluster(kind)
     assert list(found.warnings()) == []
-    aspects = ["nodes", "versions", "certificates", "authorities", "network policies", "coredns", "sample-app"]
-    assert list(found.upkeep) == aspects
+    aspects = ["nodes", "versions", "certificates", "authorities", "network policies", "control plane logs"]
+    assert list(found.upkeep) == [*aspects, "coredns", "sample-app"]
     assert all(cell.evidence for cell in found.upkeep.values())
 
 
@@ -100,6 +100,31 @@ def test_on_eks_network_policies_are_enforced_where_the_vpc_cni_runs() -> None:
     assert policies("managed", off).value == "not enforced; 1 of them: a/deny"
     silent = policies("managed", lambda answers: answers.update({POLICIES: {"error": "403"}}))
     assert silent.value == "enforced by the VPC CNI on all nodes; not shown: 403"
+
+
+def test_the_volume_of_logs_is_cloudwatch_s_own_count() -> None:
+    def logs(change: Change) -> str:
+        return cluster("managed", change).upkeep["control plane logs"].value
+
+    def question(answers: dict[str, Any], begins: str) -> str:
+        return next(each for each in answers if each.startswith(begins))
+
+    def uncounted(answers: dict[str, Any]) -> None:
+        answers[question(answers, "cloudwatch")] = {"error": "AccessDenied: no"}
+
+    def unknown(answers: dict[str, Any]) -> None:
+        answers[question(answers, "logs")] = {"error": "AccessDenied: no"}
+
+    def for_ever(answers: dict[str, Any]) -> None:
+        for each in answers[question(answers, "logs")]["logGroups"]:
+            del each["retentionInDays"]
+
+    assert logs(lambda _: None) == "0.30 GiB in 7 days, as CloudWatch counted; kept 30 days"
+    assert logs(for_ever) == "0.30 GiB in 7 days, as CloudWatch counted; kept for ever"
+    assert logs(uncounted) == "kept 30 days; how much, is not shown: AccessDenied: no"
+    assert logs(unknown) == "not shown: AccessDenied: no"
+    yours = cluster("self-managed").upkeep["control plane logs"].value
+    assert yours == "none in CloudWatch: what there is stays on the machines"
 
 
 @KINDS

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from stacks.outputs import StackOutputs
 from twinplane.compare import probes
-from twinplane.compare.probes import Probe, Seen
+from twinplane.compare.probes import Probe, Seen, probe
 from twinplane.compare.probes.kubernetes import SYSTEM
 from twinplane.compare.questions import Access
 
@@ -35,6 +35,8 @@ class Observed:
     kubeadm_config: Seen[bool]
     network_policies: Seen[tuple[str, ...]]
     vpc_cni_policies: Seen[bool]
+    log_group: Seen[probes.LogGroup | Literal[False]]
+    log_bytes: Seen[int]
     api_certificate: Seen[probes.Certificate]
     kubeconfig_certificates: Seen[tuple[probes.Certificate, ...]]
     #: Those of the sample app's namespace; `pods` and `deployments` are of kube-system.
@@ -75,6 +77,8 @@ def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
             "kubeadm_config": probes.kubeadm_config(),
             "network_policies": probes.network_policies(),
             "vpc_cni_policies": probes.vpc_cni_policies(),
+            "log_group": probes.log_group(outputs.cluster_name),
+            "log_bytes": probes.log_bytes(outputs.cluster_name, probe.now().date().isoformat()),
             "kubeconfig_certificates": probes.kubeconfig_certificates(),
         }
         first = {name: pool.submit(probe.ask, access) for name, probe in at_once.items()}

@@ -10,8 +10,9 @@ from twinplane.compare.expiry import authorities, certificates
 from twinplane.compare.network_policies import network_policies
 from twinplane.compare.observe import Observed
 from twinplane.compare.places import places
-from twinplane.compare.probes import Deployment, Pod, Seen
+from twinplane.compare.probes import LOG_DAYS, Deployment, Pod, Seen
 
+GIB = 2**30
 COREDNS = "coredns"
 #: Processes that have the version of Kubernetes; the kubelet's is in its Node.
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -25,6 +26,7 @@ def upkeep(observed: Observed) -> dict[str, Cell]:
         "certificates": certificates(observed),
         "authorities": authorities(observed),
         "network policies": network_policies(observed),
+        "control plane logs": logs(observed),
         **dict(replicas(observed)),
     }
 
@@ -88,6 +90,20 @@ def _numbers(version: str) -> list[int]:
     """Returns e.g. [1, 36, 3] for "v1.36.3-eks-0ab"."""
     plain = version.removeprefix("v").partition("-")[0].partition("+")[0]
     return [int(each) for each in plain.split(".") if each.isdecimal()]
+
+
+def logs(observed: Observed) -> Cell:
+    """Returns how much of the control plane's logs CloudWatch took in, by its own count: what it costs."""
+    group, taken = observed.log_group, observed.log_bytes
+    evidence = (group.evidence(group.fact or None), taken.evidence(taken.fact))
+    if group.fact is None:
+        return Cell(f"not shown: {group.error}", evidence, "unknown")
+    if not group.fact:
+        return Cell("none in CloudWatch: what there is stays on the machines", evidence)
+    kept = f"kept {group.fact.days} days" if group.fact.days else "kept for ever"
+    if taken.fact is None:
+        return Cell(f"{kept}; how much, is not shown: {taken.error}", evidence, "unknown")
+    return Cell(f"{taken.fact / GIB:.2f} GiB in {LOG_DAYS} days, as CloudWatch counted; {kept}", evidence)
 
 
 def replicas(observed: Observed) -> Iterator[tuple[str, Cell]]:

@@ -1,12 +1,16 @@
 """Every probe: the same on both kinds of cluster; only the answers differ."""
 
 from twinplane.compare.probes.aws import (
+    LOG_DAYS,
     EksCluster,
     Instance,
+    LogGroup,
     NodeGroup,
     eks_cluster,
     images,
     instances,
+    log_bytes,
+    log_group,
     node_group,
     recommended_release,
 )
@@ -33,6 +37,7 @@ from twinplane.compare.probes.probe import Probe, Seen
 from twinplane.compare.probes.reach import Disk, Etcd, Logins, Machine, Process, Unit, machines, ssh_port
 
 __all__ = [
+    "LOG_DAYS",
     "Certificate",
     "Deployment",
     "Disk",
@@ -40,6 +45,7 @@ __all__ = [
     "Etcd",
     "Instance",
     "Lease",
+    "LogGroup",
     "Logins",
     "Machine",
     "Node",
@@ -62,6 +68,8 @@ __all__ = [
     "kubeadm_config",
     "kubeconfig_certificates",
     "leases",
+    "log_bytes",
+    "log_group",
     "machines",
     "network_policies",
     "node_group",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
 
 from twinplane.compare.probes.probe import Probe
 from twinplane.compare.questions import Call
 
+#: Days whose logs are counted.
+LOG_DAYS = 7
 #: amiType of a node group -> the folder of its public SSM parameters (EKS user guide, "Retrieve recommended AMI IDs").
 IMAGE_FOLDERS = {
     "AL2023_x86_64_STANDARD": "amazon-linux-2023/x86_64/standard",
@@ -47,6 +49,41 @@ def _eks_cluster(answer: dict[str, Any]) -> EksCluster:
         support=found.get("upgradePolicy", {}).get("supportType", ""),
         auto_mode=bool((found.get("computeConfig") or {}).get("enabled")),
     )
+
+
+@dataclass(frozen=True)
+class LogGroup:
+    """Where CloudWatch keeps the logs of a control plane. `days`: how long; 0 is for ever."""
+
+    name: str
+    days: int
+
+
+def log_group(cluster: str) -> Probe[LogGroup | Literal[False]]:
+    """The log group that EKS writes to. False: there is none, as no control plane writes there that is not EKS'."""
+    name = f"/aws/eks/{cluster}/cluster"
+
+    def read(answer: dict[str, Any]) -> LogGroup | Literal[False]:
+        days = [each.get("retentionInDays", 0) for each in answer["logGroups"] if each["logGroupName"] == name]
+        return LogGroup(name, days[0]) if days else False
+
+    return Probe("log_group", Call("logs", "describe_log_groups", {"logGroupNamePrefix": name}), read)
+
+
+def log_bytes(cluster: str, end: str) -> Probe[int]:
+    """Bytes that CloudWatch took in for that group, which it charges for, in the LOG_DAYS days before `end`, a day
+    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatch-Logs-Monitoring-CloudWatch-Metrics.html)."""
+    asked = {
+        "Namespace": "AWS/Logs",
+        "MetricName": "IncomingBytes",
+        "Dimensions": [{"Name": "LogGroupName", "Value": f"/aws/eks/{cluster}/cluster"}],
+        "StartTime": (date.fromisoformat(end) - timedelta(LOG_DAYS)).isoformat(),
+        "EndTime": end,
+        "Period": 86400,
+        "Statistics": ["Sum"],
+    }
+    call = Call("cloudwatch", "get_metric_statistics", asked)
+    return Probe("log_bytes", call, lambda answer: int(sum(each["Sum"] for each in answer["Datapoints"])))
 
 
 @dataclass(frozen=True)
