@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from lab.cloud import api
 from tests.support import aws_front
 from twinplane import strays
-from twinplane.live.aws_call import Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.strays import Kind, Place
 
 OWN = {"Project": "twinplane", "Stack": "dev"}
