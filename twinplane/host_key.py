@@ -24,7 +24,7 @@ from typing import Any
 from twinplane import ssh
 from twinplane.caller import Caller
 from twinplane.errors import UsageError
-from twinplane.inventory import FORMS
+from twinplane.inventory import FORMS, check
 from twinplane.private_folder import private_folder
 
 #: Seconds that a machine has to boot, and sshd to have its new key.
@@ -62,10 +62,10 @@ def own(
         if not isinstance(request.get(name), kind):
             raise UsageError(f"the request's {name} must be a JSON {'string' if kind is str else 'object'}")
     machine, user = request["machine"], request["sshUser"]
-    answer = {"instanceId": machine["instanceId"]}
-    before = json.loads(environment.get("PULUMI_COMMAND_STDOUT") or "{}")
+    check([machine])
+    before: dict[str, str] = json.loads(environment.get("PULUMI_COMMAND_STDOUT") or "{}")
     if before.get("instanceId") == machine["instanceId"]:
-        return {**answer, "hostKey": before["hostKey"]}
+        return before
     where = f"{machine['name']} at {machine['sshAddress']}"
     if (first := machine["hostKey"].split()[0]) not in KINDS:
         raise UsageError(f"{where}: its first host key is of the type {first}, which is none of {', '.join(KINDS)}")
@@ -87,7 +87,7 @@ def own(
                 last = reason.splitlines()[-1]
                 raise UsageError(f"{where}: sshd does not take the SSH host key that the machine has made ({last})")
             time.sleep(ssh.EVERY)
-    return {**answer, "hostKey": key}
+    return {"instanceId": machine["instanceId"], "hostKey": key}
 
 
 def main() -> int:

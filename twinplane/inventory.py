@@ -34,7 +34,9 @@ def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any
     its own. The order of machines is kept.
     Raises UsageError that names the machine and the field.
     """
-    _check(machines)
+    check(machines)
+    if not any(machine["role"] == "control-plane" for machine in machines):
+        raise UsageError("no machine has the role control-plane; a cluster needs one")
     hosts: dict[str, dict[str, Any]] = {group: {} for group in GROUPS.values()}
     for machine in machines:
         hosts[GROUPS[machine["role"]]][machine["name"]] = {
@@ -56,7 +58,8 @@ def known_hosts(machines: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"{machine['sshAddress']} {machine['hostKey']}\n" for machine in machines)
 
 
-def _check(machines: Sequence[Mapping[str, Any]]) -> None:
+def check(machines: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UsageError that names a machine which is not as exported, and the field."""
     names: set[str] = set()
     for number, machine in enumerate(machines):
         where = f"machine {machine.get('name') or number + 1}"
@@ -79,5 +82,3 @@ def _check(machines: Sequence[Mapping[str, Any]]) -> None:
         if machine["name"] in names:
             raise UsageError(f"{where}: the name is there twice")
         names.add(machine["name"])
-    if not any(machine["role"] == "control-plane" for machine in machines):
-        raise UsageError("no machine has the role control-plane; a cluster needs one")

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from tests import aws_cli
+from tests.test_twinplane_inventory import machine as exported
 from twinplane import host_key
 from twinplane.errors import UsageError
 from twinplane.keys import key_pair
 
-RSA = {"hostKey": "ssh-rsa AAAA"}
+WORKER = {**exported("worker-1", "worker", 1), "sshAddress": "i-1", "sshTunnel": "eu-west-1"}
 #: As sshd: it has the keys that were there at its last reload, and a client goes on that knows one of them.
 SSH = """\
 #!/bin/sh
@@ -48,8 +49,8 @@ class Machine:
 
     @property
     def request(self) -> dict[str, Any]:
-        machine = {"name": "worker-1", "instanceId": "i-1", "sshAddress": "i-1", "sshTunnel": "eu-west-1"}
-        return {"machine": {**machine, "hostKey": self.first}, "sshUser": "admin", "sshPrivateKey": self.login}
+        known = {**WORKER, "hostKey": self.first}
+        return {"machine": known, "sshUser": "admin", "sshPrivateKey": self.login}
 
     def key(self, kind: str = "ed25519") -> str:
         """The public half of a key that it has on its disk."""
@@ -195,7 +196,8 @@ def test_a_machine_that_makes_none_is_named(
         ({"machine": []}, "machine must be a JSON object"),
         ({"sshUser": None}, "sshUser must be a JSON string"),
         ({"sshPrivateKey": "x"}, "sshPrivateKey"),
-        ({"machine": {**RSA, "name": "w", "instanceId": "i", "sshAddress": "a"}}, "of the type ssh-rsa"),
+        ({"machine": {**WORKER, "hostKey": "ssh-rsa AAAA"}}, "worker-1 at i-1: .* of the type ssh-rsa"),
+        ({"machine": {}}, "machine 1: name is missing"),
     ],
 )
 def test_a_wrong_request_is_named(machine: Machine, change: dict[str, Any], words: str) -> None:
