@@ -24,6 +24,8 @@ from typing import Any
 from twinplane.caller import Caller
 from twinplane.errors import UsageError
 from twinplane.inventory import FORMS, check
+from twinplane.live import ssh
+from twinplane.secret_tmpdir import secret_tmpdir
 
 #: Seconds that a machine has to boot, and sshd to have its new key.
 BOOT, RELOAD = 300.0, 30.0
