@@ -15,13 +15,11 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(HOME)/.cache/twinplane/bin:$(PATH)
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/ready: requirements.txt pyproject.toml
+$(VENV)/ready: requirements.txt pyproject.toml lab/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed: set PYTHON" >&2; exit 2; }
 	test -x $(VENV)/bin/uv || { $(PYTHON) -m venv --clear $(VENV) && $(VENV)/bin/pip install -q --no-deps --require-hashes -r requirements-uv.txt; }
 	$(VENV)/bin/uv pip install -q --python $(VENV)/bin/python --require-hashes -r requirements.txt
-	echo $(CURDIR) > $$($(VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')/twinplane.pth
-	printf '#!/bin/sh\nexec %s/$(VENV)/bin/python -m twinplane "$$@"\n' $(CURDIR) > $(VENV)/bin/twinplane
-	chmod +x $(VENV)/bin/twinplane
+	$(VENV)/bin/uv pip install -q --python $(VENV)/bin/python --no-deps --no-build-isolation -e . -e lab
 	touch $@
 
 setup: $(VENV)/ready ## The virtual environment, with every library pinned

@@ -6,7 +6,7 @@ import sys
 import time
 
 from lab.constants import PROJECT
-from lab.env import environment
+from lab.environment import environment
 
 
 def pulumi(stack: str, *arguments: str) -> float:

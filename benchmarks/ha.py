@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lab.env import environment
+from lab.environment import environment
 from tests.lab import ha
 from tests.lab.conftest import Shell
 

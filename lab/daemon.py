@@ -13,18 +13,21 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from lab import constants
-from lab.cloud.endpoint import api, wsgi
-from lab.cloud.endpoint.signature import Refused
-from twinplane.errors import UsageError
+from lab import constants, daemon_control
+from lab.cloud import wsgi
+from lab.cloud.signature import Refused
+from lab.errors import UsageError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from lab.cloud.cloud import Cloud
 
 #: Seconds for which a request waits for the replay; less than SDKs wait for an answer.
 PATIENCE = 50.0
@@ -47,20 +50,21 @@ class Daemon:
     def __init__(self) -> None:
         self.parts = dict.fromkeys(("api", "eks", "reconciler", "balancers", "webhooks", "metadata", "mirror"), False)
         self.failure = ""
-        self._code = api.code()
+        self._code = daemon_control.code()
         self._replayed = threading.Event()
         self._stops: list[Any] = []
+        self._cloud: Cloud
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/lab/health":
             body = json.dumps(self.health()).encode()
             start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
             return [body]
-        if not self._replayed.wait(PATIENCE) or api.front is None:
+        if not self._replayed.wait(PATIENCE):
             # SDKs come again by themselves after a 503.
             error = Refused("ServiceUnavailable", "The lab's API is starting.")
             return wsgi.refuse(error, "ec2", start_response, "503 Service Unavailable")
-        return api.front(environ, start_response)
+        return self._cloud.endpoint(environ, start_response)
 
     def health(self) -> dict[str, Any]:
         """-> ready, pid, the parts that work, why one does not, and which code this is."""
@@ -94,51 +98,33 @@ class Daemon:
             log.exception("%s", name)
 
     def _api(self) -> None:
-        from lab.cloud.endpoint.endpoint import Endpoint
-        from lab.cloud.endpoint.journal import Journal
+        from lab.cloud.cloud import Cloud
 
-        api.front = Endpoint(Journal(api.directory() / "journal.jsonl"))
+        self._cloud = Cloud()
         self._replayed.set()
         # Machines and pods of the lab sign as everybody else does.
         self._stops.append(serve(str(constants.FABRIC), self).shutdown)
 
     def _eks(self) -> None:
-        from lab.cloud import eks
-
-        eks.start()
+        self._cloud.eks.start()
 
     def _reconciler(self) -> None:
-        from lab.cloud.ec2 import routes, volumes
-        from lab.cloud.ec2.reconciler import Reconciler
-        from lab.machines.host import Host
-
-        reconciler = Reconciler(Host, routes.make, volumes.make)
-        reconciler.start()
-        self._stops.append(reconciler.stop)
+        self._cloud.instances.start()
+        self._stops.append(self._cloud.instances.stop)
 
     def _balancers(self) -> None:
-        from lab.cloud.elb.load_balancers import Balancers
-
-        balancers = Balancers()
-        balancers.start()
-        self._stops.append(balancers.stop)
+        self._cloud.balancers.start()
+        self._stops.append(self._cloud.balancers.stop)
 
     def _webhooks(self) -> None:
-        from lab.cloud import eks, webhooks
-        from lab.cloud.eks import pod_identity_webhook
-        from lab.cloud.identity import authenticator
+        from lab.cloud import webhooks
 
-        reviews = {
-            authenticator.WHAT: lambda body, cluster: authenticator.review(body, cluster, eks.access_entry),
-            pod_identity_webhook.WHAT: eks.identify_pod,
-        }
-        self._stops.append(webhooks.serve(reviews).shutdown)
+        self._stops.append(webhooks.serve(self._cloud.reviews()).shutdown)
 
     def _metadata(self) -> None:
-        from lab.cloud import eks
         from lab.cloud.ec2 import metadata
 
-        self._stops.append(metadata.serve(eks.role, eks.pod_credentials).shutdown)
+        self._stops.append(metadata.serve(self._cloud.eks.role, self._cloud.eks.pod_credentials).shutdown)
 
     def _mirror(self) -> None:
         from lab import mirror
@@ -157,7 +143,7 @@ def serve(address: str, app: WSGIApplication) -> BaseWSGIServer:
     try:
         server = make_server(address, constants.API_PORT, app, threaded=True, request_handler=Handler)
     except (OSError, SystemExit):  # werkzeug exits where the port is taken
-        raise UsageError(api.port_taken()) from None
+        raise UsageError(daemon_control.port_taken()) from None
     server.daemon_threads = True  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, name=f"api-{address}", daemon=True).start()
     return server

@@ -14,9 +14,7 @@ from lab import constants, toolchain
 from lab.machines import packages
 from lab.plugins import STAND_INS, official
 from lab.toolchain.tool import TOOLS
-from twinplane.check import Check
-from twinplane.errors import UsageError
-from twinplane.live import tunnel
+from twinplane.check import Check, needed
 
 #: Of CACHE's filesystem, bytes: tools 1.5 GB, Go's build cache 4 GB, host image and hosts 3 GB.
 DISK = 10_000_000_000
@@ -51,9 +49,8 @@ PARTS: dict[str, tuple[State, str]] = {
 
 def checks() -> Iterator[Check]:
     """Every check, in the order in which a new machine needs it."""
-    yield _need("Python 3.11", sys.version_info[:2] == (3, 11), sys.version.split()[0], "set PYTHON for make")
-    yield _need("root", os.geteuid() == 0, f"uid {os.geteuid()}", "the lab boots machines: run it as root")
-    yield _need("Linux", sys.platform == "linux", sys.platform, "the lab needs Linux; AWS stacks do not")
+    yield needed("root", os.geteuid() == 0, f"uid {os.geteuid()}", "the lab boots machines: run it as root")
+    yield needed("Linux", sys.platform == "linux", sys.platform, "the lab needs Linux; AWS stacks do not")
     yield _cgroups()
     yield _loops()
     yield _memory()
@@ -68,27 +65,23 @@ def checks() -> Iterator[Check]:
         yield Check(name, state, detail)
 
 
-def _need(name: str, here: bool, detail: str, advice: str) -> Check:
-    return Check(name, "here", detail) if here else Check(name, "missing", detail, advice)
-
-
 def _cgroups() -> Check:
     unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
     hybrid = Path("/sys/fs/cgroup/pids").exists()
     detail = "v2" if unified else "v1 hybrid" if hybrid else "not mounted"
-    return _need("cgroups", unified or hybrid, detail, "mount /sys/fs/cgroup")
+    return needed("cgroups", unified or hybrid, detail, "mount /sys/fs/cgroup")
 
 
 def _loops() -> Check:
     control = Path("/dev/loop-control")
-    return _need(
+    return needed(
         "loop devices", control.exists(), str(control), "modprobe loop: volumes of ha-lab's machines need them"
     )
 
 
 def _memory() -> Check:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return _need("memory", total >= MEMORY, f"{total / 1e9:.1f} GB", f"both clusters need {MEMORY / 1e9:.0f} GB")
+    return needed("memory", total >= MEMORY, f"{total / 1e9:.1f} GB", f"both clusters need {MEMORY / 1e9:.0f} GB")
 
 
 def _disk() -> Check:
@@ -96,27 +89,15 @@ def _disk() -> Check:
     free = shutil.disk_usage(place).free
     # What is cached already needs no room a second time.
     enough = free >= (DISK if toolchain.missing() else DISK // 3)
-    return _need("disk", enough, f"{free / 1e9:.1f} GB free in {place}", f"{DISK / 1e9:.0f} GB for a first build")
+    return needed("disk", enough, f"{free / 1e9:.1f} GB free in {place}", f"{DISK / 1e9:.0f} GB for a first build")
 
 
 def _commands() -> Iterator[Check]:
     lacking = packages.missing()
     detail = f"missing: {' '.join(lacking)}" if lacking else ", ".join(sorted(set(packages.COMMANDS.values())))
-    yield _need("Debian packages", not lacking, detail, "`twinplane lab up` installs them, or apt-get install")
-    for module in ("ansible", "boto3", "moto", "pulumi"):
-        there = find_spec(module) is not None
-        yield _need(f"Python {module}", there, "installed" if there else "not installed", "make setup")
-    aws = shutil.which("aws", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    detail = f"{aws}; for SSH to private machines on AWS: {_tunnels()}" if aws else "not on PATH"
-    yield _need("aws", aws is not None, detail, "make setup")
-
-
-def _tunnels() -> str:
-    """The lab needs none: there, SSH goes to the machines."""
-    try:
-        return tunnel.program()
-    except UsageError:
-        return f"none, install version {'.'.join(map(str, tunnel.NEEDED))} or newer"
+    yield needed("Debian packages", not lacking, detail, "`twinplane lab up` installs them, or apt-get install")
+    there = find_spec("moto") is not None
+    yield needed("Python moto", there, "installed" if there else "not installed", "make setup")
 
 
 def _tools() -> Iterator[Check]:
@@ -126,7 +107,7 @@ def _tools() -> Iterator[Check]:
     for each in TOOLS:
         here = each.name not in lacking
         detail = f"{each.version}, {(toolchain.BIN / each.name).resolve()}" if here else f"{each.version} not built"
-        yield _need(each.name, here, detail, f"{how} (a build takes about {each.seconds} s)")
+        yield needed(each.name, here, detail, f"{how} (a build takes about {each.seconds} s)")
 
 
 def _images() -> Iterator[Check]:
@@ -134,4 +115,4 @@ def _images() -> Iterator[Check]:
     for release in (constants.BASE_RELEASE, constants.UPDATED_RELEASE):
         found = next(folder.glob(f"debian-12-{release}-*"), None)
         detail = str(found) if found else f"not in {folder}"
-        yield _need(f"host image {release}", found is not None, detail, "`twinplane lab prepare` makes it")
+        yield needed(f"host image {release}", found is not None, detail, "`twinplane lab prepare` makes it")

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lab import constants, stack_files, supervisor, toolchain
-from lab.cloud.endpoint import api
+from lab import constants, daemon_control, stack_files, supervisor, toolchain
+from lab.errors import Failed, UsageError
 from lab.machines import apt_proxy, host_image, kernel, names, network, packages, volume
 from lab.machines.host import Host
-from twinplane.errors import Failed, UsageError
 
 Progress = Callable[[str], None]
 
@@ -55,7 +54,7 @@ def up(progress: Progress) -> None:
     Raises UsageError when not root, the port is taken or the disk too full; Failed when a part does not start.
     """
     _root()
-    api.check_port()
+    daemon_control.check_port()
     stack_files.adopt()
     prepare(progress)
     constants.STATE.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -63,7 +62,7 @@ def up(progress: Progress) -> None:
     kernel.up()
     network.up()
     apt_proxy.up()
-    api.up(progress)
+    daemon_control.up(progress)
     progress("lab: up")
 
 
@@ -75,7 +74,7 @@ def down(progress: Progress) -> None:
     """
     _root()
     _take_in_strays()
-    api.down()
+    daemon_control.down()
     for stray in (constants.STATE / "run").glob(f"daemon{STRAY}*.pid"):  # It would make the hosts anew.
         supervisor.stop(stray.stem)
     hosts = list(Host.all())
@@ -124,7 +123,7 @@ def _take_in_strays() -> None:
 
 def status() -> dict[str, Any]:
     """-> `running`, `ready`, the parts of the daemon, and name, address and state of each host."""
-    health = api.health()
+    health = daemon_control.health()
     return {
         "running": supervisor.alive("daemon") or health is not None,
         "ready": bool(health and health["ready"]),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lab import whole_file
 from lab.constants import PROJECT, STATE
-from twinplane.errors import Failed, UsageError
+from lab.errors import Failed, UsageError
 
 #: A command that ran at least this long is started again at once, seconds.
 HEALTHY = 5.0

@@ -18,7 +18,8 @@ from cryptography import x509
 
 from components.kubeadm.ansible_run import LastRun
 from twinplane.errors import UsageError
-from twinplane.live.questions import Unanswered, get, kubernetes_client
+from twinplane.live.kubernetes import get, kubernetes_client
+from twinplane.live.unanswered import Unanswered
 
 #: Seconds that the API has to answer.
 TIMEOUT = 5.0

@@ -19,13 +19,13 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.s3.models import FakeBucket
 
 from lab import constants
-from lab.cloud.ec2 import ec2, instance_connect
-from lab.cloud.endpoint import api
+from lab.cloud import api
+from lab.cloud.ec2 import instance_connect
 from lab.cloud.endpoint.endpoint import Endpoint
 from lab.cloud.endpoint.journal import Journal
 from lab.machines import names
 
-#: What the lab changes of moto's code, but for its clock, which goes as before where no front answers.
+#: What the lab changes of moto's code, but for its clock, which goes as before where no request is answered.
 CORRECTED: dict[Any, tuple[str, ...]] = {
     moto.ec2.models.instances: ("InstanceState",),
     Instance: ("terminate",),
@@ -59,8 +59,8 @@ def keep_moto(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    """-> a front with its state below `state`; moto is as it was before when it ends."""
+def fresh(state: Path, monkeypatch: pytest.MonkeyPatch, **wiring: Any) -> Iterator[Endpoint]:
+    """Yields an endpoint with its state below `state`. `wiring` is Endpoint's; moto is as it was when this ends."""
     # AWS's thousand policies take a second each time, and no test of this process asks for one.
     monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")
     moto_api_backend.reset()
@@ -69,9 +69,7 @@ def fresh(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.setattr(names, "HOSTS", state / "hosts")
     state.mkdir(parents=True, exist_ok=True)
     names.HOSTS.write_text("127.0.0.1 localhost\n")
-    for name, empty in (("bootstraps", []), ("reboots", set()), ("console", lambda _: "")):
-        monkeypatch.setattr(ec2, name, empty)
-    front = Endpoint(Journal(api.directory() / "journal.jsonl"))
-    monkeypatch.setattr(api, "front", front)
-    yield front
+    endpoint = Endpoint(Journal(api.directory() / "journal.jsonl"), **wiring)
+    monkeypatch.setattr(api, "endpoint", endpoint)
+    yield endpoint
     moto_api_backend.reset()

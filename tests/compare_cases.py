@@ -12,8 +12,9 @@ import pytest
 from twinplane.compare.differences import Cluster
 from twinplane.compare.observe import Observed, observe
 from twinplane.compare.probes import probe
-from twinplane.live.questions import Question, Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Question
 
 GOLDEN = Path(__file__).parent / "golden"
 #: When the golden answers were given.
@@ -28,7 +29,7 @@ FACTS = "ansible-playbook facts.yml"
 
 
 class Answers:
-    """Answers as twinplane.live.questions.Access does; a question without an answer fails the test."""
+    """Answers as twinplane.questions.Access does; a question without an answer fails the test."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers

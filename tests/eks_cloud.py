@@ -18,12 +18,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.test import create_environ
 
+from lab.cloud import api, callers, wsgi
 from lab.cloud.ec2 import ec2
 from lab.cloud.eks import cluster, endpoint, nodegroup, nodes
 from lab.cloud.eks.kube import KubeError
 from lab.cloud.eks.model import Json
 from lab.cloud.eks.state import Cluster, Store
-from lab.cloud.endpoint import api, wsgi
 from lab.machines import network
 
 USER = "arn:aws:iam::123456789012:user/twinplane"
@@ -232,7 +232,7 @@ class Api:
 def account(monkeypatch: pytest.MonkeyPatch) -> Account:
     made = Account()
     monkeypatch.setattr(api, "client", lambda _: made)
-    monkeypatch.setattr(api, "caller", lambda _: USER)
+    monkeypatch.setattr(callers, "caller", lambda _: USER)
     return made
 
 

@@ -7,7 +7,7 @@ import moto.core.utils
 import pytest
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, EC2_RESOURCE_TO_PREFIX
 
-from lab.cloud.endpoint.endpoint import Endpoint
+from lab.cloud import replay
 from tests import aws_front
 
 
@@ -31,11 +31,11 @@ def test_moto_is_as_it_was(tmp_path: Path) -> None:
     assert "instance-connect-endpoint" not in EC2_RESOURCE_TO_PREFIX
 
 
-def test_moto_has_one_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moto_has_one_clock(tmp_path: Path) -> None:
     clocks = []
     for number in range(2):
         with pytest.MonkeyPatch.context() as patch, aws_front.fresh(tmp_path / str(number), patch):
             clocks.append(moto.core.utils.utcnow)
     assert clocks[0] is clocks[1]
-    monkeypatch.setattr(Endpoint, "_time", 0.0)
-    assert clocks[0]().year == 1970
+    with replay.at(0.0):
+        assert clocks[0]().year == 1970

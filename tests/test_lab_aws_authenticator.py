@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from lab import constants
-from lab.cloud.endpoint import api
+from lab.cloud import api
 from lab.cloud.identity import authenticator
 from tests.aws_front import fresh
 

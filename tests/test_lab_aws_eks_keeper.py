@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from lab.cloud import eks as package
-from lab.cloud.eks import addon, auto_mode, cluster, controller
-from lab.cloud.eks.controller import Controller
+from lab.cloud.eks import addon, auto_mode, cluster, controller, node_bootstrap
+from lab.cloud.eks.controller import ClusterController
+from lab.cloud.eks.eks import Eks
 from lab.cloud.eks.kube import Kube, KubeError
 from lab.cloud.eks.state import Node, Nodegroup, Store
+from lab.errors import Failed, UsageError
 from tests.eks_cloud import Account, Api, Cloud, account, cloud, make_cluster, make_group, store
 from tests.test_lab_aws_eks_rendering import MACHINE
-from twinplane.errors import Failed, UsageError
 
 __all__ = ["account", "cloud", "store"]
 
@@ -61,7 +61,7 @@ def plane(account: Account, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Co
 
 def look(store: Store) -> bool | None:
     """One look of a daemon that was just started."""
-    return Controller(store, store.cluster("demo")).step()
+    return ClusterController(store, store.cluster("demo")).step()
 
 
 def test_a_cluster_is_active_when_its_api_server_is_ready(store: Store, plane: ControlPlane) -> None:
@@ -128,7 +128,7 @@ def test_nodes_of_auto_mode_come_and_end_with_their_cluster(store: Store, plane:
 def test_what_cannot_be_done_is_told(store: Store, plane: ControlPlane) -> None:
     make_cluster(store, status="CREATING")
     plane.trouble = UsageError("the disk is full")
-    keeping = Controller(store, store.cluster("demo"))
+    keeping = ClusterController(store, store.cluster("demo"))
     with pytest.raises(UsageError) as error:
         keeping.step()
     keeping._complain(error.value)
@@ -139,7 +139,7 @@ def test_what_cannot_be_done_is_told(store: Store, plane: ControlPlane) -> None:
 
 def test_a_trouble_that_may_pass_is_borne_for_a_while(store: Store, plane: ControlPlane) -> None:  # noqa: ARG001
     make_cluster(store, status="CREATING")
-    keeping = Controller(store, store.cluster("demo"))
+    keeping = ClusterController(store, store.cluster("demo"))
     keeping._complain(Failed("no"))
     assert store.cluster("demo").status == "CREATING"
     with store.change() as clusters:
@@ -162,7 +162,7 @@ def test_a_cluster_of_the_same_name_is_another_one(store: Store, plane: ControlP
     with store.change() as clusters:
         clusters.clear()
     make_cluster(store, status="CREATING")
-    assert Controller(store, old).step() is None
+    assert ClusterController(store, old).step() is None
     assert not plane.hosts
 
 
@@ -230,21 +230,21 @@ def test_only_an_instance_of_a_group_becomes_a_node(
     with store.change() as clusters:
         node = Node(MACHINE.token, "20260901", "198.18.128.0/26", "subnet-a")
         clusters["demo"].nodegroups["ng"] = Nodegroup({}, nodes=[node])
-    monkeypatch.setattr(package, "store", lambda: store)
-    monkeypatch.setattr(package.node, "bootstrap", lambda _cluster, _group, node, machine: (node.token, machine.id))
-    assert package.bootstrap(MACHINE) == (MACHINE.token, MACHINE.id)
+    eks = Eks(store)
+    monkeypatch.setattr(node_bootstrap, "bootstrap", lambda _cluster, _group, node, machine: (node.token, machine.id))
+    assert eks.bootstrap(MACHINE) == (MACHINE.token, MACHINE.id)
     with store.change() as clusters:
         clusters["demo"].pools, clusters["demo"].nodegroups = clusters["demo"].nodegroups, {}
-    assert package.bootstrap(MACHINE) == (MACHINE.token, MACHINE.id)
+    assert eks.bootstrap(MACHINE) == (MACHINE.token, MACHINE.id)
     stranger = SimpleNamespace(token="", tags={"eks:cluster-name": "demo"})
-    assert package.bootstrap(cast(Any, stranger)) is None
+    assert eks.bootstrap(cast(Any, stranger)) is None
 
 
-def test_strangers_have_no_access(store: Store, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strangers_have_no_access(store: Store, account: Account) -> None:
     assert account
     make_cluster(store)
-    monkeypatch.setattr(package, "store", lambda: store)
+    eks = Eks(store)
     user = "arn:aws:iam::123456789012:user/twinplane"
-    assert package.access_entry("demo", user) == (user, ("system:masters",))
-    assert package.access_entry("demo", user + "x") is None
-    assert package.access_entry("other", user) is None
+    assert eks.access_entry("demo", user) == (user, ("system:masters",))
+    assert eks.access_entry("demo", user + "x") is None
+    assert eks.access_entry("other", user) is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import webhooks
-from lab.cloud.eks import addon, endpoint, pod_identity_agent, pod_identity_webhook
+from lab.cloud.eks import addon, endpoint, pod_identity_agent, pod_identity_units, pod_identity_webhook
 from lab.cloud.eks.control_plane import ControlPlane
 from lab.cloud.eks.state import Store
 from tests.eks_cloud import ROLE, Account, Api, Cloud, account, cloud, make_cluster, make_group, store
@@ -120,6 +120,6 @@ def test_nodes_of_auto_mode_have_the_agent_by_themselves(
 
 
 def test_the_agents_address_leads_to_the_lab() -> None:
-    units = pod_identity_agent.units()
+    units = pod_identity_units.units()
     assert b"ListenStream=169.254.170.23:80\n" in units["pod-identity-agent.socket"]
     assert units["pod-identity-agent.service"].rstrip().endswith(b" 198.19.255.254:1338")

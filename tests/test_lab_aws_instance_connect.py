@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lab.cloud.endpoint import api
+from lab.cloud import api
 from lab.cloud.endpoint.endpoint import Endpoint
 from lab.cloud.endpoint.journal import Journal
 from tests import aws_front
@@ -76,6 +76,6 @@ def test_the_same_after_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     before = ec2.describe_instance_connect_endpoints()["InstanceConnectEndpoints"]
     assert [each["CreatedAt"].timestamp() for each in before] == [1.6e9]
     moto_api_backend.reset()
-    monkeypatch.setattr(api, "front", Endpoint(Journal(api.directory() / "journal.jsonl")))
+    monkeypatch.setattr(api, "endpoint", Endpoint(Journal(api.directory() / "journal.jsonl")))
     after = ec2.describe_instance_connect_endpoints()["InstanceConnectEndpoints"]
     assert after == before

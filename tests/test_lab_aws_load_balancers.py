@@ -17,10 +17,10 @@ from botocore.exceptions import ClientError
 from moto.moto_api._internal.models import moto_api_backend
 
 from lab import constants, supervisor
+from lab.cloud import api
 from lab.cloud.ec2 import ec2
 from lab.cloud.elb import haproxy, load_balancers
-from lab.cloud.elb.load_balancers import Balancers
-from lab.cloud.endpoint import api
+from lab.cloud.elb.controller import BalancerController
 from lab.cloud.endpoint.endpoint import Endpoint
 from lab.cloud.endpoint.journal import Journal
 from lab.machines import names, network, resolver
@@ -30,12 +30,16 @@ from tests.aws_front import fresh
 @pytest.fixture
 def elb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with fresh(tmp_path / "state", monkeypatch):
-        key = api.credentials()
-        made = boto3.session.Session(key.access_key, key.secret_key, region_name=constants.REGION).client(
-            "elbv2", endpoint_url=constants.API_URL
-        )
-        made.meta.events.register("before-send", api._inside)
-        yield made
+        yield client()
+
+
+def client() -> Any:
+    key = api.credentials()
+    made = boto3.session.Session(key.access_key, key.secret_key, region_name=constants.REGION).client(
+        "elbv2", endpoint_url=constants.API_URL
+    )
+    made.meta.events.register("before-send", api._inside)
+    return made
 
 
 def subnet() -> str:
@@ -218,12 +222,14 @@ def test_configuration_says_what_the_target_group_says(elb: Any) -> None:
         assert line in wanted.config.splitlines()
 
 
-def test_a_request_wakes_the_keeper(elb: Any) -> None:
-    load_balancers.changed.clear()
-    elb.describe_load_balancers()
-    assert not load_balancers.changed.is_set()
-    balancer(elb)
-    assert load_balancers.changed.is_set()
+def test_a_request_wakes_the_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    controller = BalancerController()
+    with fresh(tmp_path / "state", monkeypatch, observers={"elasticloadbalancing": controller.noticed}):
+        elb = client()
+        elb.describe_load_balancers()
+        assert not controller.woken.is_set()
+        balancer(elb)
+        assert controller.woken.is_set()
 
 
 def test_health_before_anything_runs(elb: Any) -> None:
@@ -320,7 +326,7 @@ class Recorder:
     def generation(self, name: str) -> str:
         """Of the file, as the process read it last."""
         if name in self.running and self.done[-1:] in (["start"], ["reload"]) and not self.deaf:
-            self.read = haproxy.generation(load_balancers._file(name).read_text())
+            self.read = haproxy.generation(load_balancers.config_file(name).read_text())
         return self.read if name in self.running | self.orphans and not self.silent else ""
 
     def signal(self, _: int) -> None:
@@ -334,62 +340,62 @@ class Recorder:
 
 
 def test_started_reloaded_and_removed(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, keeper = Recorder(monkeypatch), Balancers()
+    seen, controller = Recorder(monkeypatch), BalancerController()
     arn = balancer(elb)["LoadBalancerArn"]
     group = listening(elb, arn, [{"Id": "198.18.1.10"}])
-    keeper.step()
-    keeper.step()
+    controller.step()
+    controller.step()
     assert seen.take() == ["own 198.19.241.1", "start"]
     elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "198.18.1.11"}])
     seen.deaf = True
-    keeper.step()
+    controller.step()
     assert seen.take() == ["own 198.19.241.1", "reload"]
     seen.deaf = False
-    keeper.step()
-    keeper.step()
+    controller.step()
+    controller.step()
     assert seen.take() == ["own 198.19.241.1", "reload"], "asked again, since it did not hear"
     seen.silent = True
-    keeper.step()
+    controller.step()
     assert seen.take() == [], "it is busy: asked again and again it would never get done"
     elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "198.18.1.12"}])
-    keeper.step()
-    keeper.step()
+    controller.step()
+    controller.step()
     assert seen.take() == ["own 198.19.241.1", "reload"], "it is told once what is new"
     seen.running.clear()
-    keeper.step()
+    controller.step()
     assert seen.take() == ["own 198.19.241.1", "start"]
     listening(elb, arn, [{"Id": "198.18.1.10"}], 9000)
-    keeper.step()
+    controller.step()
     seen.take()
     elb.delete_load_balancer(LoadBalancerArn=arn)
-    keeper.step()
+    controller.step()
     assert seen.take() == ["stop", "disown 198.19.241.1"], "once, however many listeners it had"
 
 
 def test_an_address_goes_also_where_the_listeners_went_first(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen, keeper = Recorder(monkeypatch), Balancers()
+    seen, controller = Recorder(monkeypatch), BalancerController()
     arn = balancer(elb)["LoadBalancerArn"]
     listening(elb, arn, [{"Id": "198.18.1.10"}])
-    keeper.step()
+    controller.step()
     for listener in elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
         elb.delete_listener(ListenerArn=listener["ListenerArn"])
-    keeper.step()
+    controller.step()
     seen.take()
     elb.delete_load_balancer(LoadBalancerArn=arn)
-    keeper.step()
+    controller.step()
     assert seen.take() == ["stop", "disown 198.19.241.1"]
 
 
-def test_a_new_keeper_leaves_alone_what_is_right(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_controller_leaves_alone_what_is_right(elb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after the daemon was killed; and it takes care of a process whose supervisor was killed too."""
     seen = Recorder(monkeypatch)
     listening(elb, balancer(elb)["LoadBalancerArn"], [{"Id": "198.18.1.10"}])
-    Balancers().step()
+    BalancerController().step()
     seen.take()
-    Balancers().step()
+    BalancerController().step()
     assert seen.take() == []
     seen.orphans, seen.running = seen.running, set()
-    Balancers().step()
+    BalancerController().step()
     assert seen.take() == ["own 198.19.241.1", "start"], "lab.supervisor takes over what runs"
 
 

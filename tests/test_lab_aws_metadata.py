@@ -12,8 +12,8 @@ import boto3
 import pytest
 
 from lab import constants
+from lab.cloud import api
 from lab.cloud.ec2 import metadata
-from lab.cloud.endpoint import api
 from tests import aws_front
 
 #: Of who is no instance.

@@ -3,16 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from lab.cloud import api
 from lab.cloud.ec2 import ec2, machine_images
+from lab.cloud.ec2.controller import InstanceController, console
 from lab.cloud.ec2.ec2 import Bootstrap
-from lab.cloud.ec2.reconciler import Reconciler
-from lab.cloud.endpoint import api
 from lab.constants import BASE_RELEASE, UPDATED_RELEASE
 from tests.aws_front import fresh
 
@@ -76,13 +77,21 @@ def hosts(tmp_path: Path) -> FakeHosts:
 
 
 @pytest.fixture
-def _front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with fresh(tmp_path / "state", monkeypatch):
+def reconciler(hosts: FakeHosts) -> InstanceController:
+    return InstanceController(hosts, hosts.route)
+
+
+@pytest.fixture
+def _endpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hosts: FakeHosts, reconciler: InstanceController
+) -> Iterator[None]:
+    wiring = {"observers": {"ec2": reconciler.noticed}, "console": partial(console, hosts)}
+    with fresh(tmp_path / "state", monkeypatch, **wiring):
         yield
 
 
 @pytest.fixture
-def subnet(_front: None) -> str:
+def subnet(_endpoint: None) -> str:
     client = api.client("ec2")
     vpc = client.create_vpc(CidrBlock="198.18.0.0/18")["Vpc"]["VpcId"]
     return client.create_subnet(VpcId=vpc, CidrBlock="198.18.0.0/20")["Subnet"]["SubnetId"]
@@ -112,7 +121,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def settle(reconciler: Reconciler) -> None:
+def settle(reconciler: InstanceController) -> None:
     """Steps until there is nothing more to do at once."""
     reconciler.step()
     until(lambda: not reconciler._busy)
@@ -121,8 +130,8 @@ def settle(reconciler: Reconciler) -> None:
     reconciler.step()
 
 
-def test_an_instance_lives_as_its_host_does(hosts: FakeHosts, subnet: str) -> None:
-    client, reconciler = api.client("ec2"), Reconciler(hosts, hosts.route)
+def test_an_instance_lives_as_its_host_does(hosts: FakeHosts, subnet: str, reconciler: InstanceController) -> None:
+    client = api.client("ec2")
     client.import_key_pair(
         KeyName="mine",
         PublicKeyMaterial=b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJfYtFx0ZOOWPLs8sWQ0bbM0x3UGCzCxqC0RTz5jFhbK",
@@ -164,8 +173,10 @@ def test_an_instance_lives_as_its_host_does(hosts: FakeHosts, subnet: str) -> No
     assert [verb for verb, _ in hosts.log] == ["create", "start", "stop", "start", "delete"]
 
 
-def test_an_instance_is_terminated_when_the_last_of_its_host_is_gone(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
+def test_an_instance_is_terminated_when_the_last_of_its_host_is_gone(
+    hosts: FakeHosts, subnet: str, reconciler: InstanceController
+) -> None:
+    name = run(subnet)
     settle(reconciler)
     hosts.removal.clear()
     ec2.terminate(name)
@@ -179,19 +190,20 @@ def test_an_instance_is_terminated_when_the_last_of_its_host_is_gone(hosts: Fake
     assert state(name) == "terminated"
 
 
-def test_goes_on_removing_what_a_killed_daemon_left(hosts: FakeHosts, subnet: str) -> None:
+def test_goes_on_removing_what_a_killed_daemon_left(
+    hosts: FakeHosts, subnet: str, reconciler: InstanceController
+) -> None:
     name = run(subnet)
     ec2.terminate(name)
     left = hosts(name).directory
     left.mkdir(parents=True)
-    reconciler = Reconciler(hosts, hosts.route)
     reconciler.start()
     until(lambda: not left.exists())
     reconciler.stop()
 
 
-def test_reboots_once_and_runs_meanwhile(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
+def test_reboots_once_and_runs_meanwhile(hosts: FakeHosts, subnet: str, reconciler: InstanceController) -> None:
+    name = run(subnet)
     settle(reconciler)
     hosts.by_name[name].state = "running"
     settle(reconciler)
@@ -202,8 +214,8 @@ def test_reboots_once_and_runs_meanwhile(hosts: FakeHosts, subnet: str) -> None:
     assert state(name) == "running"
 
 
-def test_a_host_that_died_boots_again(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
+def test_a_host_that_died_boots_again(hosts: FakeHosts, subnet: str, reconciler: InstanceController) -> None:
+    name = run(subnet)
     settle(reconciler)
     hosts.by_name[name].state = "stopped"
     hosts.log.clear()
@@ -211,11 +223,15 @@ def test_a_host_that_died_boots_again(hosts: FakeHosts, subnet: str) -> None:
     assert hosts.log == [("start", name)]
 
 
-def test_removes_the_hosts_that_nobody_wants_and_leaves_others_alone(hosts: FakeHosts, subnet: str) -> None:  # noqa: ARG001
+def test_removes_the_hosts_that_nobody_wants_and_leaves_others_alone(
+    hosts: FakeHosts,
+    subnet: str,  # noqa: ARG001
+    reconciler: InstanceController,
+) -> None:
     orphan, hidden = "i-0123456789abcdef0", "eks-1234"
     for name in (orphan, hidden):
         hosts.create(name)
-    settle(Reconciler(hosts, hosts.route))
+    settle(reconciler)
     assert list(hosts.by_name) == [hidden]
 
 
@@ -224,11 +240,11 @@ def test_a_replay_starts_nothing_and_ends_nothing(
 ) -> None:
     gone, there = run(subnet), run(subnet)
     ec2.terminate(gone)
-    settle(Reconciler(hosts, hosts.route))
+    settle(InstanceController(hosts, hosts.route))
     hosts.by_name[there].state = "running"
     hosts.log.clear()
     with fresh(tmp_path / "state", monkeypatch):
-        reconciler = Reconciler(hosts, hosts.route)
+        reconciler = InstanceController(hosts, hosts.route)
         reconciler.start()
         assert state(there) == "running", "known before the first request"
         settle(reconciler)
@@ -238,11 +254,11 @@ def test_a_replay_starts_nothing_and_ends_nothing(
 
 
 def test_an_instance_that_cannot_be_made_ends_with_the_reason(
-    hosts: FakeHosts, subnet: str, monkeypatch: pytest.MonkeyPatch
+    hosts: FakeHosts, subnet: str, reconciler: InstanceController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hosts.refusal = "the disk is full"
-    monkeypatch.setattr("lab.cloud.ec2.reconciler.TRIES", 1)
-    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
+    monkeypatch.setattr("lab.cloud.ec2.controller.TRIES", 1)
+    name = run(subnet)
     reconciler._over.wait = lambda _=None: True  # type: ignore[method-assign] # no pause between tries
     settle(reconciler)
     instance = api.client("ec2").describe_instances(InstanceIds=[name])["Reservations"][0]["Instances"][0]
@@ -250,13 +266,15 @@ def test_an_instance_that_cannot_be_made_ends_with_the_reason(
     assert instance["StateReason"]["Message"] == "Server.InternalError: the disk is full"
 
 
-def test_an_image_without_a_host_image_ends_the_instance_at_once(hosts: FakeHosts, subnet: str) -> None:
+def test_an_image_without_a_host_image_ends_the_instance_at_once(
+    hosts: FakeHosts, subnet: str, reconciler: InstanceController
+) -> None:
     client = api.client("ec2")
     image = client.register_image(Name="mine")["ImageId"]
     name = client.run_instances(ImageId=image, InstanceType="t3.medium", SubnetId=subnet, MinCount=1, MaxCount=1)[
         "Instances"
     ][0]["InstanceId"]
-    settle(Reconciler(hosts, hosts.route))
+    settle(reconciler)
     found = ec2.find(name)
     assert found
     assert found.state == "terminated"
@@ -272,7 +290,6 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
             return None
         return Bootstrap({"/etc/node": (machine.address.encode(), 0o600)}, {"/bin/kubelet": "/usr/bin/kubelet"})
 
-    ec2.bootstraps.append(bootstrap)
     vpc = api.client("ec2").describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
     groups = [
         api.client("ec2").create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"]
@@ -310,7 +327,7 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
     disks = [each["Ebs"]["VolumeId"] for each in told["BlockDeviceMappings"] if each["DeviceName"] == "/dev/xvda"]
     [disk] = api.client("ec2").describe_volumes(VolumeIds=disks)["Volumes"]
     assert (disk["Size"], disk["Encrypted"], disk["Tags"]) == (33, True, marked)
-    settle(Reconciler(hosts, hosts.route))
+    settle(InstanceController(hosts, hosts.route, bootstrap=bootstrap))
     made = hosts.by_name[name].made
     assert made["image"] == UPDATED_RELEASE
     assert made["files"] == {"/etc/node": (made["address"].encode(), 0o600)}
@@ -326,8 +343,8 @@ def test_launches_a_node_once_with_what_its_bootstrap_gives(hosts: FakeHosts, su
     assert [each["GroupId"] for each in told["SecurityGroups"]] == [own_group], "those of the template, if it has any"
 
 
-def test_console_output_is_what_the_host_printed(hosts: FakeHosts, subnet: str) -> None:
-    reconciler, name = Reconciler(hosts, hosts.route), run(subnet)
+def test_console_output_is_what_the_host_printed(hosts: FakeHosts, subnet: str, reconciler: InstanceController) -> None:
+    name = run(subnet)
     reconciler.start()
     (hosts.folder / name).write_text("x" * 70_000 + "login:")
     until(lambda: name in hosts.by_name)
@@ -337,13 +354,12 @@ def test_console_output_is_what_the_host_printed(hosts: FakeHosts, subnet: str) 
     assert len(output) == 64 * 1024
 
 
-def test_works_by_itself_and_stops(hosts: FakeHosts, subnet: str) -> None:
-    reconciler = Reconciler(hosts, hosts.route)
+def test_works_by_itself_and_stops(hosts: FakeHosts, subnet: str, reconciler: InstanceController) -> None:
     reconciler.start()
     name = run(subnet)
     until(lambda: name in hosts.by_name and hosts.by_name[name].state == "booting")
     reconciler.stop()
-    assert not any(thread.name in {"reconciler"} for thread in threading.enumerate())
+    assert not any(thread.name in {"instances"} for thread in threading.enumerate())
     assert hosts.routed, "routes are made with the hosts"
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from lab.cloud import api
 from lab.cloud.ec2 import ec2, machine_images, routes
-from lab.cloud.endpoint import api
+from lab.cloud.ec2.controller import InstanceController
 from lab.constants import BASE_RELEASE
 from lab.machines import network
+from lab.machines.host import Host
 from tests.aws_front import fresh
 
 PODS, OTHERS = "198.18.192.0/24", "198.18.193.0/24"
@@ -148,6 +150,6 @@ def test_a_daemon_that_was_killed_goes_on_from_what_it_finds(
 
 @pytest.mark.parametrize("action", ["CreateRoute", "DeleteRoute", "ModifyInstanceAttribute", "DeleteRouteTable"])
 def test_a_change_is_made_at_once(action: str) -> None:
-    ec2.changed.clear()
-    ec2.noticed(action, {}, 200)
-    assert ec2.changed.is_set()
+    controller = InstanceController(Host)
+    controller.noticed(action, {}, 200)
+    assert controller.woken.is_set()

@@ -10,8 +10,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.cloud.endpoint import signature
-from lab.cloud.endpoint.signature import Refused
+from lab.cloud import signature
+from lab.cloud.signature import Refused
 
 SECRET = "a secret/with+signs"
 URL = "http://127.0.0.1:4515"

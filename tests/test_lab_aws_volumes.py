@@ -9,9 +9,11 @@ from typing import ClassVar
 import pytest
 from botocore.exceptions import ClientError
 
+from lab.cloud import api
 from lab.cloud.ec2 import ec2, machine_images, volumes
-from lab.cloud.endpoint import api
+from lab.cloud.ec2.controller import InstanceController
 from lab.constants import BASE_RELEASE
+from lab.machines.host import Host
 from lab.machines.volume import GIB, Volume
 from tests.aws_front import fresh
 from tests.loop_devices import LoopDevices
@@ -158,6 +160,6 @@ def test_a_daemon_that_was_killed_goes_on_from_what_it_finds(
 
 @pytest.mark.parametrize("action", ["AttachVolume", "DetachVolume", "DeleteVolume", "ModifyVolume"])
 def test_a_change_is_made_at_once(action: str) -> None:
-    ec2.changed.clear()
-    ec2.noticed(action, {}, 200)
-    assert ec2.changed.is_set()
+    controller = InstanceController(Host)
+    controller.noticed(action, {}, 200)
+    assert controller.woken.is_set()

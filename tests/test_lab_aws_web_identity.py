@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from components.identity.oidc_issuer import DISCOVERY, KEYS, discovery, key_set
 from components.identity.oidc_trust import readable
 from components.identity.pod_identity import oidc_trust
-from lab.cloud.endpoint import api, wsgi
+from lab.cloud import api, wsgi
 from lab.cloud.endpoint.endpoint import Endpoint
 from lab.cloud.endpoint.journal import Journal
 from tests import aws_front

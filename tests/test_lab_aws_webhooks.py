@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import constants
-from lab.cloud import webhooks
-from lab.cloud.endpoint import api
+from lab.cloud import api, webhooks
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -12,11 +13,11 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from lab import constants, daemon, env, lifecycle, supervisor
-from lab.cloud.endpoint import api, wsgi
+from lab import constants, daemon, daemon_control, environment, lifecycle, supervisor
+from lab.cloud import api, wsgi
 from lab.daemon import Daemon
+from lab.errors import UsageError
 from tests import aws_front
-from twinplane.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.soc
     monkeypatch.setattr(constants, "STATE", tmp_path)
     for module in ("supervisor", "machines.host"):
         monkeypatch.setattr(f"lab.{module}.STATE", tmp_path)
-    monkeypatch.setattr(api, "front", None)
+    monkeypatch.setattr(api, "endpoint", None)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         monkeypatch.setattr(constants, "API_PORT", other.getsockname()[1])
@@ -41,11 +42,11 @@ def test_tells_its_health_before_it_is_ready() -> None:
     assert set(health["parts"]) == {"api", "eks", "reconciler", "balancers", "webhooks", "metadata", "mirror"}
 
 
-def test_a_request_waits_for_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_waits_for_the_replay() -> None:
     made = Daemon()
 
     def replay() -> None:
-        monkeypatch.setattr(api, "front", lambda _, start: (start("200 OK", []), [b"answer"])[1])
+        made._cloud = SimpleNamespace(endpoint=lambda _, start: (start("200 OK", []), [b"answer"])[1])  # type: ignore[assignment]
         made._replayed.set()
 
     threading.Timer(0.1, replay).start()
@@ -87,7 +88,7 @@ def test_a_taken_port_is_named_with_the_way_to_its_owner(port: socket.socket, mo
 
 
 @pytest.mark.parametrize("resolves", [True, False])
-@pytest.mark.parametrize("code", ["another", api.code()])
+@pytest.mark.parametrize("code", ["another", daemon_control.code()])
 def test_a_daemon_of_other_code_is_replaced_with_its_name_server(
     code: str, resolves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,11 +96,11 @@ def test_a_daemon_of_other_code_is_replaced_with_its_name_server(
     its = ["stop resolver", "start resolver"] if resolves else []
     wanted = ["stop daemon", *its, "start daemon"] if code == "another" else ["start daemon"]
     answer = {**Daemon().health(), "ready": True, "code": code}
-    monkeypatch.setattr(api, "health", lambda: answer)
+    monkeypatch.setattr(daemon_control, "health", lambda: answer)
     monkeypatch.setattr(supervisor, "alive", lambda name: name == "daemon" or resolves)
     monkeypatch.setattr(supervisor, "stop", lambda name, **_: calls.append(f"stop {name}"))
     monkeypatch.setattr(supervisor, "start", lambda name, _: calls.append(f"start {name}"))
-    api.up(lambda _: None)
+    daemon_control.up(lambda _: None)
     assert calls == wanted
 
 
@@ -141,14 +142,14 @@ def test_needs_root(verb: object, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_environment_without_a_lab() -> None:
     with pytest.raises(UsageError, match="twinplane lab up"):
-        env.environment()
+        environment.environment()
 
 
 def test_environment_of_a_running_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "health", lambda: {"ready": True})
+    monkeypatch.setattr(daemon_control, "health", lambda: {"ready": True})
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("NO_PROXY", "example.com")
-    made = env.environment()
+    made = environment.environment()
     keys = api.credentials()
     assert made["AWS_ENDPOINT_URL"] == constants.API_URL
     assert (made["AWS_ACCESS_KEY_ID"], made["AWS_SECRET_ACCESS_KEY"]) == (keys.access_key, keys.secret_key)
@@ -159,12 +160,12 @@ def test_environment_of_a_running_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["PATH"].startswith(f"{constants.PROJECT}/.venv/bin:{constants.CACHE}/bin:")
     assert made["PATH"].endswith(":/usr/bin:/bin")
     monkeypatch.setenv("PATH", made["PATH"])
-    assert env.environment() == made, "evaluated twice, it is the same"
+    assert environment.environment() == made, "evaluated twice, it is the same"
 
 
 def test_secrets_are_for_their_owner_alone() -> None:
     api.credentials()
-    for path in (env.passphrase(), api.directory() / "credentials.json"):
+    for path in (environment.passphrase(), api.directory() / "credentials.json"):
         assert path.stat().st_mode & 0o077 == 0
     assert api.credentials() == api.credentials()
     assert api.credentials().access_key.startswith("AKIA")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import UsageError
 from lab.machines.cgroup import Cgroup, Hierarchy
-from twinplane.errors import UsageError
 
 HYBRID = """\
 30 25 0:26 / {root}/pids rw,relatime - cgroup cgroup rw,pids

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from lab.constants import BASE_RELEASE, UPDATED_RELEASE
+from lab.errors import Failed, UsageError
 from lab.machines import boot, host_image, packages
 from lab.machines import host as module
 from lab.machines.disk import SEED, Disk
 from lab.machines.host import Host
-from twinplane.errors import Failed, UsageError
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.errors import Failed, UsageError
 from lab.machines import apt_proxy, network, resolver
-from twinplane.errors import Failed, UsageError
 
 
 def finished(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from lab import toolchain
+from lab.errors import Failed, UsageError
 from lab.plugins.kubernetes import chart
-from twinplane.errors import Failed, UsageError
 
 PLAIN = ["template", "web", "./web", "--namespace", "default", "--no-hooks", "--skip-tests", "--values", "-"]
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.errors import UsageError
 from lab.plugins.kubernetes import manifest, objects
 from lab.plugins.kubernetes.changes import compare, drifted, immutable, merge_patch
 from lab.plugins.values import UNKNOWN, Secret
-from twinplane.errors import UsageError
 
 JSON = st.recursive(
     st.booleans() | st.integers(-9, 9) | st.text("ab", max_size=2),

@@ -173,7 +173,8 @@ def test_wrappers_for_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monkey
         "pulumi-resource-eks",
         "pulumi-resource-kubernetes",
     ]
-    assert "start.py lab.plugins.eks" in (place / "pulumi-resource-eks").read_text()
+    assert f"{plugins.LAUNCH} lab.plugins.eks" in (place / "pulumi-resource-eks").read_text()
+    assert plugins.LAUNCH.exists()
     assert (place / "pulumi-resource-eks").stat().st_mode & 0o111
     assert plugins.official("pulumi-resource-aws") == cached
     monkeypatch.setenv("PATH", str(place))

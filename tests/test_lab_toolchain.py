@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.errors import Failed
 from lab.toolchain.provision import download, on_path, provision
 from lab.toolchain.tool import TOOLS, Download, Tool
-from twinplane.errors import Failed
 
 GO_MAIN = 'package main\n\nvar version = "none"\n\nfunc main() { print(version) }\n'
 

@@ -14,7 +14,7 @@ import yaml
 from components.kubeadm.ansible_run import LastRun
 from stacks import repair
 from tests import certificate
-from twinplane.live.questions import Unanswered
+from twinplane.live.unanswered import Unanswered
 
 RANGES = {"control-plane-1": "10.0.0.0/24", "worker-1": "10.0.1.0/24"}
 ROLES = {"control-plane-1": "control-plane", "worker-1": "worker"}

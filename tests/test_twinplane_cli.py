@@ -10,9 +10,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from doctor import command as doctor_command
+from doctor import machine
+from lab import command as lab_command
+from lab import constants
 from tests.compare_cases import cluster
 from tests.test_twinplane_compare_components import without_scheduler
-from twinplane import cli, compare, stack
+from twinplane import cli, command, compare, stack
 from twinplane.compare.differences import Comparison
 from twinplane.errors import Failed, UsageError
 from twinplane.live import tunnel
@@ -24,9 +28,11 @@ from twinplane.operate.patch import Patched
 @pytest.fixture(autouse=True)
 def _lab(monkeypatch: pytest.MonkeyPatch) -> None:
     """As after eval "$(twinplane lab env)": no test asks whether a lab runs, nor AWS who one is."""
-    monkeypatch.setattr(cli, "_credentials", lambda _: None)
+    monkeypatch.setattr(command, "credentials", lambda _: None)
+    monkeypatch.setattr(cli, "credentials", lambda _: None)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr(cli, "out", Console(soft_wrap=True, highlight=False))
+    for module in (cli, command, doctor_command, lab_command):
+        monkeypatch.setattr(module, "out", Console(soft_wrap=True, highlight=False))
 
 
 def run(*arguments: str) -> Any:
@@ -181,35 +187,35 @@ def test_destroy_asks_and_then_destroys(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_lab_stack_gets_the_labs_environment_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lab import env
+    from lab import environment
 
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    monkeypatch.setattr(env, "environment", lambda: {"AWS_ENDPOINT_URL": "http://lab"})
-    assert cli._stack("managed-lab").environment["AWS_ENDPOINT_URL"] == "http://lab"
-    assert "AWS_ENDPOINT_URL" not in cli._stack("managed").environment
+    monkeypatch.setattr(environment, "environment", lambda: {"AWS_ENDPOINT_URL": "http://lab"})
+    assert command.find_stack("managed-lab").environment["AWS_ENDPOINT_URL"] == "http://lab"
+    assert "AWS_ENDPOINT_URL" not in command.find_stack("managed").environment
 
 
 def test_a_lab_that_does_not_run_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lab.cloud.endpoint import api
+    from lab import daemon_control
 
-    monkeypatch.setattr(api, "health", lambda: None)
+    monkeypatch.setattr(daemon_control, "health", lambda: None)
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     assert "the lab is not running" in str(run("compare").exception)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", cli.LAB)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", constants.API_URL)
     assert "the lab is not running" in str(run("compare").exception)
     assert "the lab is not running" in str(run("lab", "env").exception)
 
 
 def test_lab_env_is_quoted_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lab import env
+    from lab import environment
 
-    monkeypatch.setattr(env, "environment", lambda: {"A": "x y", "B": "it's"})
+    monkeypatch.setattr(environment, "environment", lambda: {"A": "x y", "B": "it's"})
     assert run("lab", "env").stdout == "export A='x y'\nexport B='it'\"'\"'s'\n"
     assert json.loads(run("lab", "env", "--json").stdout) == {"A": "x y", "B": "it's"}
 
 
 def test_the_commands_of_this_environment_come_first() -> None:
-    path = cli._stack("managed").environment["PATH"].split(os.pathsep)
+    path = command.find_stack("managed").environment["PATH"].split(os.pathsep)
     assert path[0] == str(Path(sys.executable).parent)
 
 
@@ -217,7 +223,8 @@ def test_doctor_tells_all_and_fails_when_something_is_missing(monkeypatch: pytes
     from lab import doctor
 
     checks = [doctor.Check("root", "here", "uid 0"), doctor.Check("EKS", "stand-in", "the lab's own")]
-    monkeypatch.setattr(doctor, "checks", lambda: iter(checks))
+    monkeypatch.setattr(machine, "checks", lambda: iter(()))
+    monkeypatch.setattr(doctor_command, "extensions", lambda _: [lambda: iter(checks)])
     done = run("doctor")
     assert (done.exit_code, done.stdout) == (0, "here: root: uid 0\nstand-in: EKS: the lab's own\n")
     checks.append(doctor.Check("etcd", "missing", "not built", "make setup"))
@@ -235,7 +242,7 @@ def test_doctor_looks_at_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tunnel, "program", no_tunnels)
 
-    found = {each.name: each for each in doctor.checks()}
+    found = {each.name: each for each in (*machine.checks(), *doctor.checks())}
     assert found["Python 3.11"].state == "here"
     assert found["EKS"].state == "stand-in"
     assert {"pulumi", "kubelet", "disk", "pulumi-resource-aws"} <= found.keys()
@@ -268,8 +275,10 @@ def test_demo_makes_what_is_missing_and_compares(monkeypatch: pytest.MonkeyPatch
 
     done: list[str] = []
     monkeypatch.setattr(lifecycle, "up", lambda _: done.append("lab"))
-    monkeypatch.setattr(cli, "_stack", lambda name: Recorder(name, done, there))
-    monkeypatch.setattr(cli, "_compare", lambda a, b, *_, **__: done.append(f"compare {a.name} {b.name}"))
+    monkeypatch.setattr(lab_command, "find_stack", lambda name: Recorder(name, done, there))
+    monkeypatch.setattr(
+        lab_command, "show_comparison", lambda a, b, *_, **__: done.append(f"compare {a.name} {b.name}")
+    )
     assert run("lab", "demo").exit_code == 0
     created = [
         "create managed-lab",

@@ -23,20 +23,11 @@ from twinplane import ansible
 from twinplane.ansible import Result
 from twinplane.errors import UsageError
 from twinplane.generate.certificates import self_signed
-from twinplane.live import questions
-from twinplane.live.questions import (
-    Access,
-    Call,
-    Connect,
-    Get,
-    Handshake,
-    Kubeconfig,
-    Login,
-    Tunnel,
-    Unanswered,
-    kubernetes_client,
-)
+from twinplane.live import kubernetes
+from twinplane.live.kubernetes import kubernetes_client
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, Call, Connect, Get, Handshake, Kubeconfig, Login, Tunnel
 
 GOLDEN = Path(__file__).parent / "golden" / "compare"
 
@@ -101,7 +92,7 @@ def test_clients_made_at_once_keep_their_tokens_and_files_apart() -> None:
         authority = {"certificate-authority-data": encoded(f"ca {number}")}
         return kubernetes_client(kubeconfig("https://127.0.0.1:1", user, **authority), {}).configuration
 
-    questions._memory.cache_clear()
+    kubernetes._memory.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(make, range(8)))
     for number, configuration in enumerate(made):
@@ -159,7 +150,7 @@ def test_a_refusal_of_aws_is_its_code_and_message(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_port_that_greets_one_that_waits_and_one_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr("twinplane.questions.CONNECT_TIMEOUT", 0.2)
     asking = access("http://127.0.0.1:1")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

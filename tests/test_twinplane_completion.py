@@ -5,7 +5,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from twinplane import cli
+from twinplane import cli, command
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -28,4 +28,4 @@ def test_shells_complete_verbs_and_stacks(shell: str, typed: str, offered: list[
     }
     done = CliRunner().invoke(cli.app, prog_name="twinplane", env=asked)
     words = re.findall(r"[a-z-]+", done.stdout.replace("_arguments '*: :", ""))
-    assert [word for word in words if word in (*cli._names(), "destroy", "doctor")] == offered
+    assert [word for word in words if word in (*command.names(), "destroy", "doctor")] == offered

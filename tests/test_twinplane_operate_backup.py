@@ -14,7 +14,7 @@ from tests.compare_cases import GOLDEN
 from twinplane import ansible
 from twinplane.ansible import Result
 from twinplane.errors import Failed, UsageError
-from twinplane.live.questions import Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import backup as module
 from twinplane.outputs import StackOutputs
 

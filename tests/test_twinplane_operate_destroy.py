@@ -12,10 +12,11 @@ from kubernetes.client import ApiClient
 
 from tests.compare_cases import GOLDEN
 from twinplane.errors import UsageError
-from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import destroy as module
 from twinplane.operate import leftovers, orphans, protection, strays
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, Call
 from twinplane.stack import Stack
 
 NOT_FOUND = Unanswered("ResourceNotFoundException: No cluster found for name: tp-eks.")

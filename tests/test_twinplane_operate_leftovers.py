@@ -11,13 +11,14 @@ import pytest
 from botocore.exceptions import ClientError
 from kubernetes.client import ApiClient
 
-from lab.cloud.endpoint import api
+from lab.cloud import api
 from tests import aws_front
 from tests.compare_cases import GOLDEN
 from twinplane.errors import Failed
-from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import leftovers
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, Call
 
 TAGS = [{"Key": "Project", "Value": "p"}, {"Key": "Stack", "Value": "s"}]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from twinplane.live.questions import Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import load
 from twinplane.operate.load import Load, Measured, addresses, http_get, measure
 from twinplane.outputs import SampleApp

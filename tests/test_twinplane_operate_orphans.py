@@ -12,13 +12,14 @@ import pytest
 from botocore.exceptions import ClientError
 from kubernetes.client import ApiClient
 
-from lab.cloud.endpoint import api
+from lab.cloud import api
 from tests import aws_front
 from tests.compare_cases import GOLDEN
 from twinplane.errors import Failed
-from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import orphans
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, Call
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
 

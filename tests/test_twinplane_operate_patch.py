@@ -13,7 +13,7 @@ from tests.test_twinplane_compare_nodes import RECOMMENDED
 from twinplane import ansible
 from twinplane.ansible import Result
 from twinplane.errors import Failed, UsageError
-from twinplane.live.questions import Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import patch as module
 from twinplane.operate.load import Measured
 from twinplane.outputs import StackOutputs

@@ -16,15 +16,16 @@ from typer.testing import CliRunner
 
 from components.base.chart_source import ChartSource
 from components.machines.machine_image import MachineImage
-from twinplane import cli, pins
-from twinplane.pins import Ami, Chart, Download, EksAddOn, Image, Pin
+from doctor import pins
+from doctor.pins import Ami, Chart, Download, EksAddOn, Image, Pin
+from twinplane import cli
 
 TOKEN = "for-anybody"
 
 
 @pytest.fixture(autouse=True)
 def _out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "out", Console(soft_wrap=True, highlight=False))
+    monkeypatch.setattr("doctor.command.out", Console(soft_wrap=True, highlight=False))
 
 
 def run(*arguments: str) -> Any:

@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from components.eks import add_on
-from twinplane import cli, permissions, readiness
+from doctor import permissions, readiness
+from doctor.pins import Image, Unreachable
+from twinplane import cli, command
 from twinplane import stack as stack_module
 from twinplane.check import Check
 from twinplane.errors import UsageError
 from twinplane.live import aws_call
-from twinplane.live.aws_call import Unanswered, Unreached
-from twinplane.pins import Image, Unreachable
+from twinplane.live.unanswered import Unanswered, Unreached
 from twinplane.stack import Stack
 
 CALLER = "arn:aws:sts::123456789012:assumed-role/platform/me"
@@ -259,7 +260,7 @@ def test_every_verb_begins_with_credentials(monkeypatch: pytest.MonkeyPatch, ver
 
     expired = Unanswered("ExpiredToken: The security token included in the request is expired.", "ExpiredToken")
     look(monkeypatch, MANAGED)
-    monkeypatch.setattr(cli, "PROJECT", stack_module.PROJECT)
+    monkeypatch.setattr(command, "PROJECT", stack_module.PROJECT)
     monkeypatch.setattr(Stack, "exists", lambda _: True)
 
     def call(*_: Any, **__: Any) -> Any:
@@ -275,8 +276,8 @@ def test_doctor_of_a_stack_exits_1_for_a_problem_alone(monkeypatch: pytest.Monke
     from rich.console import Console
     from typer.testing import CliRunner
 
-    monkeypatch.setattr(cli, "out", Console(soft_wrap=True, highlight=False))
-    monkeypatch.setattr(cli, "PROJECT", stack_module.PROJECT)
+    monkeypatch.setattr("doctor.command.out", Console(soft_wrap=True, highlight=False))
+    monkeypatch.setattr(command, "PROJECT", stack_module.PROJECT)
     look(monkeypatch, MANAGED)
     done = CliRunner().invoke(cli.app, ["doctor", "mine"])
     assert (done.exit_code, "ok: zones: us-east-1a, us-east-1b in us-east-1" in done.stdout) == (0, True)

@@ -246,11 +246,11 @@ def test_a_new_stack_drops_the_salt_of_another_backend(stack: Stack, pulumi: Fak
 
 
 def test_a_stack_with_endpoints_of_its_own_is_known_by_its_file(stack: Stack) -> None:
-    assert not stack.endpoints
+    assert not stack.endpoint
     stack.file.write_text("config:\n  aws:region: us-east-1\n")
-    assert not stack.endpoints
+    assert not stack.endpoint
     stack.file.write_text("config:\n  aws:endpoints:\n    - ec2: http://127.0.0.1:4515\n")
-    assert stack.endpoints
+    assert stack.endpoint
 
 
 def test_no_environment_is_in_its_representation(stack: Stack) -> None:

@@ -11,3 +11,8 @@ class Check:
     state: str
     detail: str
     advice: str = ""
+
+
+def needed(name: str, here: bool, detail: str, advice: str) -> Check:
+    """Returns the check of what a machine must have; `advice` says how to get it."""
+    return Check(name, "here", detail) if here else Check(name, "missing", detail, advice)

@@ -17,7 +17,8 @@ from typing import Any
 from kubernetes.client import ApiClient
 
 from twinplane.errors import UsageError
-from twinplane.live.questions import Unanswered, get, kubernetes_client
+from twinplane.live.kubernetes import get, kubernetes_client
+from twinplane.live.unanswered import Unanswered
 
 #: A cloud controller needs seconds; the descheduler looks every 20 s, and a pod needs some more to move.
 WAIT, WAIT_FOR_DNS, PAUSE = 180.0, 90.0, 1.0

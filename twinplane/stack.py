@@ -81,9 +81,10 @@ class Stack:
         return str(yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"])
 
     @property
-    def endpoints(self) -> bool:
-        """True when its config sends AWS calls to an endpoint of its own instead of to AWS."""
-        return bool(self.config.get("aws:endpoints"))
+    def endpoint(self) -> str:
+        """URL that its config sends AWS calls to; "" for AWS itself."""
+        urls = (str(url) for services in self.config.get("aws:endpoints") or () for url in services.values())
+        return next(urls, "")
 
     @property
     def config(self) -> dict[str, Any]:

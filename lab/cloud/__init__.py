@@ -1,4 +1,4 @@
-"""The lab's AWS: moto in process, made real on this machine. See api.py for the way of a request."""
+"""The lab's AWS: moto in process, made real on this machine. endpoint/ is a request's way in."""
 
 import os
 

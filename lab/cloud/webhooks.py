@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from lab import constants, whole_file
-from lab.cloud.endpoint import api
+from lab.cloud import api
 
 #: Body of a request and name of the cluster that asks -> the answer. Raises ValueError for what it cannot read.
 Review = Callable[[bytes, str], Mapping[str, Any]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab import supervisor
 from lab.constants import APT_PROXY_PORT, CACHE, FABRIC, STATE
-from twinplane.errors import Failed, UsageError
+from lab.errors import Failed, UsageError
 
 NAME = "apt-proxy"
 URL = f"http://{FABRIC}:{APT_PROXY_PORT}"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinplane.errors import Failed, UsageError
+from lab.errors import Failed, UsageError
 
 PREFIX = "twinplane-"
 #: What a kubelet needs; cgroup v2 hands controllers down only when asked.

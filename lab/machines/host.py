@@ -15,11 +15,11 @@ from typing import ClassVar, Literal
 
 from lab import supervisor
 from lab.constants import RANGE, STATE
+from lab.errors import Failed, UsageError
 from lab.machines import host_image, kernel, network, resolver
 from lab.machines.cgroup import Cgroup
 from lab.machines.disk import Disk
 from lab.machines.volume import Volume
-from twinplane.errors import Failed, UsageError
 
 State = Literal["absent", "stopped", "booting", "running"]
 

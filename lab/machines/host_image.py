@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.constants import BASE_RELEASE, CACHE, FABRIC, STATE, UPDATED_RELEASE
+from lab.errors import Failed, UsageError
 from lab.machines import apt_proxy, network, packages
-from twinplane.errors import Failed, UsageError
 
 IMAGES = CACHE / "images"
 #: Files that every host has, copied over the root file system.

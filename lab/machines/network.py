@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lab.constants import BRIDGE, FABRIC, RANGE
-from twinplane.errors import Failed, UsageError
+from lab.errors import Failed, UsageError
 
 #: Worse than every other route of the machine, better than none.
 FALLBACK = ["unreachable", str(RANGE), "metric", "4278198272"]

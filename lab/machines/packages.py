@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from twinplane.errors import Failed, UsageError
+from lab.errors import Failed, UsageError
 
 #: Command that must be there -> package that brings it.
 COMMANDS = {

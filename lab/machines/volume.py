@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.constants import STATE
-from twinplane.errors import Failed
+from lab.errors import Failed
 
 GIB = 1024**3
 #: Where the kernel tells of its loop devices (https://docs.kernel.org/admin-guide/abi-testing.html, "loop").

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 from lab import whole_file
-from lab.constants import CACHE, PROJECT
+from lab.constants import CACHE
 
+#: What a wrapper runs.
+LAUNCH = Path(__file__).with_name("launch.py")
 #: Executable the engine looks for -> module that stands in for it.
 STAND_INS = {
     "pulumi-language-python": "lab.plugins.language_python",
@@ -56,7 +58,7 @@ def official(name: str) -> Path | None:
 def _wrapper(module: str) -> str:
     # -P keeps the engine's working directory, the user's project, out of the import path. No PYTHONPATH: what the
     # plugin starts would inherit it.
-    return f'#!/bin/sh\nexec {sys.executable} -P {PROJECT}/lab/plugins/start.py {module} "$@"\n'
+    return f'#!/bin/sh\nexec {sys.executable} -P {LAUNCH} {module} "$@"\n'
 
 
 def _write(path: Path, text: str) -> None:

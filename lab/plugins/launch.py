@@ -1,4 +1,4 @@
-"""What a plugin's wrapper runs: `python -P start.py MODULE ARGUMENT...`.
+"""What a plugin's wrapper runs: `python -P launch.py MODULE ARGUMENT...`.
 
 `import pulumi` takes 0.45 s, its gRPC messages alone 0.18 s, and all plugins of a deployment start at once.
 For the modules that need the messages only, the packages around them are entered as bare names first.

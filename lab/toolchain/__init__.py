@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lab.constants import CACHE
+from lab.errors import UsageError
 from lab.toolchain.provision import provision
 from lab.toolchain.tool import TOOLS, Tool
-from twinplane.errors import UsageError
 
 #: One link per tool. Goes in front of PATH.
 BIN = CACHE / "bin"

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lab.errors import Failed, UsageError
 from lab.toolchain.tool import Tool
-from twinplane.errors import Failed, UsageError
 
 #: A closed network answers at once or never; five seconds tell which.
 CONNECT_TIMEOUT = 5

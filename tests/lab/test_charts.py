@@ -13,6 +13,7 @@ import pytest
 
 from components.identity.pod_identity import OidcIdentity
 from components.ingress.ingress_controller import NAME, WEBHOOK, IngressController, IngressControllerArgs
+from lab.errors import Failed
 from lab.plugins.kubernetes.chart import rendered
 from lab.toolchain import tool
 from lab.toolchain.tool import INGRESS_CONTROLLER
@@ -20,7 +21,6 @@ from tests import engine
 from tests.engine import PROJECT, Project
 from tests.kubernetes_api import Api, api_server
 from tests.pulumi_mocks import run
-from twinplane.errors import Failed
 
 pytestmark = pytest.mark.lab
 

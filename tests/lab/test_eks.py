@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud.endpoint import api
+from lab import daemon_control
 from lab.constants import STATE
 from lab.machines.host import Host
 from tests.lab.conftest import Shell, until
@@ -87,10 +87,12 @@ class Eks:
         return json.loads(self.kubectl("get", *argv, "-o", "json"))
 
     def kill_daemon(self) -> None:
-        before = api.health()
+        before = daemon_control.health()
         assert before
         os.kill(before["pid"], signal.SIGKILL)
-        until("the daemon", lambda: (now := api.health()) and now["ready"] and now["pid"] != before["pid"], 180)
+        until(
+            "the daemon", lambda: (now := daemon_control.health()) and now["ready"] and now["pid"] != before["pid"], 180
+        )
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import pytest
 
 from lab import supervisor
 from lab.constants import BASE_RELEASE, BRIDGE, FABRIC, PROJECT, UPDATED_RELEASE
+from lab.errors import Failed, UsageError
 from lab.machines import apt_proxy, network
 from lab.machines.cgroup import Cgroup
 from lab.machines.host import Host
 from tests.lab.conftest import until
-from twinplane.errors import Failed, UsageError
 
 pytestmark = pytest.mark.lab
 

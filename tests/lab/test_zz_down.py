@@ -11,10 +11,10 @@ from pathlib import Path
 import jmespath
 import pytest
 
-from lab import supervisor
+from lab import daemon_control, supervisor
+from lab.cloud import api
 from lab.cloud.ec2 import machine_images
 from lab.cloud.elb import load_balancers
-from lab.cloud.endpoint import api
 from lab.constants import BASE_RELEASE, STATE
 from lab.lifecycle import mounts
 from lab.machines import names, volume
@@ -141,7 +141,7 @@ def test_a_killed_down_is_finished_by_the_next(shell: Shell) -> None:
     an_instance()
     down = subprocess.Popen(["twinplane", "lab", "down"], env=shell.environment, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while api.health() is not None:
+    while daemon_control.health() is not None:
         assert time.monotonic() < deadline, "the daemon still answers after 60 s"
         time.sleep(0.05)
     time.sleep(0.3)

@@ -19,7 +19,7 @@ from components.kubeadm.etcd_backups import tls_only
 #: Servers are forks of one process that has read moto's modules: each still has a memory of its own, to be killed with.
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(
-    [__name__, "lab.cloud.endpoint.endpoint", "lab.cloud.moto_patches", "moto.iam.models", "moto.sts.models"]
+    [__name__, "lab.cloud.endpoint.endpoint", "lab.cloud.endpoint.moto_patches", "moto.iam.models", "moto.sts.models"]
 )
 
 
@@ -28,7 +28,7 @@ def serve(state: Path, port: Connection) -> None:
     from werkzeug.serving import make_server
 
     from lab import constants
-    from lab.cloud.endpoint import api
+    from lab.cloud import api
     from lab.cloud.endpoint.endpoint import Endpoint
     from lab.cloud.endpoint.journal import Journal
 

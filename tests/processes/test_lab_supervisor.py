@@ -31,9 +31,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (project / "lab").mkdir(parents=True)
     source = Path(supervisor.__file__).parent
     (project / "lab/__init__.py").touch()
-    for name in ("supervisor.py", "whole_file.py"):
+    for name in ("errors.py", "supervisor.py", "whole_file.py"):
         (project / "lab" / name).symlink_to(source / name)
-    (project / "twinplane").symlink_to(source.parent / "twinplane")
     state = tmp_path / "state"
     state.mkdir()
     (project / "lab/constants.py").write_text(

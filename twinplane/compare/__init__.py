@@ -9,8 +9,9 @@ from twinplane.compare.differences import Cluster, Comparison
 from twinplane.compare.observe import observe
 from twinplane.console import Tell
 from twinplane.errors import UsageError
-from twinplane.live.questions import Access, kubernetes_client
+from twinplane.live.kubernetes import kubernetes_client
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access
 from twinplane.stack import Stack
 
 __all__ = ["Cluster", "Comparison", "compare", "look"]

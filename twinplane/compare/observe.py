@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from twinplane.compare import probes
 from twinplane.compare.probes import Probe, Seen
 from twinplane.compare.probes.kubernetes import SYSTEM
-from twinplane.live.questions import Access
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access
 
 HTTPS = 443
 

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTT
 from botocore.parsers import ResponseParserError
 
 from twinplane.errors import UsageError
+from twinplane.live.unanswered import Unanswered, Unreached, first_line
 
 #: Seconds for a connection, and for an answer.
 TIMEOUT = 10.0
@@ -20,18 +21,6 @@ REGION = "us-east-1"
 
 #: Neither boto3 sessions nor the Kubernetes client's files of certificates can be made in two threads at once.
 making_clients = threading.Lock()
-
-
-class Unanswered(Exception):
-    """No answer: why, in one line. `code` is AWS' own, where AWS gave one."""
-
-    def __init__(self, line: str, code: str = "") -> None:
-        super().__init__(line)
-        self.code = code
-
-
-class Unreached(Unanswered):
-    """Nobody was there to ask."""
 
 
 def call(
@@ -51,9 +40,9 @@ def call(
     except ResponseParserError:  # of an endpoint that is not AWS's own
         raise Unanswered(f"{service}:{operation}: an answer that is not AWS's") from None
     except (ConnectionError, HTTPClientError) as error:
-        raise Unreached(_line(error)) from None
+        raise Unreached(first_line(error)) from None
     except BotoCoreError as error:
-        raise Unanswered(_line(error)) from None
+        raise Unanswered(first_line(error)) from None
 
 
 def aws_session(environment: Mapping[str, str], region: str | None = None) -> boto3.Session:
@@ -90,7 +79,3 @@ def caller(environment: Mapping[str, str], region: str | None = None) -> str:
             f"AWS takes no credentials from here: {str(error).rstrip('.')}; "
             "`aws sts get-caller-identity` must answer: log in again, or set AWS_PROFILE"
         ) from None
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -17,8 +17,9 @@ from kubernetes.client import ApiClient
 from twinplane.compare import look
 from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
-from twinplane.live.questions import Access, Call, Unanswered, login
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, Call, login
 from twinplane.stack import Stack
 
 #: Where they are in the bucket, as playbooks/roles/etcd_backup/files/etcd_backup.py puts them.

@@ -9,7 +9,8 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from twinplane.live.questions import Unanswered, get
+from twinplane.live.kubernetes import get
+from twinplane.live.unanswered import Unanswered
 
 #: Of Gateways, many a cluster has not even the kind.
 PATHS = {

@@ -13,10 +13,12 @@ from twinplane.compare.probes import eks_cluster, instances
 from twinplane.console import Tell
 from twinplane.errors import UsageError
 from twinplane.live import tunnel
-from twinplane.live.questions import Access, Call, Unanswered, get, kubernetes_client
+from twinplane.live.kubernetes import get, kubernetes_client
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate import leftovers, orphans, protection, strays
 from twinplane.operate.balanced import balanced
 from twinplane.outputs import SampleApp, StackOutputs
+from twinplane.questions import Access, Call
 from twinplane.stack import Stack
 
 #: Makes the kubernetes provider forget what it cannot reach, on delete and on refresh

@@ -10,7 +10,8 @@ import time
 import jmespath
 
 from twinplane.errors import Failed
-from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.live.unanswered import Unanswered
+from twinplane.questions import Access, Call
 
 #: Seconds without the log group of a cluster's control plane until it stays gone: EKS writes what it still had, and
 #: makes the group again for it, without tags. At most so long; between two looks.

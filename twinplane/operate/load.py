@@ -16,7 +16,8 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 
-from twinplane.live.questions import Unanswered, get
+from twinplane.live.kubernetes import get
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import SampleApp
 
 #: Requests a second. Enough to see a gap of 50 ms, too few to disturb two small nodes.

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from twinplane.errors import Failed
-from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, Call
 
 #: Seconds until AWS has taken a deleted load balancer's interfaces away, at most; between two looks.
 WAIT, PAUSE = 300.0, 5.0

@@ -15,9 +15,11 @@ from twinplane.compare.differences import Cluster
 from twinplane.compare.probes import node_group, recommended_release
 from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
-from twinplane.live.questions import Access, Unanswered, get, kubernetes_client, login
+from twinplane.live.kubernetes import get, kubernetes_client
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate.load import Load, Measured, app_state, http_get, open_nodes
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, login
 from twinplane.stack import Stack
 
 #: Without a namespace, as pulumi takes it for the running project.

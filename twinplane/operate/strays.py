@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator
 
 from twinplane.errors import Failed, UsageError
-from twinplane.live.questions import Access, Call, Unanswered
+from twinplane.live.unanswered import Unanswered
 from twinplane.outputs import StackOutputs
+from twinplane.questions import Access, Call
 from twinplane.stack import Stack
 
 #: Seconds that EKS drains and ends the nodes of a group, at most; between two looks.

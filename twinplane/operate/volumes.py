@@ -17,7 +17,8 @@ import time
 from kubernetes.client import ApiClient
 
 from twinplane.errors import UsageError
-from twinplane.live.questions import Unanswered, get, kubernetes_client
+from twinplane.live.kubernetes import get, kubernetes_client
+from twinplane.live.unanswered import Unanswered
 from twinplane.operate.destroy import FORGET
 
 #: AWS detaches a disk and deletes it in less than a minute.

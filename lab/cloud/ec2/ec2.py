@@ -1,23 +1,20 @@
 """EC2 instances as hosts: what the API says is asked for, what the hosts say is told.
 
 moto keeps what callers want (`running`, `stopped`, `terminated`). `State` shows callers where the host really is on its
-way there. The EKS stand-in launches its nodes here too, and adds what makes a host a node through `bootstraps`.
+way there. The EKS stand-in launches its nodes here, too.
 """
 
 from __future__ import annotations
 
 import base64
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.cloud import api, replay
 from lab.cloud.ec2 import machine_images
-from lab.cloud.endpoint import api
 from lab.constants import ACCOUNT, REGION
 
-#: Endings of the operations that change what hosts, routes through them or their disks have to be.
-CONCERN = ("Instances", "InstanceAttribute", "Route", "RouteTable", "Volume")
 #: AWS's codes of the states an instance can be in.
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
@@ -50,20 +47,6 @@ class Bootstrap:
     ssh: bool = False
 
 
-#: Asked in turn, without the API's lock, before a host is made; the first that answers decides. The EKS stand-in adds
-#: its own while it is imported; it must answer from state on disk, since the daemon may have been restarted in between.
-bootstraps: list[Callable[[Machine], Bootstrap | None]] = []
-
-#: Set when an instance may want something else than it did.
-changed = threading.Event()
-#: Instances that were asked to reboot and were not yet.
-reboots: set[str] = set()
-#: Tells what an instance has printed to its console. The reconciler knows.
-console: Callable[[str], str] = str
-#: Set while a request is replayed that was accepted: its hosts cannot be asked yet, and were where they were wanted.
-replaying = threading.Event()
-
-
 class State:
     """Takes the place of moto's InstanceState: assigned what is wanted, it reads as what is true."""
 
@@ -81,7 +64,7 @@ class State:
     @property
     def name(self) -> str:
         """-> one of CODES."""
-        if replaying.is_set():
+        if replay.replaying():
             return self.wanted
         if self.wanted == "terminated":
             return "terminated" if self.host == "absent" else "shutting-down"
@@ -190,14 +173,6 @@ def fail(instance_id: str, reason: str) -> None:
         backend().get_instance(instance_id).state_reason = StateReason(
             f"Server.InternalError: {reason}", "Server.InternalError"
         )
-
-
-def noticed(action: str, form: Mapping[str, list[str]], status: int) -> None:
-    """Wakes the reconciler after a request that may concern it."""
-    if status == 200 and action == "RebootInstances":
-        reboots.update(values[0] for name, values in form.items() if name.startswith("InstanceId."))
-    if action.endswith(CONCERN) and not action.startswith("Describe"):
-        changed.set()
 
 
 def backend() -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 
 from moto.ec2.models.route_tables import Route
 
+from lab.cloud import api
 from lab.cloud.ec2 import ec2
-from lab.cloud.endpoint import api
 from lab.constants import ACCOUNT, RANGE
 from lab.machines import network
 

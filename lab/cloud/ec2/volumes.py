@@ -11,8 +11,8 @@ from typing import Any
 from moto.ec2.exceptions import EC2ClientError, VolumeInUseError
 from moto.ec2.models.elastic_block_store import EBSBackend
 
+from lab.cloud import api, replay
 from lab.cloud.ec2 import ec2
-from lab.cloud.endpoint import api
 from lab.machines.host import Host
 from lab.machines.volume import Volume
 
@@ -63,7 +63,7 @@ def _attach(self: Any, volume_id: str, instance_id: str, device_path: str, delet
     volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)
     if held := volume.attachment:
         raise VolumeInUseError(volume_id, held.instance.id)
-    if volume.zone.name != instance.placement.zone and not ec2.replaying.is_set():
+    if volume.zone.name != instance.placement.zone and not replay.replaying():
         where = f"The volume '{volume_id}' is not in the same availability zone as instance '{instance_id}'"
         raise EC2ClientError("InvalidVolume.ZoneMismatch", where)
     return _attach_once(self, volume_id, instance_id, device_path, delete_on_termination)

@@ -6,8 +6,8 @@ from ipaddress import IPv4Network
 
 from botocore.exceptions import ClientError
 
+from lab.cloud import api
 from lab.cloud.eks.model import EksError, Json
-from lab.cloud.endpoint import api
 from lab.constants import RANGE
 
 #: EKS chooses from 10.100.0.0/16 and 172.20.0.0/16; the lab has addresses of its own range only.

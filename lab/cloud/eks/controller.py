@@ -1,65 +1,57 @@
-"""What makes a cluster real: one thread a cluster, which looks at what is wanted, takes the next step, and looks again.
-
-It keeps nothing that a killed daemon would lose: every step starts from the store and from what is really there.
-"""
+"""What makes a cluster real: one controller a cluster."""
 
 from __future__ import annotations
 
 import base64
 import logging
-import threading
 import time
 
 from botocore.exceptions import ClientError
 
+from lab.cloud import api
+from lab.cloud.controller import Controller
 from lab.cloud.eks import access, addon, pod_identity_webhook, system, update
 from lab.cloud.eks.auto_mode import AutoNodes
 from lab.cloud.eks.control_plane import ControlPlane
 from lab.cloud.eks.kube import KubeError
 from lab.cloud.eks.nodes import Nodes
 from lab.cloud.eks.state import Cluster, Store
-from lab.cloud.endpoint import api
-from twinplane.errors import Failed, UsageError
+from lab.errors import Failed, UsageError
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks: while something is under way, and else.
-SOON, LATER = 0.5, 5.0
 #: A control plane that is not ready by then has failed, seconds.
 CREATION = 10 * 60
+#: What may go wrong on the way, and pass.
+EXPECTED = (KubeError, ClientError, Failed, UsageError, OSError)
 
 
-class Controller:
-    """Keeps one cluster until it is deleted. `wake` makes it look at once."""
+class ClusterController(Controller):
+    """Controls one cluster until it is deleted."""
 
     def __init__(self, store: Store, cluster: Cluster) -> None:
+        super().__init__(f"eks-{cluster.name}")
         self.store, self.cluster, self.id = store, cluster.name, cluster.id
-        self.wake = threading.Event()
-        self.thread = threading.Thread(target=self.run, name=f"eks-{cluster.name}", daemon=True)
         self._control_plane: ControlPlane | None = None
         self._groups: dict[str, Nodes] = {}
         self._pools: dict[str, AutoNodes] = {}
         self._bound: set[tuple[str, str]] = set()
         self._complaint = ""
 
-    def run(self) -> None:
-        """Returns when the cluster is gone."""
-        busy: bool | None = True
-        while busy is not None:
-            self.wake.clear()
-            try:
-                busy = self.step()
-                self._complaint = ""
-            except (KubeError, ClientError, Failed, UsageError, OSError) as error:
-                busy = True
-                self._complain(error)
-            except Exception:
-                busy = False
-                log.exception("%s", self.cluster)
-            self.wake.wait(SOON if busy else LATER)
-
     def step(self) -> bool | None:
-        """-> whether there is more to do soon; None when the cluster is gone."""
+        """Looks once. Returns whether there is more to do soon; None when the cluster is gone."""
+        busy = self._step()
+        self._complaint = ""
+        return busy
+
+    def failed(self, error: Exception) -> bool:
+        """Says an expected trouble once, and looks again soon."""
+        if not isinstance(error, EXPECTED):
+            return super().failed(error)
+        self._complain(error)
+        return True
+
+    def _step(self) -> bool | None:
         cluster = self.store.read().get(self.cluster)
         if cluster is None or cluster.id != self.id:
             return None

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lab.cloud import callers
 from lab.cloud.eks import access, addon, cluster, model, nodegroup, pod_identity, tag, update
 from lab.cloud.eks.model import EksError, Json
 from lab.cloud.eks.state import Store
-from lab.cloud.endpoint import api
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -84,7 +84,7 @@ class App:
             raise EksError("SerializationException", "The body is not JSON") from None
         operation, given = model.parse(method, path, query, body)
         if operation.name == "CreateCluster":
-            answer = cluster.create(self.store, given, api.caller(environ))
+            answer = cluster.create(self.store, given, callers.caller(environ))
         elif operation.name in OPERATIONS:
             answer = OPERATIONS[operation.name](self.store, given)
         else:

@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lab.cloud import api
 from lab.cloud.eks.model import Json
-from lab.cloud.endpoint import api
 
 
 def name(group: Json) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lab.cloud import api
 from lab.cloud.eks.model import EksError, Json
-from lab.cloud.endpoint import api
 
 #: What EKS takes from a template here. Of the rest, these have nothing to act on, and all others are refused.
 TAKEN = {"BlockDeviceMappings", "InstanceType", "MetadataOptions", "SecurityGroupIds", "TagSpecifications"}

@@ -11,7 +11,7 @@ import json
 
 from lab import toolchain
 from lab.cloud.ec2.ec2 import Bootstrap, Machine
-from lab.cloud.eks import pki, pod_identity_agent
+from lab.cloud.eks import pki, pod_identity_units
 from lab.cloud.eks.control_plane import ControlPlane, kubeconfig, service_address, unit
 from lab.cloud.eks.model import Json
 from lab.cloud.eks.state import Cluster, Node, Nodegroup
@@ -54,8 +54,8 @@ def files(
     client = pki.issue(ca, f"system:node:{machine.hostname}", organization="system:nodes")
     server = pki.issue(ca, machine.hostname, names=[machine.hostname, machine.address])
     user = {"client-certificate": f"{PKI}/kubelet-client.crt", "client-key": f"{PKI}/kubelet-client.key"}
-    units = f"aws-node.service containerd.service kubelet.service {pod_identity_agent.UNIT}.socket"
-    agent = pod_identity_agent.units()
+    units = f"aws-node.service containerd.service kubelet.service {pod_identity_units.UNIT}.socket"
+    agent = pod_identity_units.units()
     made = {
         "/etc/systemd/system/multi-user.target.d/eks.conf": f"[Unit]\nWants={units}\n".encode(),
         "/etc/cloud/cloud-init.disabled": b"",

@@ -7,13 +7,13 @@ import uuid
 
 from botocore.exceptions import ClientError
 
+from lab.cloud import api
 from lab.cloud.ec2 import machine_images
 from lab.cloud.eks import access, launch_template, update
 from lab.cloud.eks.checks import check_role
 from lab.cloud.eks.cluster import VERSION, active, arn
 from lab.cloud.eks.model import EksError, Json
 from lab.cloud.eks.state import Cluster, Nodegroup, Store, find, find_nodegroup
-from lab.cloud.endpoint import api
 from lab.constants import UPDATED_RELEASE
 
 AMI_TYPE = "AL2023_x86_64_STANDARD"

@@ -11,13 +11,13 @@ import string
 import time
 from datetime import UTC
 
+from lab.cloud import api
 from lab.cloud.eks import checks
 from lab.cloud.eks.cluster import active, arn
 from lab.cloud.eks.control_plane import ControlPlane
 from lab.cloud.eks.kube import KubeError
 from lab.cloud.eks.model import EksError, Json
 from lab.cloud.eks.state import Cluster, Store, find
-from lab.cloud.endpoint import api
 
 #: Whom a pod's token is for.
 AUDIENCE = "pods.eks.amazonaws.com"

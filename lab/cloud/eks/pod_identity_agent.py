@@ -1,7 +1,7 @@
 """Pod Identity's agent: who shows a pod's token on a node gets credentials of the role of its service account.
 
-On EKS a program on each node, which asks EKS Auth. Here each node leads its address to the lab (`units`), where the
-answer is made: whose cluster it is, the node's address tells.
+On EKS a program on each node, which asks EKS Auth. Here each node leads its address to the lab (pod_identity_units.py),
+where the answer is made: whose cluster it is, the node's address tells.
 """
 
 from __future__ import annotations
@@ -12,31 +12,10 @@ from datetime import UTC, datetime
 from lab.cloud.ec2 import ec2
 from lab.cloud.eks import pod_identity
 from lab.cloud.eks.model import EksError
-from lab.cloud.eks.pod_identity_webhook import AGENT
 from lab.cloud.eks.state import Store
-from lab.constants import ACCOUNT, FABRIC, METADATA_PORT
+from lab.constants import ACCOUNT
 
 ADD_ON = "eks-pod-identity-agent"
-UNIT = "pod-identity-agent"
-
-
-def units() -> dict[str, bytes]:
-    """-> systemd units of a node by name: the agent's address, and the way from there."""
-    socket = f"""[Unit]
-Description=Stand-in for EKS Pod Identity's agent
-
-[Socket]
-ListenStream={AGENT}:80
-FreeBind=yes
-ExecStartPre=/bin/ip address replace {AGENT}/32 dev lo
-"""
-    service = f"""[Unit]
-Description=Stand-in for EKS Pod Identity's agent
-
-[Service]
-ExecStart=/lib/systemd/systemd-socket-proxyd {FABRIC}:{METADATA_PORT}
-"""
-    return {f"{UNIT}.socket": socket.encode(), f"{UNIT}.service": service.encode()}
 
 
 def credentials(store: Store, address: str, token: str) -> tuple[int, str]:

@@ -11,13 +11,12 @@ import json
 from lab.cloud import webhooks
 from lab.cloud.eks import pod_identity
 from lab.cloud.eks.model import Json
+from lab.cloud.eks.pod_identity_units import AGENT
 from lab.cloud.eks.state import Cluster, Store
 from lab.constants import REGION
 
 #: Of the webhook, and of its path.
 NAME, WHAT = "pod-identity-webhook", "identify-pod"
-#: The agent's address on each node, of those at which SDKs take credentials without TLS.
-AGENT = "169.254.170.23"
 FOLDER, TOKEN = "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount", "eks-pod-identity-token"
 #: Seconds that a token lives; the kubelet renews it in the last fifth.
 LIFE = 86400

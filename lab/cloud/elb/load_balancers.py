@@ -1,35 +1,25 @@
-"""Network load balancers made real: one HAProxy for each, on an address of its own, with the health checks asked for.
+"""Network load balancers as the lab sees them in moto: each with an address and a DNS name of its own, and true health.
 
-moto keeps load balancers, listeners, target groups and who is registered; each has its DNS name on this machine and on
-hosts of the lab. Application load balancers are only kept: nothing serves them here.
+moto keeps load balancers, listeners, target groups and who is registered. controller.py makes them real. Application
+load balancers are only kept: nothing serves them here.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import signal
-import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab import constants, supervisor, whole_file
+from lab import constants, whole_file
+from lab.cloud import api
 from lab.cloud.ec2 import ec2
 from lab.cloud.elb import haproxy
-from lab.cloud.endpoint import api
-from lab.machines import names, network
+from lab.machines import names
 
 #: Beginning of the supervised processes' names; the rest is the load balancer's id.
 PREFIX = "nlb-"
-#: Seconds between two looks when nothing is asked.
-LATER = 3.0
-
-#: Set when a load balancer may want something else than it did.
-changed = threading.Event()
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -169,59 +159,6 @@ def _balancer(found: Any, groups: Any, machines: dict[str, str]) -> Balancer:
     return Balancer(name, where, haproxy.config(name, where, found.listeners.values(), groups, machines))
 
 
-class Balancers:
-    """Keeps a supervised HAProxy for every network load balancer, in a thread of the daemon."""
-
-    def __init__(self) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load balancers", daemon=True)
-
-    def start(self) -> None:
-        """Begins. What an earlier daemon started runs on, and is brought up to date."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends the looking; load balancers run on."""
-        self._over.set()
-        changed.set()
-        self._thread.join()
-
-    def step(self) -> None:
-        """Looks once, and starts, reloads and stops what has to be."""
-        balancers = {each.name: each for each in wanted()}
-        for made in _file("").parent.glob("*.cfg"):
-            if made.stem not in balancers:
-                self._remove(made.stem)
-        for each in balancers.values():
-            path = _file(each.name)
-            told = path.exists() and path.read_text() == each.config
-            if not told:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                whole_file.write(path, each.config)
-            if not supervisor.alive(each.name):
-                network.own(each.address)
-                supervisor.start(each.name, ["/usr/sbin/haproxy", "-W", "-db", "-f", str(path)])
-            # Also again where it did not hear it, as while it was busy with the last. One that is silent is busy.
-            elif not told or haproxy.running(each.name) not in {each.generation, ""}:
-                network.own(each.address)
-                if child := supervisor.child(each.name):
-                    child.signal(signal.SIGUSR2)  # a new worker listens before the old one lets go
-
-    def _remove(self, name: str) -> None:
-        supervisor.stop(name, grace=2)
-        network.disown(haproxy.address(_file(name).read_text()))
-        _file(name).unlink(missing_ok=True)
-        haproxy.socket_file(name).unlink(missing_ok=True)
-
-    def _run(self) -> None:
-        while not self._over.is_set():
-            changed.clear()
-            try:
-                self.step()
-            except Exception:
-                log.exception("looking at the load balancers")
-            changed.wait(LATER)
-
-
-def _file(name: str) -> Path:
+def config_file(name: str) -> Path:
+    """Returns where HAProxy's configuration of a process is."""
     return constants.STATE / "aws" / "haproxy" / f"{name}.cfg"

@@ -6,29 +6,30 @@ import dataclasses
 import io
 import logging
 import secrets
-import sys
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote
 
-import moto.core.utils
 from moto.iam.models import iam_backends
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from lab import constants
-from lab.cloud import moto_patches
-from lab.cloud.ec2 import ec2, ssm
-from lab.cloud.elb import load_balancers
-from lab.cloud.endpoint import api, signature, wsgi
+from lab.cloud import api, replay, signature, wsgi
+from lab.cloud.callers import ACCESS_KEY, secret
+from lab.cloud.ec2 import ssm
+from lab.cloud.endpoint import moto_patches
 from lab.cloud.endpoint.journal import Entry, Journal
-from lab.cloud.endpoint.signature import Refused
 from lab.cloud.identity import public_objects, web_identity
+from lab.cloud.signature import Refused, Signature
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 #: First words of the operations that change nothing, in the Query and JSON protocols.
 READS = ("Describe", "Get", "List", "Head", "Search", "BatchGet", "BatchCheck", "Lookup", "Decode", "Simulate")
@@ -40,112 +41,110 @@ INVOCATION = "Amz-Sdk-Invocation-Id"
 
 Attempted = tuple[str | None, str, str, str, bytes]
 
-_utcnow = moto.core.utils.utcnow
+#: Hears of a request that may have changed something: its operation, its parameters, the status of the answer.
+Observer = Callable[[str, Mapping[str, Sequence[str]], int], None]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came: its parts, read once."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+
+    @classmethod
+    def read(cls, environ: WSGIEnvironment) -> Request:
+        """Reads it, body and all. The body can be read again."""
+        body: bytes = environ["wsgi.input"].read() if environ.get("wsgi.input_terminated") else _body(environ)
+        environ["wsgi.input"] = io.BytesIO(body)
+        path, _, query = environ["RAW_URI"].partition("?")
+        return cls(environ["REQUEST_METHOD"], path, query, _headers(environ), body)
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The parameters of a Query protocol request."""
+        if not self.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
+            return {}
+        return {key: values[0] for key, values in parse_qs(self.body.decode("latin-1")).items()}
+
+    @property
+    def for_anyone(self) -> bool:
+        """Whether it asks for an object that needs no rights."""
+        bucket, _, key = unquote(self.path).removeprefix("/").partition("/")
+        return self.method in {"GET", "HEAD"} and not self.query and public_objects.get(bucket, key) is not None
 
 
 class Endpoint:
     """WSGI application. One a process, since moto's state is the process's; replays the journal while it is made."""
 
-    #: When the request came that is answered now; moto has one clock.
-    _time: float | None = None
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        services: Mapping[str, WSGIApplication] = MappingProxyType({}),
+        observers: Mapping[str, Observer] = MappingProxyType({}),
+        console: Callable[[str], str] = lambda _: "",
+    ) -> None:
+        """`services` answer in place of moto, and `observers` hear of what may have changed: both by the service that a
+        request is signed for. `console` returns what an instance has printed."""
+        self.journal, self.services, self.observers = journal, services, observers
         self._answers: dict[Attempted, wsgi.Answer] = {}
         self.moto = DomainDispatcherApplication(create_backend_app)
-        _set_clock()
+        replay.set_clock()
         # What an account has from the start is made anew each time, from the same seed.
         mock_random.seed(constants.ACCOUNT)
-        moto_patches.prepare()
+        moto_patches.prepare(console)
         ssm.register()
         _register_user()
-        started = time.monotonic()
-        for entry in journal.entries():
-            status = self._replayed(entry)
-            if status != entry.status:
-                log.warning("replay of %s %s: %s, first time %s", entry.sequence, _action(entry), status, entry.status)
-        log.info("replayed %d requests in %.1f s", journal.sequence, time.monotonic() - started)
+        self._replay()
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        body: bytes = environ["wsgi.input"].read() if environ.get("wsgi.input_terminated") else _body(environ)
-        environ["wsgi.input"] = io.BytesIO(body)
-        path, _, query = environ["RAW_URI"].partition("?")
-        headers = _headers(environ)
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request.read(environ)
         service = "s3"
         try:
-            signed = signature.read(query, {key.lower(): value for key, value in headers.items()})
-            form = _form(headers, body)
-            by_token = form.get("Action") == web_identity.OPERATION
-            if signed is not None:
-                service = signed.service
-                signature.verify(
-                    signed,
-                    api.secret(signed.access_key),
-                    method=environ["REQUEST_METHOD"],
-                    path=path,
-                    query=query,
-                    headers={key.lower(): value for key, value in headers.items()},
-                    body=body,
-                )
-                if signed.region != constants.REGION:
-                    raise Refused("OptInRequired", f"The lab has one region: {constants.REGION}, not {signed.region}.")
-            elif by_token:
-                service = "sts"
-            elif not _for_anyone(environ["REQUEST_METHOD"], path, query):
-                raise Refused(
-                    "MissingAuthenticationToken", "The request must be signed: use the keys of `twinplane lab env`."
-                )
-            if by_token:
-                web_identity.check(form.get("WebIdentityToken", ""), form.get("RoleArn", ""))
+            signed = signature.read(request.query, _lower(request.headers))
+            service = signed.service if signed else "sts" if _by_token(request) else service
+            _check(request, signed)
         except Refused as error:
             return wsgi.refuse(error, service, start_response, error.status)
-        access_key = environ["twinplane.access_key"] = signed.access_key if signed else api.credentials().access_key
-        if service in {"eks", "eks-auth"}:
-            from lab.cloud import eks
-
-            return list(eks.app(environ, start_response))
-        if "Authorization" not in headers:
-            # moto reads the caller of a presigned request from the header only, and the service of an unsigned one.
-            day = signed.time if signed else datetime.now(UTC)
-            scope = f"{access_key}/{day:%Y%m%d}/{constants.REGION}/{service}/aws4_request"
-            headers["Authorization"] = (
-                f"{signature.ALGORITHM} Credential={scope}, SignedHeaders=host, Signature=checked"
-            )
-        with api.lock:
-            entry = Entry(
-                sequence=self.journal.sequence + 1,
-                time=time.time(),
-                seed=secrets.token_hex(16),
-                method=environ["REQUEST_METHOD"],
-                path=path,
-                query=query,
-                headers=headers,
-                body=body,
-            )
-            kept = self._answers.get(_attempted(entry))
-            status, answered, chunks = answer = kept or self._answer(entry)
-            if not kept and mutates(entry):
-                self.journal.append(dataclasses.replace(moto_patches.lasting(entry), status=status))
-                self._keep(entry, answer)
-        if service == "ec2":
-            ec2.noticed(_action(entry), parse_qs(body.decode()), status)
-        if service == "elasticloadbalancing" and mutates(entry):
-            load_balancers.changed.set()
+        environ[ACCESS_KEY] = signed.access_key if signed else api.credentials().access_key
+        if service in self.services:
+            return self.services[service](environ, start_response)
+        headers = _with_signer(request.headers, signed, service, environ[ACCESS_KEY])
+        status, answered, chunks = self._recorded(replace(request, headers=headers), service)
         start_response(f"{status} moto", list(answered.items()))
         return chunks
 
-    def _replayed(self, entry: Entry) -> int:
-        """-> the status this time."""
-        if entry.status < HTTPStatus.BAD_REQUEST:
-            ec2.replaying.set()
-        try:
-            answer = self._answer(entry)
-        finally:
-            ec2.replaying.clear()
-        self._keep(entry, answer)
-        return answer[0]
+    def _recorded(self, request: Request, service: str) -> wsgi.Answer:
+        """Answers a request, keeps what it changed, and tells who observes its service."""
+        with api.lock:
+            sequence, seed = self.journal.sequence + 1, secrets.token_hex(16)
+            entry = Entry(sequence=sequence, time=time.time(), seed=seed, **vars(request))
+            kept = self._answers.get(_attempted(entry))
+            answer = kept or self._answer(entry)
+            if not kept and mutates(entry):
+                self.journal.append(replace(moto_patches.lasting(entry), status=answer[0]))
+                self._keep(entry, answer)
+        if service in self.observers and mutates(entry):
+            self.observers[service](_action(entry), parse_qs(entry.body.decode()), answer[0])
+        return answer
+
+    def _replay(self) -> None:
+        """Answers every request of the journal again."""
+        started = time.monotonic()
+        for entry in self.journal.entries():
+            answer = self._answer(entry, replaying=entry.status < HTTPStatus.BAD_REQUEST)
+            self._keep(entry, answer)
+            if answer[0] != entry.status:
+                log.warning(
+                    "replay of %s %s: %s, first time %s", entry.sequence, _action(entry), answer[0], entry.status
+                )
+        log.info("replayed %d requests in %.1f s", self.journal.sequence, time.monotonic() - started)
 
     def _keep(self, entry: Entry, answer: wsgi.Answer) -> None:
         """For who was cut off before the answer came, by an end of this process too, and asks again."""
@@ -154,15 +153,55 @@ class Endpoint:
             for oldest in list(self._answers)[:-KEPT]:
                 del self._answers[oldest]
 
-    def _answer(self, entry: Entry) -> wsgi.Answer:
+    def _answer(self, entry: Entry, *, replaying: bool = False) -> wsgi.Answer:
         target = f"{entry.path}?{entry.query}" if entry.query else entry.path
         environ = wsgi.environ(entry.method, target, entry.headers, entry.body)
         mock_random.seed(entry.seed)
-        Endpoint._time = entry.time
-        answer = wsgi.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
-        Endpoint._time = None
-        moto_patches.correct(_action(entry), entry.body)
+        with replay.at(entry.time, replaying=replaying):
+            answer = wsgi.respond(lambda env, start: self.moto.get_application(env)(env, start), environ)
+            moto_patches.correct(_action(entry), entry.body)
         return answer
+
+
+def _by_token(request: Request) -> bool:
+    """Returns whether a token stands for a signature."""
+    return request.form.get("Action") == web_identity.OPERATION
+
+
+def _check(request: Request, signed: Signature | None) -> None:
+    """Raises Refused for a request that nobody may make, or not so."""
+    if signed is not None:
+        signature.verify(
+            signed,
+            secret(signed.access_key),
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=_lower(request.headers),
+            body=request.body,
+        )
+        if signed.region != constants.REGION:
+            raise Refused("OptInRequired", f"The lab has one region: {constants.REGION}, not {signed.region}.")
+    elif not _by_token(request) and not request.for_anyone:
+        raise Refused("MissingAuthenticationToken", "The request must be signed: use the keys of `twinplane lab env`.")
+    if _by_token(request):
+        web_identity.check(request.form.get("WebIdentityToken", ""), request.form.get("RoleArn", ""))
+
+
+def _with_signer(headers: dict[str, str], signed: Signature | None, service: str, access_key: str) -> dict[str, str]:
+    """Returns the headers, and in them who asks which service: moto reads neither of a presigned request from its
+    query, nor the service of an unsigned one."""
+    if "Authorization" in headers:
+        return headers
+    day = signed.time if signed else datetime.now(UTC)
+    scope = f"{access_key}/{day:%Y%m%d}/{constants.REGION}/{service}/aws4_request"
+    return headers | {
+        "Authorization": f"{signature.ALGORITHM} Credential={scope}, SignedHeaders=host, Signature=checked"
+    }
+
+
+def _lower(headers: dict[str, str]) -> dict[str, str]:
+    return {key.lower(): value for key, value in headers.items()}
 
 
 def _attempted(entry: Entry) -> Attempted:
@@ -183,31 +222,6 @@ def _action(entry: Entry) -> str:
         return target.rpartition(".")[2]
     form = entry.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
     return parse_qs(entry.body.decode() if form and entry.body else entry.query).get("Action", [""])[0]
-
-
-def _form(headers: dict[str, str], body: bytes) -> dict[str, str]:
-    """-> the parameters of a Query protocol request."""
-    if not headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded"):
-        return {}
-    return {key: values[0] for key, values in parse_qs(body.decode("latin-1")).items()}
-
-
-def _for_anyone(method: str, path: str, query: str) -> bool:
-    """-> whether a request is for an object that needs no rights."""
-    bucket, _, key = unquote(path).removeprefix("/").partition("/")
-    return method in {"GET", "HEAD"} and not query and public_objects.get(bucket, key) is not None
-
-
-def _set_clock() -> None:
-    """A request happens at the time of its entry, also when it is replayed."""
-    # moto's only: a look at others would load what they load lazily, such as all of pulumi_aws in a test.
-    for name, module in list(sys.modules.items()):
-        if name.startswith("moto.") and getattr(module, "utcnow", None) is _utcnow:
-            module.utcnow = _at  # type: ignore[attr-defined]
-
-
-def _at() -> datetime:
-    return _utcnow() if Endpoint._time is None else datetime.fromtimestamp(Endpoint._time, UTC).replace(tzinfo=None)
 
 
 def _body(environ: WSGIEnvironment) -> bytes:

@@ -19,8 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 from lab import constants
-from lab.cloud.endpoint import api, signature, wsgi
-from lab.cloud.endpoint.signature import Refused
+from lab.cloud import api, callers, signature, wsgi
+from lab.cloud.signature import Refused
 
 #: Path of its webhook.
 WHAT = "authenticate"
@@ -67,7 +67,7 @@ def identify(token: str, cluster: str) -> str:
         raise Refused("RequestExpired", "the token has expired")
     signature.verify(
         signed,
-        api.secret(signed.access_key),
+        callers.secret(signed.access_key),
         method="GET",
         path=parts.path,
         query=parts.query,
@@ -85,8 +85,7 @@ def _endpoints() -> set[str]:
 
 def _replay(query: str, headers: dict[str, str]) -> str:
     """Sends the presigned request to STS. -> the IAM ARN: of an assumed role, the role's."""
-    assert api.front is not None, "the daemon serves the API before the authenticator"
-    status, _, chunks = wsgi.respond(api.front, wsgi.environ("GET", f"/?{query}", headers, b""))
+    status, _, chunks = api.respond(wsgi.environ("GET", f"/?{query}", headers, b""))
     answer = ElementTree.fromstring(b"".join(chunks))
     if status != 200:
         raise Refused("InvalidToken", f"STS refuses the request in the token: {answer.findtext('.//{*}Message')}")

@@ -8,8 +8,8 @@ from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket, s3_backends
 
 from lab import constants
-from lab.cloud import moto_patches
-from lab.cloud.endpoint import api
+from lab.cloud import api
+from lab.cloud.identity import bucket_policy
 
 ANYONE = ("*", {"AWS": "*"}, {"AWS": ["*"]})
 
@@ -30,5 +30,5 @@ def _open(bucket: FakeBucket, key: str) -> bool:
         return False
     stated = json.loads(bucket.policy)["Statement"]
     about_anyone = [each for each in stated if each["Effect"] == "Deny" or each.get("Principal") in ANYONE]
-    result = moto_patches.judged(about_anyone, "s3:GetObject", f"arn:aws:s3:::{bucket.name}/{key}")
+    result = bucket_policy.judged(about_anyone, "s3:GetObject", f"arn:aws:s3:::{bucket.name}/{key}")
     return result == PermissionResult.PERMITTED

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from moto.iam.models import OpenIDConnectProvider, iam_backends
 
 from lab import constants
-from lab.cloud.endpoint import api
-from lab.cloud.endpoint.signature import Refused
+from lab.cloud import api
 from lab.cloud.identity import public_objects
+from lab.cloud.signature import Refused
 
 OPERATION = "AssumeRoleWithWebIdentity"
 ACTION = f"sts:{OPERATION}"

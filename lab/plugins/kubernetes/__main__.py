@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from lab.constants import PROJECT
+from lab.plugins import LAUNCH
 from lab.plugins.kubernetes.provider import Kubernetes
 from lab.plugins.kubernetes.settings import other_cluster
 from lab.plugins.protocol import provider_pb2, provider_pb2_grpc
@@ -34,7 +34,7 @@ class KubernetesServicer(Servicer):
         argv = [
             sys.executable,
             "-P",
-            str(PROJECT / "lab/plugins/launch.py"),
+            str(LAUNCH),
             "lab.plugins.kubernetes.construct",
             sys.argv[-1],
         ]

@@ -12,11 +12,11 @@ import yaml
 from pulumi.provider.experimental.provider import ConstructRequest, ConstructResponse, Provider
 
 from lab import toolchain
+from lab.errors import Failed
 from lab.plugins.kubernetes.client import Object
 from lab.plugins.kubernetes.group import constructed, plain, unknown
 from lab.plugins.kubernetes.manifest import decode, placed
 from lab.plugins.provider import Invalid
-from twinplane.errors import Failed
 
 _TAKEN = frozenset({"chart", "dependencyUpdate", "devel", "name", "namespace", "plainHttp", "repositoryOpts"})
 _TAKEN |= {"resourcePrefix", "skipAwait", "skipCrds", "values", "version"}

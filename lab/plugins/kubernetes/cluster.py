@@ -3,12 +3,12 @@
 import threading
 from collections.abc import Callable
 
+from lab.errors import UsageError
 from lab.plugins.kubernetes import objects
 from lab.plugins.kubernetes.client import ApiError, Client, NoKind, settle
 from lab.plugins.kubernetes.kubeconfig import Connection, Unreachable, active, load
 from lab.plugins.kubernetes.settings import Settings
 from lab.plugins.provider import ProviderError
-from twinplane.errors import UsageError
 
 
 class Cluster:

@@ -6,10 +6,10 @@ import sys
 from pulumi.provider.experimental.provider import Provider
 from pulumi.provider.experimental.server import ProviderServicer
 
+from lab.errors import UsageError
 from lab.plugins.kubernetes.chart import Charts
 from lab.plugins.kubernetes.yaml import Manifests
 from lab.plugins.protocol import provider_pb2
-from twinplane.errors import UsageError
 
 #: Component type -> what answers its construct call.
 COMPONENTS: dict[str, type[Provider]] = {

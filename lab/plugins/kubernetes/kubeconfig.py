@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from twinplane.errors import UsageError
+from lab.errors import UsageError
 
 #: An exec credential is fetched again this long before it expires.
 _EARLY = timedelta(seconds=60)

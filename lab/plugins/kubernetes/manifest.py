@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from lab.errors import UsageError
 from lab.plugins.kubernetes import objects
 from lab.plugins.kubernetes.client import Object
-from twinplane.errors import UsageError
 
 _DEPENDS_ON = "config.kubernetes.io/depends-on"
 _CRD = "CustomResourceDefinition"

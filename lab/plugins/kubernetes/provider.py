@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from lab.errors import UsageError
 from lab.plugins.kubernetes import objects
 from lab.plugins.kubernetes.changes import compare, drifted, immutable
 from lab.plugins.kubernetes.client import ApiError, NoKind, Object, settle
@@ -15,7 +16,6 @@ from lab.plugins.kubernetes.waiting import NotReady, Waiter
 from lab.plugins.provider import Change, Diff, Invalid, PartialFailure, Provider, ProviderError, Resource
 from lab.plugins.server import Log
 from lab.plugins.values import Secret, Values, known, reveal
-from twinplane.errors import UsageError
 
 _GONE_HINT = "if the cluster was deleted, set PULUMI_K8S_DELETE_UNREACHABLE=true and run this again"
 #: Seconds that the first contact is tried for when something must be made: a new control plane may still be starting.

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.errors import UsageError
 from lab.plugins.kubernetes import kubeconfig
 from lab.plugins.values import UNKNOWN, reveal
-from twinplane.errors import UsageError
 
 #: Accepted names; those without effect here only tune the official provider's client or silence its warnings.
 _TEXTS = ("kubeconfig", "context", "cluster", "clusterIdentifier", "namespace")

@@ -7,10 +7,10 @@ from typing import Any
 
 from pulumi.provider.experimental.provider import ConstructRequest, ConstructResponse, Provider
 
+from lab.errors import UsageError
 from lab.plugins.kubernetes.client import Object
 from lab.plugins.kubernetes.group import constructed, data, unknown
 from lab.plugins.kubernetes.manifest import decode, flattened, placed
-from twinplane.errors import UsageError
 
 _TEXTS = ("yaml", "files", "file")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from twinplane.compare.probes.probe import Probe
-from twinplane.live.questions import Call
+from twinplane.questions import Call
 
 #: amiType of a node group -> the folder of its public SSM parameters (EKS user guide, "Retrieve recommended AMI IDs").
 IMAGE_FOLDERS = {

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
 from twinplane.compare.probes.probe import Probe
-from twinplane.live.questions import Handshake, Kubeconfig
+from twinplane.questions import Handshake, Kubeconfig
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from twinplane.compare.probes.probe import Probe
-from twinplane.live.questions import Get
+from twinplane.questions import Get
 
 SYSTEM = "kube-system"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from twinplane.compare.evidence import Evidence
-from twinplane.live.questions import Access, Question, Unanswered
+from twinplane.live.unanswered import Unanswered
+from twinplane.questions import Access, Question
 
 Fact = TypeVar("Fact")
 

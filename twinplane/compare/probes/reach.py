@@ -8,7 +8,7 @@ from typing import Any
 
 from twinplane.compare.probes.certificates import Certificate
 from twinplane.compare.probes.probe import Probe
-from twinplane.live.questions import Connect, Login, Tunnel
+from twinplane.questions import Connect, Login, Tunnel
 
 SSH_PORT = 22
 

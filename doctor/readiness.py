@@ -13,16 +13,16 @@ from typing import Any
 from components.eks.add_on import version_of
 from components.machines.machine_image import MachineImage
 from components.network.availability_zones import WITHOUT_EKS
+from doctor import permissions
+from doctor.pins import Image, Unreachable
 from stacks import support
 from stacks.parsers import minor
 from stacks.settings import ConfigErrors, ManagedSettings, SelfManagedSettings, read
 from stacks.surroundings import Surroundings
-from twinplane import permissions
 from twinplane.check import Check
 from twinplane.errors import UsageError
 from twinplane.live import aws_call
-from twinplane.live.aws_call import Unanswered, Unreached
-from twinplane.pins import Image, Unreachable
+from twinplane.live.unanswered import Unanswered, Unreached
 from twinplane.stack import Stack
 
 #: Service and code of a quota, and its name in the console

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import atexit
 import base64
 import json
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from http import HTTPStatus
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import boto3
 import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from kubernetes import config
-from kubernetes.client import ApiClient, Configuration
-from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError
+from kubernetes.client import ApiClient
 
 from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
 from twinplane.live import tunnel
 from twinplane.live.aws_call import aws_session, making_clients
+from twinplane.live.kubernetes import TIMEOUT, get
+from twinplane.live.unanswered import Unanswered, first_line
 from twinplane.outputs import StackOutputs
-from twinplane.secret_tmpdir import secret_tmpdir
 
-#: Seconds. A live API server answers a list in a fraction of one; a filtered port never answers.
-TIMEOUT = 10.0
+#: Seconds. A filtered port never answers.
 CONNECT_TIMEOUT = 2.0
-
-
-#: Status of an API that does not let us in.
-REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-
-
-class Unanswered(Exception):
-    """The question got no answer: the reason, in one line."""
 
 
 @dataclass(frozen=True)
@@ -120,61 +104,6 @@ class Kubeconfig:
 Question = Get | Call | Connect | Tunnel | Login | Handshake | Kubeconfig
 
 
-@cache
-def _memory() -> Path:
-    """A folder in memory until the process ends: the client wants certificates and keys as files."""
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return stack.enter_context(secret_tmpdir("kubernetes"))
-
-
-def kubernetes_client(kubeconfig: str, environment: Mapping[str, str]) -> ApiClient:
-    """A client of one cluster. `environment` is what the kubeconfig's credential command (`aws eks get-token`) needs.
-
-    Raises UsageError for a kubeconfig that cannot be read.
-    """
-    settings = yaml.safe_load(kubeconfig)
-    needed = {name: value for name, value in environment.items() if name == "PATH" or name.startswith("AWS_")}
-    for user in settings.get("users", []):
-        if command := user.get("user", {}).get("exec"):
-            given = {each["name"]: each["value"] for each in command.get("env") or []}
-            command["env"] = [{"name": name, "value": value} for name, value in {**needed, **given}.items()]
-    # Not Configuration(): that copies a shared default, and the copies share their tokens.
-    own: Configuration = type.__call__(Configuration)
-    own.retries = False  # an answer in time, or none
-    try:
-        with making_clients:
-            client: ApiClient = config.new_client_from_config_dict(  # type: ignore[no-untyped-call]
-                settings, persist_config=False, temp_file_path=str(_memory()), client_configuration=own
-            )
-    except ConfigException as error:
-        raise UsageError(f"kubeconfig: {error}") from None
-    if any("exec" in each.get("user", {}) for each in settings.get("users", [])) and not own.api_key:
-        raise UsageError("kubeconfig: its credential command gave no token; try `aws sts get-caller-identity`")
-    return client
-
-
-def get(client: ApiClient, path: str, *, text: bool = False, timeout: float = TIMEOUT) -> bytes:
-    """The body that the API server sends, unread: plain JSON costs a fortieth of the client's typed objects.
-
-    Raises Unanswered when the server is not reached, and for a status that is not 2xx unless `text`; for one of REFUSED
-    always: it tells of us, not of what was asked for.
-    """
-    headers = {"Accept": "application/json"}
-    client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
-    try:
-        url = f"{client.configuration.host}{path}"
-        answer = client.rest_client.request("GET", url, headers=headers, _request_timeout=(timeout, timeout))  # type: ignore[no-untyped-call]
-        body = bytes(answer.read())
-    except ApiException as error:  # the client's name for what went wrong with TLS; its text is of two lines
-        raise Unanswered(_line(Exception(error.reason))) from None
-    except (HTTPError, OSError) as error:
-        raise Unanswered(_line(error)) from None
-    if answer.status in REFUSED or (answer.status >= HTTPStatus.BAD_REQUEST and not (text and body)):
-        raise Unanswered(f"{answer.status} {answer.reason}")
-    return body
-
-
 @dataclass
 class Access:
     """Everything that can be asked about one stack."""
@@ -220,7 +149,7 @@ class Access:
         except ClientError as error:
             raise Unanswered(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
         except BotoCoreError as error:
-            raise Unanswered(_line(error)) from None
+            raise Unanswered(first_line(error)) from None
 
     def _connect(self, question: Connect) -> str:
         try:
@@ -236,7 +165,7 @@ class Access:
         try:
             return tunnel.greeting(question.instance, question.region, self.environment)
         except (OSError, UsageError) as error:
-            raise Unanswered(_line(error)) from None
+            raise Unanswered(first_line(error)) from None
 
     def _login(self, _: Login) -> Any:
         if not self.outputs.machines:
@@ -259,7 +188,7 @@ class Access:
             ):
                 return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True) or b"")
         except OSError as error:
-            raise Unanswered(error.strerror or _line(error)) from None
+            raise Unanswered(error.strerror or first_line(error)) from None
 
     def _kubeconfig(self, _: Kubeconfig) -> dict[str, str]:
         settings = yaml.safe_load(self.outputs.kubeconfig)
@@ -277,7 +206,3 @@ def login(outputs: StackOutputs) -> dict[str, Any]:
         "sshPrivateKey": outputs.ssh_private_key,
         "variables": {},
     }
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

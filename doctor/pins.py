@@ -26,6 +26,7 @@ from components.kubeadm.ansible_run import PLAYBOOKS
 from components.machines.machine_image import DEBIAN_13, MachineImage
 from twinplane.check import Check
 from twinplane.live import aws_call
+from twinplane.live.unanswered import Unanswered
 
 #: Seconds that a publisher has for one answer.
 TIMEOUT = 10.0
@@ -317,5 +318,5 @@ def _get(url: str, method: str = "GET", **headers: str) -> bytes | None:
 def _call(service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     try:
         return aws_call.call(os.environ, None, service, operation, **parameters)
-    except aws_call.Unanswered as error:
+    except Unanswered as error:
         raise Unreachable(f"AWS: {error}") from None

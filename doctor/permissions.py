@@ -7,7 +7,7 @@ from typing import Any
 
 from stacks.settings import ManagedSettings, SelfManagedSettings
 from twinplane.check import Check
-from twinplane.live.aws_call import Unanswered
+from twinplane.live.unanswered import Unanswered
 
 NAME = "permissions"
 Call = Callable[..., dict[str, Any]]

@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
+from lab.cloud.controller import Controller
 from lab.cloud.ec2 import ec2
 from lab.cloud.ec2.ec2 import Bootstrap, Machine
-from twinplane.errors import UsageError
+from lab.errors import UsageError
 
-#: Host names that are instance ids: the reconciler's own. It leaves all other hosts alone.
+#: Host names that are instance ids: the controller's own. It leaves all other hosts alone.
 INSTANCE = re.compile(r"i-[0-9a-f]{17}")
-#: Seconds between two looks at the hosts: while one is on its way somewhere, and else.
-SOON, LATER = 0.3, 3.0
+#: Endings of the operations that change what hosts, routes through them or their disks have to be.
+CONCERN = ("Instances", "InstanceAttribute", "Route", "RouteTable", "Volume")
 #: Tries to make a host before its instance is given up.
 TRIES = 3
 #: Hosts worked on at the same time; a boot is mostly waiting.
@@ -65,46 +66,59 @@ class Hosts(Protocol):
     ) -> Host: ...
 
 
-class Reconciler:
-    """A loop in one thread; what takes long is done in a few others, never two things with one host."""
+def console(hosts: Hosts, name: str) -> str:
+    """Returns what an instance has printed to its console: as much as EC2 keeps."""
+    path = hosts(name).console
+    return path.read_bytes()[-CONSOLE:].decode(errors="replace") if path.exists() else ""
 
-    def __init__(self, hosts: Hosts, *followers: Callable[[], None]) -> None:
-        self.hosts, self.followers = hosts, followers
+
+class InstanceController(Controller):
+    """Makes the hosts of instances what EC2 says. What takes long is done in threads, never two things with one host.
+
+    `bootstrap` returns what an instance's host is given before its first boot; it is asked without the API's lock, and
+    answers from state on disk, since the daemon may have been restarted in between. `followers` make what is made of
+    hosts.
+    """
+
+    SOON, LATER = 0.3, 3.0
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        *followers: Callable[[], None],
+        bootstrap: Callable[[Machine], Bootstrap | None] = lambda _: None,
+    ) -> None:
+        super().__init__("instances")
+        self.hosts, self.followers, self.bootstrap = hosts, followers, bootstrap
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="host")
         self._busy: set[str] = set()
         self._failures: dict[str, int] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
+        #: Instances that were asked to reboot and were not yet.
+        self._reboots: set[str] = set()
+
+    def noticed(self, action: str, form: Mapping[str, Sequence[str]], status: int) -> None:
+        """Takes in a request of EC2 that may have changed something."""
+        if status == HTTPStatus.OK and action == "RebootInstances":
+            self._reboots.update(values[0] for name, values in form.items() if name.startswith("InstanceId."))
+        if action.endswith(CONCERN):
+            self.wake()
 
     def start(self) -> None:
         """Begins with one look, so that what runs is said to run; then works in the background."""
-        ec2.console = self._console
         for machine in ec2.machines():
             # What a daemon that was killed while it removed a host has left of it.
             if machine.wanted == "terminated" and (host := self.hosts(machine.id)).directory.exists():
                 self._set_going(machine.id, host.delete)
         self._observe({host.name: host.state for host in self.hosts.all()})
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         """Takes on nothing more; waits for what is being done, since half a boot helps nobody."""
-        self._over.set()
-        ec2.changed.set()
-        self._thread.join()
+        super().stop()
         self._pool.shutdown()
 
-    def _run(self) -> None:
-        while not self._over.is_set():
-            ec2.changed.clear()
-            try:
-                settled = self.step()
-            except Exception:
-                log.exception("looking at the hosts")
-                settled = True
-            ec2.changed.wait(LATER if settled else SOON)
-
     def step(self) -> bool:
-        """Looks once and sets going what is needed. -> whether everything is where it is wanted."""
+        """Looks once and sets going what is needed. Returns whether something is not yet where it is wanted."""
         hosts = {host.name: host for host in self.hosts.all() if INSTANCE.fullmatch(host.name)}
         states = {name: host.state for name, host in hosts.items()}
         self._observe(states)
@@ -120,15 +134,11 @@ class Reconciler:
             settled = False
         for follow in self.followers:
             follow()
-        return settled
+        return not settled
 
     def _observe(self, states: Mapping[str, str]) -> None:
         # A host that is being removed is listed no more before the last of it is gone.
         ec2.observe({**dict.fromkeys(self._busy.copy(), "stopped"), **states})
-
-    def _console(self, name: str) -> str:
-        path = self.hosts(name).console
-        return path.read_bytes()[-CONSOLE:].decode(errors="replace") if path.exists() else ""
 
     def _next(self, machine: Machine, host: Host | None, state: str) -> Callable[[], None] | None:
         """-> what has to be done with the host of a machine, if anything."""
@@ -136,7 +146,7 @@ class Reconciler:
             return host.delete if host else None
         if machine.wanted == "stopped":
             return host.stop if host and state != "stopped" else None
-        if machine.id in ec2.reboots and host and state == "running":
+        if machine.id in self._reboots and host and state == "running":
             return lambda: self._reboot(host)
         if host is None:
             return lambda: self._create(machine)
@@ -146,7 +156,7 @@ class Reconciler:
     def _create(self, machine: Machine) -> None:
         if not machine.release:
             raise UsageError("the lab cannot boot this image: it has only its own")
-        extra = next((answer for ask in ec2.bootstraps if (answer := ask(machine))), Bootstrap({}, {}, ssh=True))
+        extra = self.bootstrap(machine) or Bootstrap({}, {}, ssh=True)
         host = self.hosts.create(
             machine.id,
             address=machine.address,
@@ -158,11 +168,11 @@ class Reconciler:
             files=extra.files,
             binds=extra.binds,
         )
-        ec2.reboots.discard(machine.id)
+        self._reboots.discard(machine.id)
         host.start()
 
     def _reboot(self, host: Host) -> None:
-        ec2.reboots.discard(host.name)
+        self._reboots.discard(host.name)
         host.reboot()
 
     def _set_going(self, name: str, task: Callable[[], None]) -> None:
@@ -184,4 +194,4 @@ class Reconciler:
                 ec2.fail(name, str(error))
         finally:
             self._busy.discard(name)
-            ec2.changed.set()
+            self.wake()

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
 from lab import constants
-from lab.cloud.endpoint.signature import Refused
+from lab.cloud.signature import Refused
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import copy
 import dataclasses
-import json
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -20,12 +20,12 @@ from moto.ec2.models.subnets import SubnetBackend
 from moto.ec2.models.vpcs import VPCBackend
 from moto.ec2.responses.general import General
 from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeListener, FakeLoadBalancer, FakeTargetGroup
-from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.models import FakeBucket
 
 from lab.cloud.ec2 import ec2, instance_connect, machine_images, routes, volumes
 from lab.cloud.elb import load_balancers
 from lab.cloud.endpoint.journal import Entry
+from lab.cloud.identity import bucket_policy
 
 _terminate_once = Instance.terminate
 _subnet_deleted_once = SubnetBackend.delete_subnet
@@ -35,21 +35,22 @@ _health_for = FakeTargetGroup.health_for
 _balancer_once = ELBv2Backend.create_load_balancer
 
 
-def prepare() -> None:
-    """Readies moto: states that are true, consoles that are real, and the lab's images."""
+def prepare(console: Callable[[str], str]) -> None:
+    """Readies moto: states that are true, consoles that are real, and the lab's images. `console` returns what an
+    instance has printed."""
     moto.ec2.models.instances.InstanceState = ec2.State  # type: ignore[assignment,misc]
     Instance.terminate = _terminate  # type: ignore[method-assign]
     SubnetBackend.delete_subnet = _subnet_deleted  # type: ignore[method-assign]
     VPCBackend.delete_vpc = _vpc_deleted  # type: ignore[method-assign]
     InstanceBackend.get_reservations_by_instance_ids = _described  # type: ignore[method-assign]
-    General.get_console_output = _console_output  # type: ignore[method-assign]
+    General.get_console_output = _console_output(console)  # type: ignore[method-assign]
     General.describe_instance_topology = _no_topology  # type: ignore[attr-defined]
     ELBv2Backend.create_load_balancer = _balancer  # type: ignore[method-assign]
     FakeLoadBalancer.dns_name = property(_dns_name, _set_dns_name)  # type: ignore[assignment]
     FakeTargetGroup.load_balancer_arns = property(load_balancers.leading_to, lambda *_: None)  # type: ignore[assignment]
     FakeListener.ssl_policy = property(_ssl_policy, _set_ssl_policy)  # type: ignore[assignment]
     FakeTargetGroup.health_for = _true_health  # type: ignore[method-assign]
-    FakeBucket.get_permission = permission  # type: ignore[method-assign]
+    FakeBucket.get_permission = bucket_policy.permission  # type: ignore[method-assign]
     instance_connect.install()
     routes.install()
     volumes.install()
@@ -157,27 +158,13 @@ def _true_health(self: Any, target: dict[str, Any], ec2_backend: Any) -> FakeHea
     return FakeHealthStatus(target["Id"], registered["Port"], self.health_check_port, *seen)
 
 
-def permission(self: Any, action: str, resource: str) -> PermissionResult:
-    """What a bucket's policy says."""
-    if self.policy is None:
-        return PermissionResult.NEUTRAL
-    return judged(json.loads(self.policy)["Statement"], action, resource)
+def _console_output(console: Callable[[str], str]) -> Any:
+    def get_console_output(self: Any) -> Any:
+        instance = ec2.backend().get_instance(self._get_param("InstanceId"))
+        output = Base64EncodedString.from_raw_string(console(instance.id))
+        return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
 
-
-def judged(statements: list[dict[str, Any]], action: str, resource: str) -> PermissionResult:
-    """What statements of a bucket's policy say. moto takes a denial whose condition is not met for a denial, so what is
-    denied without TLS is left out: the lab's own loopback counts as TLS.
-    """
-    met = [
-        each for each in statements if each.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport") != "false"
-    ]
-    return IAMPolicy(json.dumps({"Statement": met})).is_action_permitted(action, resource)
-
-
-def _console_output(self: Any) -> Any:
-    instance = ec2.backend().get_instance(self._get_param("InstanceId"))
-    output = Base64EncodedString.from_raw_string(ec2.console(instance.id))
-    return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
+    return get_console_output
 
 
 def _no_topology(_: Any) -> Any:

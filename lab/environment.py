@@ -4,9 +4,9 @@ import os
 import secrets
 from pathlib import Path
 
-from lab import constants, whole_file
-from lab.cloud.endpoint import api
-from twinplane.errors import UsageError
+from lab import constants, daemon_control, whole_file
+from lab.cloud import api
+from lab.errors import UsageError
 
 
 def passphrase() -> Path:
@@ -24,7 +24,7 @@ def environment() -> dict[str, str]:
     """
     from lab import plugins
 
-    health = api.health()
+    health = daemon_control.health()
     if not (health and health["ready"]):
         raise UsageError("the lab is not running: start it with `twinplane lab up`")
     keys = api.credentials()
