@@ -1,4 +1,4 @@
-"""The kinds of questions that compare asks, and who answers them."""
+"""The questions that compare and the day-2 verbs ask about a stack, and who answers them."""
 
 from __future__ import annotations
 

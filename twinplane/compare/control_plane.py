@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from twinplane.compare.etcd import new_and_empty
-from twinplane.compare.evidence import Cell, Evidence, State
+from twinplane.compare.evidence import Cell, Evidence, Row, State
 from twinplane.compare.machines import Machine, instance_evidence, machines
 from twinplane.compare.observe import Observed
-from twinplane.compare.probes import Lease, Pod, Process
+from twinplane.compare.probes.leases import Lease
+from twinplane.compare.probes.machines import Process
+from twinplane.compare.probes.pods import Pod
 
 APISERVER, ETCD, SCHEDULER = "kube-apiserver", "etcd", "kube-scheduler"
 CONTROLLERS, CLOUD_CONTROLLERS = "kube-controller-manager", "cloud-controller-manager"
@@ -255,16 +257,22 @@ class Component:
         return Cell("not found", evidence, state)
 
     def cells(self) -> dict[str, Cell]:
-        """Aspect -> cell, in the order of the report."""
-        return {
-            "running": self.running(),
-            "visible in the API": self.visible(),
-            "machine": self.machine(),
-            "SSH": self.ssh(),
-            "version": self.version(),
-            "restarted by": self.restarted_by(),
-            "builds": self.builds(),
-            "triggers": self.triggers(),
-            "executes": self.executes(),
-            "pays": self.pays(),
-        }
+        """Returns aspect -> cell, in the order of the report."""
+        return {row.aspect: row.how(self) for row in ROWS}
+
+
+#: The aspect that says whether a component works.
+RUNNING = "running"
+OPERATION, OWNERSHIP = "Control plane", "Who owns it"
+ROWS = (
+    Row(RUNNING, OPERATION, Component.running),
+    Row("visible in the API", OPERATION, Component.visible),
+    Row("machine", OPERATION, Component.machine),
+    Row("SSH", OPERATION, Component.ssh),
+    Row("version", OPERATION, Component.version),
+    Row("restarted by", OPERATION, Component.restarted_by),
+    Row("builds", OWNERSHIP, Component.builds),
+    Row("triggers", OWNERSHIP, Component.triggers),
+    Row("executes", OWNERSHIP, Component.executes),
+    Row("pays", OWNERSHIP, Component.pays),
+)

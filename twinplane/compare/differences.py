@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from twinplane.compare.control_plane import COMPONENTS, ETCD, Component
+from twinplane.compare.control_plane import COMPONENTS, ETCD, RUNNING, Component
 from twinplane.compare.evidence import Cell, State
 from twinplane.compare.expiry import Expiry, expiries
-from twinplane.compare.nodes import node_rows
+from twinplane.compare.nodes import PENDING_UPDATES, STATUS, node_rows
 from twinplane.compare.observe import Observed
 from twinplane.compare.upkeep import upkeep
 from twinplane.outputs import Kind
-
-#: Aspects of a node that ask for work, and stop nothing.
-NO_TROUBLE = ("pending updates",)
 
 Rows = dict[str, dict[str, Cell]]
 
@@ -29,8 +26,12 @@ class Cluster:
     endpoint: str
     #: Component -> aspect -> cell.
     components: Rows
+    #: Components that run, or would, on machines of yours.
+    yours: frozenset[str]
     #: Node -> aspect -> cell.
     nodes: Rows
+    #: Nodes that take no new pods.
+    cordoned: frozenset[str]
     #: Aspect of the whole cluster -> cell.
     upkeep: dict[str, Cell]
     #: Soonest first.
@@ -39,12 +40,16 @@ class Cluster:
     @classmethod
     def from_observed(cls, observed: Observed) -> Cluster:
         """Draws the conclusions."""
+        components = [Component(name, observed) for name in COMPONENTS]
+        nodes = node_rows(observed)
         return cls(
             stack=observed.stack,
             kind=observed.outputs.kind,
             endpoint=observed.outputs.api_endpoint,
-            components={name: Component(name, observed).cells() for name in COMPONENTS},
-            nodes=node_rows(observed),
+            components={component.name: component.cells() for component in components},
+            yours=frozenset(component.name for component in components if component.homes),
+            nodes={node.machine.name: node.cells() for node in nodes},
+            cordoned=frozenset(node.machine.name for node in nodes if node.cordoned),
             upkeep=upkeep(observed),
             certificates=expiries(observed),
         )
@@ -56,15 +61,20 @@ class Cluster:
         it runs is judged.
         """
         first = sorted(self.components, key=lambda name: name != ETCD)
-        rows = [(name, "", self.components[name]["running"]) for name in first]
-        rows += [(name, "", cells["status"]) for name, cells in self.nodes.items()]
-        rows += [(name, aspect, cell) for name, cells in self.nodes.items() for aspect, cell in cells.items()]
+        rows = [(name, "", self.components[name][RUNNING]) for name in first]
+        rows += [(name, "", cells[STATUS]) for name, cells in self.nodes.items()]
+        rows += [
+            (name, aspect, cell)
+            for name, cells in self.nodes.items()
+            for aspect, cell in cells.items()
+            if aspect != STATUS
+        ]
         rows += [(name, "", cell) for name, cell in self.upkeep.items()]
-        yield from (row for row in rows if row[2].state == state and row[1] != "status")
+        yield from (row for row in rows if row[2].state == state)
 
     def troubles(self) -> Iterator[str]:
         """Yields what does not work: a stopped component, a node that is not Ready. Pending updates are not trouble."""
-        yield from (self._line(*each) for each in self.found("bad") if each[1] not in NO_TROUBLE)
+        yield from (self._line(*each) for each in self.found("bad") if each[1] != PENDING_UPDATES)
 
     def warnings(self) -> Iterator[str]:
         """Yields what works and will not for long, or not as well as it could."""

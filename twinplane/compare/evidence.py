@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
+
+Subject = TypeVar("Subject")
 
 #: What a reader should see at a glance: works, will soon not, does not work, could not be found out, or none of these.
 State = Literal["plain", "good", "warning", "bad", "unknown"]
@@ -32,3 +35,12 @@ class Cell:
     def export(self) -> dict[str, Any]:
         """As plain data, for `--json`."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Row(Generic[Subject]):
+    """One row of the report: its aspect, the section that it stands in, and how its cell comes from a subject."""
+
+    aspect: str
+    section: str
+    how: Callable[[Subject], Cell]

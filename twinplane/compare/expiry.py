@@ -7,7 +7,8 @@ from typing import Any
 
 from twinplane.compare.evidence import Cell
 from twinplane.compare.observe import Observed
-from twinplane.compare.probes import Certificate, Seen
+from twinplane.compare.probes.certificate import Certificate
+from twinplane.compare.probes.probe import Seen
 
 #: Days left below which a certificate is worth a warning.
 SOON = 30

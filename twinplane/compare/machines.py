@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from twinplane import outputs
 from twinplane.compare.evidence import Evidence
 from twinplane.compare.observe import Observed
-from twinplane.compare.probes import Inside, Instance, Node, Seen
+from twinplane.compare.probes.instances import Instance
+from twinplane.compare.probes.machines import Inside
+from twinplane.compare.probes.nodes import Node
+from twinplane.compare.probes.probe import Seen
 
 #: What kubeadm has the kubelet of every control plane run from manifests.
 STATIC_PODS = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 
-from twinplane.compare.evidence import Cell, Evidence, State
+from twinplane.compare.evidence import Cell, Evidence, Row, State
 from twinplane.compare.machines import Machine, instance_evidence, machines
 from twinplane.compare.observe import Observed
-from twinplane.compare.probes import Disk
+from twinplane.compare.probes.machines import Disk
 
 GIB, MIB = 2**30, 2**20
 ETCD_DATA = "/var/lib/etcd"
@@ -32,6 +32,11 @@ class NodeRow:
         return self.machine.node.node_group if self.machine.node else ""
 
     @property
+    def cordoned(self) -> bool:
+        """Whether its Node takes no new pods."""
+        return self.machine.node is not None and not self.machine.node.schedulable
+
+    @property
     def _by_itself(self) -> bool:
         """Whether EKS Auto Mode keeps the node."""
         return self.observed.outputs.node_mode == "auto" and self.machine.node is not None
@@ -43,7 +48,8 @@ class NodeRow:
         seen = self.observed.machines
         return seen.evidence(self.machine.inside or {"error": seen.fact.failures if seen.fact else seen.error})
 
-    def _of_node(self, field: str) -> Cell:
+    def shown(self, field: str) -> Cell:
+        """What the Node says in one of its fields."""
         if self.machine.node is None:
             return Cell("not shown", (self._seen_node(),), "unknown")
         value = getattr(self.machine.node, field)
@@ -130,31 +136,26 @@ class NodeRow:
             return Cell("unknown", evidence, "unknown")
         return Cell("disk pressure", evidence, "warning") if pressed else Cell("no disk pressure", evidence)
 
-    def pods_range(self, others: tuple[NodeRow, ...]) -> Cell:
+    def pods_range(self) -> Cell:
         """Returns the range of its pods' addresses; the Node's, the machine's and other nodes' must fit together."""
-        ranges = self.ranges()
+        own = ranges(self.machine)
         evidence = (
             self.observed.nodes.evidence(self.machine.node and self.machine.node.pod_range),
             self.observed.machines.evidence(self.machine.inside and self.machine.inside.pod_range),
         )
-        if not ranges:
+        if not own:
             return Cell("none of its own", evidence)
-        if len(ranges) > 1:
-            value = f"its Node has {ranges[0]}, its machine gives out {ranges[1]}: run `pulumi up`"
+        if len(own) > 1:
+            value = f"its Node has {own[0]}, its machine gives out {own[1]}: run `pulumi up`"
             return Cell(value, evidence, "bad")
         shared = [
-            other.machine.name
-            for other in others
-            if other is not self and any(ip_network(ranges[0]).overlaps(ip_network(each)) for each in other.ranges())
+            other.name
+            for other in machines(self.observed)
+            if other != self.machine and any(ip_network(own[0]).overlaps(ip_network(each)) for each in ranges(other))
         ]
         if shared:
-            return Cell(f"{ranges[0]}, overlaps that of {', '.join(shared)}", evidence, "bad")
-        return Cell(ranges[0], evidence)
-
-    def ranges(self) -> list[str]:
-        """Returns the ranges that the Node and the machine say it has: one, when they agree."""
-        seen = (self.machine.node, self.machine.inside)
-        return [*dict.fromkeys(each.pod_range for each in seen if each and each.pod_range)]
+            return Cell(f"{own[0]}, overlaps that of {', '.join(shared)}", evidence, "bad")
+        return Cell(own[0], evidence)
 
     def last_boot(self) -> Cell:
         """When it was last started: as the machine says, else as EC2 does."""
@@ -181,28 +182,39 @@ class NodeRow:
         kind = self.machine.instance.type if self.machine.instance else "not seen"
         return Cell(f"you: EC2 {kind}", (instance_evidence(self.observed, self.machine),))
 
-    def cells(self, rows: tuple[NodeRow, ...]) -> dict[str, Cell]:
-        """Aspect -> cell, in the order of the report."""
-        return {
-            "status": self.status(),
-            "OS": self._of_node("os"),
-            "kernel": self._of_node("kernel"),
-            "kubelet": self._of_node("kubelet"),
-            "runtime": self._of_node("runtime"),
-            "image release": self.image_release(),
-            "pending updates": self.pending_updates(),
-            "free space": self.free_space(),
-            "pods' range": self.pods_range(rows),
-            "last boot": self.last_boot(),
-            "patched by": self.patched_by(),
-            "pays": self.pays(),
-        }
+    def cells(self) -> dict[str, Cell]:
+        """Returns aspect -> cell, in the order of the report."""
+        return {row.aspect: row.how(self) for row in ROWS}
 
 
-def node_rows(observed: Observed) -> dict[str, dict[str, Cell]]:
-    """Node name -> aspect -> cell."""
-    rows = tuple(NodeRow(machine, observed) for machine in machines(observed))
-    return {row.machine.name: row.cells(rows) for row in rows}
+def ranges(machine: Machine) -> list[str]:
+    """Returns the ranges that the Node and the machine say it has: one, when they agree."""
+    seen = (machine.node, machine.inside)
+    return [*dict.fromkeys(each.pod_range for each in seen if each and each.pod_range)]
+
+
+#: The aspect that says whether a node works, and the one that asks for work and stops nothing.
+STATUS, PENDING_UPDATES = "status", "pending updates"
+NODES = "Nodes"
+ROWS: tuple[Row[NodeRow], ...] = (
+    Row(STATUS, NODES, NodeRow.status),
+    Row("OS", NODES, lambda node: node.shown("os")),
+    Row("kernel", NODES, lambda node: node.shown("kernel")),
+    Row("kubelet", NODES, lambda node: node.shown("kubelet")),
+    Row("runtime", NODES, lambda node: node.shown("runtime")),
+    Row("image release", NODES, NodeRow.image_release),
+    Row(PENDING_UPDATES, NODES, NodeRow.pending_updates),
+    Row("free space", NODES, NodeRow.free_space),
+    Row("pods' range", NODES, NodeRow.pods_range),
+    Row("last boot", NODES, NodeRow.last_boot),
+    Row("patched by", NODES, NodeRow.patched_by),
+    Row("pays", NODES, NodeRow.pays),
+)
+
+
+def node_rows(observed: Observed) -> tuple[NodeRow, ...]:
+    """Returns the machines of a cluster, in the order of the report."""
+    return tuple(NodeRow(machine, observed) for machine in machines(observed))
 
 
 def _fullness(disk: Disk) -> State:

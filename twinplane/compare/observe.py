@@ -3,47 +3,84 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
-from twinplane.compare import probes
-from twinplane.compare.probes import Probe, Seen
-from twinplane.compare.probes.kubernetes import SYSTEM
+from twinplane.compare.probes import (
+    api_certificate,
+    api_endpoints,
+    api_health,
+    api_version,
+    component_statuses,
+    deployments,
+    eks_cluster,
+    images,
+    instances,
+    kubeadm_config,
+    kubeconfig_certificates,
+    leases,
+    machines,
+    network_policies,
+    node_group,
+    nodes,
+    pods,
+    recommended_release,
+    ssh_port,
+    vpc_cni_policies,
+)
+from twinplane.compare.probes.certificate import Certificate
+from twinplane.compare.probes.component_statuses import Status
+from twinplane.compare.probes.deployments import Deployment
+from twinplane.compare.probes.eks_cluster import EksCluster
+from twinplane.compare.probes.instances import Instance
+from twinplane.compare.probes.leases import Lease
+from twinplane.compare.probes.machines import Logins
+from twinplane.compare.probes.node_group import NodeGroup
+from twinplane.compare.probes.nodes import Node
+from twinplane.compare.probes.pods import SYSTEM, Pod
+from twinplane.compare.probes.probe import Seen
 from twinplane.outputs import StackOutputs
 from twinplane.questions import Access
 
 HTTPS = 443
 
 
-@dataclass(frozen=True)
+#: In the metadata of a field of Observed whose probe needs no earlier answer: makes the probe of a stack's outputs.
+PROBE = "probe"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Observed:
-    """Everything that was asked of one stack, answered or not."""
+    """Everything that was asked of one stack, answered or not. The first takes longest, and is asked first."""
 
     stack: str
     outputs: StackOutputs
-    pods: Seen[tuple[probes.Pod, ...]]
-    leases: Seen[tuple[probes.Lease, ...]]
-    api_endpoints: Seen[tuple[str, ...]]
-    api_version: Seen[str]
-    api_health: Seen[dict[str, bool]]
-    component_statuses: Seen[dict[str, probes.Status]]
-    nodes: Seen[tuple[probes.Node, ...]]
-    eks_cluster: Seen[probes.EksCluster]
-    instances: Seen[tuple[probes.Instance, ...]]
-    machines: Seen[probes.Logins]
-    kubeadm_config: Seen[bool]
-    network_policies: Seen[tuple[str, ...]]
-    vpc_cni_policies: Seen[bool]
-    api_certificate: Seen[probes.Certificate]
-    kubeconfig_certificates: Seen[tuple[probes.Certificate, ...]]
-    #: Those of the sample app's namespace; `pods` and `deployments` are of kube-system.
-    app_pods: Seen[tuple[probes.Pod, ...]]
-    app_deployments: Seen[tuple[probes.Deployment, ...]]
-    deployments: Seen[tuple[probes.Deployment, ...]]
+    machines: Seen[Logins] = field(metadata={PROBE: lambda _: machines.probe()})
+    pods: Seen[tuple[Pod, ...]] = field(metadata={PROBE: lambda _: pods.probe(SYSTEM)})
+    app_pods: Seen[tuple[Pod, ...]] = field(metadata={PROBE: lambda stack: pods.probe(stack.sample_app.namespace)})
+    deployments: Seen[tuple[Deployment, ...]] = field(metadata={PROBE: lambda _: deployments.probe(SYSTEM)})
+    app_deployments: Seen[tuple[Deployment, ...]] = field(
+        metadata={PROBE: lambda stack: deployments.probe(stack.sample_app.namespace)}
+    )
+    leases: Seen[tuple[Lease, ...]] = field(metadata={PROBE: lambda _: leases.probe()})
+    api_endpoints: Seen[tuple[str, ...]] = field(metadata={PROBE: lambda _: api_endpoints.probe()})
+    api_version: Seen[str] = field(metadata={PROBE: lambda _: api_version.probe()})
+    api_health: Seen[dict[str, bool]] = field(metadata={PROBE: lambda _: api_health.probe()})
+    api_certificate: Seen[Certificate] = field(metadata={PROBE: lambda stack: api_certificate.probe(*_api(stack))})
+    component_statuses: Seen[dict[str, Status]] = field(metadata={PROBE: lambda _: component_statuses.probe()})
+    eks_cluster: Seen[EksCluster] = field(metadata={PROBE: lambda stack: eks_cluster.probe(stack.cluster_name)})
+    kubeadm_config: Seen[bool] = field(metadata={PROBE: lambda _: kubeadm_config.probe()})
+    network_policies: Seen[tuple[str, ...]] = field(metadata={PROBE: lambda _: network_policies.probe()})
+    vpc_cni_policies: Seen[bool] = field(metadata={PROBE: lambda _: vpc_cni_policies.probe()})
+    kubeconfig_certificates: Seen[tuple[Certificate, ...]] = field(
+        metadata={PROBE: lambda _: kubeconfig_certificates.probe()}
+    )
+    instances: Seen[tuple[Instance, ...]] = field(metadata={PROBE: lambda _: instances.probe()})
+    nodes: Seen[tuple[Node, ...]] = field(metadata={PROBE: lambda _: nodes.probe()})
+    # What needs an earlier answer.
     images: Seen[dict[str, str]]
     #: By name.
-    node_groups: dict[str, Seen[probes.NodeGroup]]
+    node_groups: dict[str, Seen[NodeGroup]]
     #: By node group.
     recommended: dict[str, Seen[str]]
     #: By the private address of the node, and by the host name of the API endpoint.
@@ -52,59 +89,44 @@ class Observed:
     @property
     def api_host(self) -> str:
         """Host name or address of the API endpoint."""
-        return urlsplit(self.outputs.api_endpoint).hostname or ""
+        return _api(self.outputs)[0]
+
+
+def _api(outputs: StackOutputs) -> tuple[str, int]:
+    endpoint = urlsplit(outputs.api_endpoint)
+    return endpoint.hostname or "", endpoint.port or HTTPS
 
 
 def observe(stack: str, outputs: StackOutputs, access: Access) -> Observed:
     """Asks everything about one stack: what needs no earlier answer at once, then the rest."""
-    api, namespace = urlsplit(outputs.api_endpoint), outputs.sample_app.namespace
     with ThreadPoolExecutor(24) as pool:
-        machines = pool.submit(probes.machines().ask, access)  # first: it takes longest
-        at_once: dict[str, Probe[Any]] = {
-            "pods": probes.pods(SYSTEM),
-            "app_pods": probes.pods(namespace),
-            "deployments": probes.deployments(SYSTEM),
-            "app_deployments": probes.deployments(namespace),
-            "leases": probes.leases(),
-            "api_endpoints": probes.api_endpoints(),
-            "api_version": probes.api_version(),
-            "api_health": probes.api_health(),
-            "api_certificate": probes.api_certificate(api.hostname or "", api.port or HTTPS),
-            "component_statuses": probes.component_statuses(),
-            "eks_cluster": probes.eks_cluster(outputs.cluster_name),
-            "kubeadm_config": probes.kubeadm_config(),
-            "network_policies": probes.network_policies(),
-            "vpc_cni_policies": probes.vpc_cni_policies(),
-            "kubeconfig_certificates": probes.kubeconfig_certificates(),
-        }
+        at_once = {each.name: each.metadata[PROBE](outputs) for each in fields(Observed) if PROBE in each.metadata}
         first = {name: pool.submit(probe.ask, access) for name, probe in at_once.items()}
-        instances, nodes = pool.submit(probes.instances().ask, access), pool.submit(probes.nodes().ask, access)
-        found = nodes.result().fact or ()
+        found = first["nodes"].result().fact or ()
         addresses = {node.address for node in found}
         own = addresses | {machine.private_ip for machine in outputs.machines}
-        ids = tuple(sorted({each.image_id for each in instances.result().fact or () if each.address in own}))
+        account = first["instances"].result().fact or ()
+        ids = tuple(sorted({each.image_id for each in account if each.address in own}))
         # Without an id, EC2 would list every image there is.
-        images = pool.submit(probes.images(ids).ask, access) if ids else None
-        names = {node.node_group for node in found} - {""}
-        asked = {name: probes.node_group(outputs.cluster_name, name) for name in sorted(names)}
-        groups = {name: pool.submit(probe.ask, access) for name, probe in asked.items()}
+        names = pool.submit(images.probe(ids).ask, access) if ids else None
+        groups = {
+            name: pool.submit(node_group.probe(outputs.cluster_name, name).ask, access)
+            for name in sorted({node.node_group for node in found} - {""})
+        }
         known = {name: group.result().fact for name, group in groups.items()}
         recommended = {
-            name: pool.submit(probes.recommended_release(group.version, group.ami_type).ask, access)
+            name: pool.submit(recommended_release.probe(group.version, group.ami_type).ask, access)
             for name, group in known.items()
             if group
         }
         # From outside the VPC, a machine answers at its public address, or through a tunnel.
         outside = {machine.private_ip: (machine.ssh_address, machine.ssh_tunnel) for machine in outputs.machines}
-        hosts = sorted(addresses | outside.keys() | {api.hostname or ""})
-        ports = {host: pool.submit(probes.ssh_port(*outside.get(host, (host,))).ask, access) for host in hosts}
+        hosts = sorted(addresses | outside.keys() | {_api(outputs)[0]})
+        ports = {host: pool.submit(ssh_port.probe(*outside.get(host, (host,))).ask, access) for host in hosts}
         return Observed(
             stack=stack,
             outputs=outputs,
-            machines=machines.result(),
-            instances=instances.result(),
-            nodes=nodes.result(),
-            images=images.result() if images else probes.images(ids).unasked({}),
+            images=names.result() if names else images.probe(ids).unasked({}),
             node_groups={name: each.result() for name, each in groups.items()},
             recommended={name: each.result() for name, each in recommended.items()},
             ssh_ports={host: each.result() for host, each in ports.items()},

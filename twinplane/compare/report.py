@@ -14,14 +14,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from twinplane.compare import control_plane
 from twinplane.compare.differences import Cluster, Comparison
 from twinplane.compare.evidence import Cell, State
+from twinplane.compare.nodes import NODES, PENDING_UPDATES, STATUS
+from twinplane.compare.upkeep import UPKEEP
 
 COLOURS: dict[State, str] = {"plain": "", "good": "green", "warning": "yellow", "bad": "bold red", "unknown": "dim"}
-
-#: Aspects of a component in the overview; the others follow in the ownership table.
-OPERATION = ("running", "visible in the API", "machine", "SSH", "version", "restarted by")
-OWNERSHIP = ("builds", "triggers", "executes", "pays")
 
 
 def show(comparison: Comparison, console: Console) -> None:
@@ -53,8 +52,7 @@ def lines(comparison: Comparison) -> Iterator[str]:
 def tables(comparison: Comparison) -> RenderableType:
     """The control plane by component, its ownership, each cluster's upkeep and nodes, and what is wrong."""
     return Group(
-        _components(comparison, "Control plane", OPERATION),
-        _components(comparison, "Who owns it", OWNERSHIP),
+        *(_components(comparison, section) for section in dict.fromkeys(row.section for row in control_plane.ROWS)),
         _upkeep(comparison),
         _nodes(comparison.managed),
         _nodes(comparison.self_managed),
@@ -63,8 +61,9 @@ def tables(comparison: Comparison) -> RenderableType:
     )
 
 
-def _components(comparison: Comparison, title: str, aspects: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", expand=True)
+def _components(comparison: Comparison, section: str) -> Table:
+    aspects = {row.aspect for row in control_plane.ROWS if row.section == section}
+    table = Table(title=section, title_justify="left", title_style="bold", expand=True)
     table.add_column("component", style="bold", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column(f"managed: {comparison.managed.stack}", ratio=1)
@@ -82,7 +81,7 @@ def _components(comparison: Comparison, title: str, aspects: tuple[str, ...]) ->
 
 
 def _upkeep(comparison: Comparison) -> Table:
-    table = Table(title="Upkeep", title_justify="left", title_style="bold", expand=True)
+    table = Table(title=UPKEEP, title_justify="left", title_style="bold", expand=True)
     table.add_column("", no_wrap=True)
     for cluster in (comparison.managed, comparison.self_managed):
         table.add_column(f"{cluster.kind}: {cluster.stack}", ratio=1)
@@ -92,7 +91,7 @@ def _upkeep(comparison: Comparison) -> Table:
 
 
 def _nodes(cluster: Cluster) -> Table:
-    table = Table(title=f"Nodes: {cluster.stack}", title_justify="left", title_style="bold", expand=True)
+    table = Table(title=f"{NODES}: {cluster.stack}", title_justify="left", title_style="bold", expand=True)
     table.add_column("", no_wrap=True)
     for name in cluster.nodes:
         table.add_column(name, ratio=1)
@@ -118,7 +117,10 @@ def html(comparison: Comparison, time: datetime) -> str:
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
         components=list(comparison.managed.components),
-        aspects=(*OPERATION, *OWNERSHIP),
+        aspects=[row.aspect for row in control_plane.ROWS],
+        running=control_plane.RUNNING,
+        status=STATUS,
+        pending=PENDING_UPDATES,
         sides=(comparison.managed, comparison.self_managed),
         time=time.isoformat(sep=" ", timespec="minutes").replace("+00:00", " UTC"),
     )

@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from twinplane.compare.evidence import Cell
+from twinplane.compare.evidence import Cell, Row
 from twinplane.compare.expiry import authorities, certificates
 from twinplane.compare.machines import machines
 from twinplane.compare.observe import Observed
-from twinplane.compare.probes import Deployment, Pod, Seen
+from twinplane.compare.probes.deployments import Deployment
+from twinplane.compare.probes.pods import Pod
+from twinplane.compare.probes.probe import Seen
 
 COREDNS = "coredns"
 #: Of kubernetes-sigs, which acts on NetworkPolicy objects with any pod network.
 ENFORCER = "kube-network-policies"
 #: Processes that have the version of Kubernetes; the kubelet's is in its Node.
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-
-
-def upkeep(observed: Observed) -> dict[str, Cell]:
-    """Returns aspect -> cell, in the order of the report. Deployments are aspects, by name."""
-    return {
-        "nodes": nodes(observed),
-        "versions": versions(observed),
-        "certificates": certificates(observed),
-        "authorities": authorities(observed),
-        "network policies": network_policies(observed),
-        **dict(replicas(observed)),
-    }
 
 
 def nodes(observed: Observed) -> Cell:
@@ -158,3 +148,18 @@ def _replicas(
     if numbers and max(numbers) - min(numbers) > 1:
         return Cell(f"not spread: {spread}", evidence, "warning")
     return Cell(spread, evidence, "good")
+
+
+UPKEEP = "Upkeep"
+ROWS = (
+    Row("nodes", UPKEEP, nodes),
+    Row("versions", UPKEEP, versions),
+    Row("certificates", UPKEEP, certificates),
+    Row("authorities", UPKEEP, authorities),
+    Row("network policies", UPKEEP, network_policies),
+)
+
+
+def upkeep(observed: Observed) -> dict[str, Cell]:
+    """Returns aspect -> cell, in the order of the report. Deployments are aspects, by name."""
+    return {row.aspect: row.how(observed) for row in ROWS} | dict(replicas(observed))

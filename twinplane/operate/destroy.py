@@ -114,7 +114,7 @@ def balancers(outputs: StackOutputs, access: Access) -> None:
 def gone(outputs: StackOutputs, access: Access) -> bool:
     """True where AWS says that the cluster's control plane does not exist. False where it says nothing."""
     if outputs.kind == "managed":
-        return eks_cluster(outputs.cluster_name).ask(access).error.startswith("ResourceNotFoundException:")
-    found = instances().ask(access).fact
+        return eks_cluster.probe(outputs.cluster_name).ask(access).error.startswith("ResourceNotFoundException:")
+    found = instances.probe().ask(access).fact
     ours = {machine.instance_id for machine in outputs.machines if machine.role == "control-plane"}
     return found is not None and not ours & {instance.id for instance in found}

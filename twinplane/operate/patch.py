@@ -12,6 +12,7 @@ from kubernetes.client import ApiClient
 
 from twinplane.compare import look
 from twinplane.compare.differences import Cluster
+from twinplane.compare.nodes import PENDING_UPDATES
 from twinplane.compare.probes import node_group, recommended_release
 from twinplane.console import Tell
 from twinplane.errors import Failed, UsageError
@@ -101,7 +102,7 @@ def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] =
     cluster = _settled(stack, {*skip, *map(_name, ill)}, tell)
     after, troubles = pending(cluster), _troubles(cluster, skip)
     if outputs.kind == "managed":
-        behind = (name for name, cells in cluster.nodes.items() if cells["pending updates"].state != "good")
+        behind = (name for name, cells in cluster.nodes.items() if cells[PENDING_UPDATES].state != "good")
         troubles += [f"{stack.name}: {name}: not patched, {after[name]}" for name in behind]
     return Patched(stack.name, before, after, load, tuple(troubles), tuple(notes))
 
@@ -109,7 +110,7 @@ def patch(stack: Stack, tell: Tell, force: bool = False, skip: Collection[str] =
 def pending(cluster: Cluster) -> dict[str, str]:
     """Node -> its release and its pending updates, as compare shows them."""
     return {
-        name: f"{cells['image release'].value}, pending: {cells['pending updates'].value}"
+        name: f"{cells['image release'].value}, pending: {cells[PENDING_UPDATES].value}"
         for name, cells in cluster.nodes.items()
     }
 
@@ -126,12 +127,15 @@ def _check(outputs: StackOutputs, skip: Collection[str]) -> None:
 
 
 def _due(cluster: Cluster, skip: Collection[str]) -> bool:
-    rows = [cells for name, cells in cluster.nodes.items() if name not in skip]
     for each in cluster.certificates:
         ours = each.machine not in {"", *skip} and each.certificate.name.startswith("/etc/kubernetes/")
         if ours and not each.certificate.authority and each.days is not None and each.days < RENEWED:
             return True
-    return any(cells["pending updates"].state != "good" or "cordoned" in cells["status"].value for cells in rows)
+    return any(
+        cells[PENDING_UPDATES].state != "good" or name in cluster.cordoned
+        for name, cells in cluster.nodes.items()
+        if name not in skip
+    )
 
 
 def _troubles(cluster: Cluster, besides: Collection[str]) -> list[str]:
@@ -210,10 +214,10 @@ def _managed(
             "patch: nodeMode is auto: EKS patches the nodes by itself, within 21 days of their start at most"
         )
     access = Access(outputs, client, stack.environment, tell)
-    group = node_group(outputs.cluster_name, outputs.node_group_name or "").ask(access)
+    group = node_group.probe(outputs.cluster_name, outputs.node_group_name or "").ask(access)
     if group.fact is None:
         raise Failed(f"patch: {group.question}: {group.error}")
-    newest = recommended_release(outputs.kubernetes_version, group.fact.ami_type).ask(access)
+    newest = recommended_release.probe(outputs.kubernetes_version, group.fact.ami_type).ask(access)
     if newest.fact is None:
         raise Failed(f"patch: {newest.question}: {newest.error}")
     if group.fact.release_version == newest.fact == outputs.node_release_version and group.fact.status == "ACTIVE":

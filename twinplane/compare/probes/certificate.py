@@ -1,4 +1,4 @@
-"""When certificates expire: those that the API server and the kubeconfig show. Machines tell of theirs themselves."""
+"""Certificate: a certificate, and when it expires."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
-
-from twinplane.compare.probes.probe import Probe
-from twinplane.questions import Handshake, Kubeconfig
 
 
 @dataclass(frozen=True)
@@ -35,17 +32,3 @@ def from_pem(name: str, pem: str) -> Certificate:
     except x509.ExtensionNotFound:
         authority = False
     return Certificate(name, found.subject.rfc4514_string(), found.not_valid_after_utc, authority)
-
-
-def api_certificate(host: str, port: int) -> Probe[Certificate]:
-    """The certificate that the API server serves with."""
-    return Probe("api_certificate", Handshake(host, port), lambda pem: from_pem("the API server's", pem))
-
-
-def kubeconfig_certificates() -> Probe[tuple[Certificate, ...]]:
-    """The authority that the exported kubeconfig trusts, and the client certificate that it logs in with, if any."""
-    return Probe("kubeconfig_certificates", Kubeconfig(), _kubeconfig)
-
-
-def _kubeconfig(answer: dict[str, str]) -> tuple[Certificate, ...]:
-    return tuple(from_pem(f"the kubeconfig's {name}", pem) for name, pem in answer.items())

@@ -1,4 +1,4 @@
-"""What the network and the machines themselves tell."""
+"""What the machines themselves tell."""
 
 from __future__ import annotations
 
@@ -6,19 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from twinplane.compare.probes.certificates import Certificate
+from twinplane.compare.probes.certificate import Certificate
 from twinplane.compare.probes.probe import Probe
-from twinplane.questions import Connect, Login, Tunnel
-
-SSH_PORT = 22
-
-
-def ssh_port(host: str, tunnel: str = "") -> Probe[str]:
-    """The greeting of an SSH server, e.g. "SSH-2.0-OpenSSH_9.2p1"; unanswered where nothing listens.
-
-    With a `tunnel`, the region of an EC2 Instance Connect Endpoint, `host` is the id of an instance.
-    """
-    return Probe("ssh_port", Tunnel(host, tunnel) if tunnel else Connect(host, SSH_PORT), str)
+from twinplane.questions import Login
 
 
 @dataclass(frozen=True)
@@ -123,7 +113,7 @@ class Logins:
         return "; ".join(line[len(name) :].lstrip(": ") for line in own) or "; ".join(self.failures) or "no answer"
 
 
-def machines() -> Probe[Logins]:
+def probe() -> Probe[Logins]:
     """What the machines say that let us in."""
     return Probe("machines", Login(), _logins)
 
