@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from components.sample_app.sample_app import Balancer
 from stacks.settings import ManagedSettings, Settings
 
 
-def build(settings: Settings) -> dict[str, Any]:
-    """-> what a SampleApp takes of it."""
-    return {
-        "balancer_cidrs": settings.app_cidrs,
-        "balancer_scheme": settings.ingress_scheme,
-        "balancer_auto_mode": isinstance(settings, ManagedSettings) and settings.node_mode == "auto",
-    }
+def build(settings: Settings) -> Balancer | None:
+    """Returns that part of the sample app."""
+    if not settings.app_cidrs:
+        return None
+    auto_mode = isinstance(settings, ManagedSettings) and settings.node_mode == "auto"
+    return Balancer(settings.app_cidrs, settings.ingress_scheme, auto_mode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -13,6 +12,7 @@ from components.identity.pod_identity import EksIdentity, OidcIdentity
 from components.identity.self_signed_certificate import SelfSignedCertificate, SelfSignedCertificateArgs
 from components.ingress.ingress_controller import IngressController, IngressControllerArgs
 from components.network.network import Network
+from components.sample_app.sample_app import Hosts
 from stacks.settings import Settings
 
 
@@ -22,11 +22,11 @@ def build(
     identity: EksIdentity | OidcIdentity,
     provider: kubernetes.Provider,
     needs: Sequence[pulumi.Resource] = (),
-) -> dict[str, Any]:
-    """Makes the controller, and returns what a SampleApp takes of it: hosts, their certificate, and the class that
-    says the controller is ready. Nothing, where there are no hosts. The controller's pods come after `needs`."""
+) -> Hosts | None:
+    """Makes the controller, and returns that part of the sample app: hosts, their certificate, and the class that says
+    the controller is ready. None where there are no hosts. The controller's pods come after `needs`."""
     if not settings.ingress_hosts:
-        return {}
+        return None
     controller = IngressController(
         f"{settings.name}-ingress",
         IngressControllerArgs(
@@ -46,4 +46,4 @@ def build(
     if arn is None:
         names = SelfSignedCertificateArgs(settings.ingress_hosts, imported=True)
         arn = SelfSignedCertificate(f"{settings.name}-hosts", names).arn
-    return {"hosts": settings.ingress_hosts, "certificate_arn": arn, "ingress_class": controller.ingress_class}
+    return Hosts(settings.ingress_hosts, controller.ingress_class, arn, settings.ingress_scheme)

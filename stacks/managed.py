@@ -54,9 +54,9 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
-            **balancer.build(settings),
-            **storage.build(settings, pods, cluster.kubeconfig, cluster.provider, [cluster]),
-            **ingress.build(settings, network, pods, cluster.provider, needs),
+            balancer=balancer.build(settings),
+            storage_class=storage.build(settings, pods, cluster.kubeconfig, cluster.provider, [cluster]),
+            hosts=ingress.build(settings, network, pods, cluster.provider, needs),
         ),
         pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),
     )

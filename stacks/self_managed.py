@@ -98,9 +98,9 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
         f"{name}-sample-app",
         SampleAppArgs(
             image=settings.app_image,
-            **balancer.build(settings),
-            **storage.build(settings, trust.identity, cluster.kubeconfig, cluster.provider, controllers),
-            **ingress.build(settings, network, trust.identity, cluster.provider, needs),
+            balancer=balancer.build(settings),
+            storage_class=storage.build(settings, trust.identity, cluster.kubeconfig, cluster.provider, controllers),
+            hosts=ingress.build(settings, network, trust.identity, cluster.provider, needs),
         ),
         inside,
     )

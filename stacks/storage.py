@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -22,15 +21,14 @@ def build(
     kubeconfig: pulumi.Input[str],
     provider: kubernetes.Provider,
     needs: Sequence[pulumi.Resource],
-) -> dict[str, Any]:
-    """Makes the driver, and returns what a SampleApp takes of it: the class of its volumes. Nothing, where there is
-    none.
+) -> pulumi.Output[str] | None:
+    """Makes the driver, and returns the class of its volumes; None where there is none.
 
     The driver comes after `needs`: the nodes, and where the stack makes its own, the cloud controller, without whose
     labels on the nodes it crashes.
     """
     if settings.storage == "none":
-        return {}
+        return None
     version, needed = None, True
     if isinstance(settings, ManagedSettings):
         version = version_of(ebs_csi.NAME, parsers.minor(settings.kubernetes_version), settings.add_on_versions)
@@ -45,4 +43,4 @@ def build(
         ),
         pulumi.ResourceOptions(providers={"kubernetes": provider}, depends_on=list(needs)),
     )
-    return {"storage_class": driver.storage_class}
+    return driver.storage_class

@@ -7,7 +7,7 @@ import pytest
 
 from components.sample_app.balancer import SampleAppBalancer, SampleAppBalancerArgs
 from components.sample_app.ingress import SampleAppIngress, SampleAppIngressArgs, directions
-from components.sample_app.sample_app import SampleApp, SampleAppArgs
+from components.sample_app.sample_app import Balancer, Hosts, SampleApp, SampleAppArgs
 from components.sample_app.storage import SampleAppStorage, SampleAppStorageArgs
 from tests.pulumi_mocks import Graph, run
 
@@ -52,7 +52,7 @@ def test_inside_the_cluster() -> None:
 
 
 def test_load_balancer() -> None:
-    graph = app(balancer_cidrs=["192.0.2.0/24", "198.51.100.1/32"])
+    graph = app(balancer=Balancer(["192.0.2.0/24", "198.51.100.1/32"]))
     public = graph.one("Service", "app-public").inputs
     assert public["spec"]["type"] == "LoadBalancer"
     assert public["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24", "198.51.100.1/32"]
@@ -75,7 +75,7 @@ def test_a_load_balancer_by_itself_leads_to_the_pods_and_ports_it_is_told() -> N
 
 @pytest.mark.parametrize(("scheme", "internal"), [("internet-facing", "false"), ("internal", "true")])
 def test_balancer_scheme(scheme: str, internal: str) -> None:
-    told = app(balancer_cidrs=["192.0.2.0/24"], balancer_scheme=scheme).one("Service", "app-public").inputs
+    told = app(balancer=Balancer(["192.0.2.0/24"], scheme)).one("Service", "app-public").inputs
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     assert {key.removeprefix(prefix): value for key, value in told["metadata"]["annotations"].items()} == {
         "type": "nlb",
@@ -89,18 +89,18 @@ def test_balancer_scheme(scheme: str, internal: str) -> None:
 
 def test_auto_mode_takes_attributes_and_no_tags() -> None:
     def told(**changes: Any) -> dict[str, str]:
-        public = app(balancer_cidrs=["192.0.2.0/24"], **changes).one("Service", "app-public").inputs
+        public = app(balancer=Balancer(["192.0.2.0/24"], **changes)).one("Service", "app-public").inputs
         prefix = "service.beta.kubernetes.io/aws-load-balancer-"
         return {key.removeprefix(prefix): value for key, value in public["metadata"]["annotations"].items()}
 
-    auto = told(balancer_auto_mode=True)
+    auto = told(auto_mode=True)
     assert set(told()) - set(auto) == {"additional-resource-tags", "cross-zone-load-balancing-enabled"}
     assert set(auto) - set(told()) == {"attributes"}
     assert auto["attributes"] == "load_balancing.cross_zone.enabled=true"
 
 
 def test_what_a_controller_reads_once_makes_another_service() -> None:
-    graph = app(balancer_cidrs=["192.0.2.0/24"], balancer_scheme="internal", hosts=HOSTS)
+    graph = app(balancer=Balancer(["192.0.2.0/24"], "internal"), hosts=Hosts(HOSTS, scheme="internal"))
     read_once = {"type", "internal", "scheme", "subnets"}
     prefix = "service.beta.kubernetes.io/aws-load-balancer-"
     public, ingress = graph.one("Service", "app-public"), graph.one("Ingress")
@@ -110,7 +110,7 @@ def test_what_a_controller_reads_once_makes_another_service() -> None:
 
 
 def test_hosts_lead_to_the_node_port_service() -> None:
-    graph = app(hosts=HOSTS, ingress_class="other")
+    graph = app(hosts=Hosts(HOSTS, "other"))
     ingress = graph.one("Ingress").inputs
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == HOSTS
     [path] = ingress["spec"]["rules"][0]["http"]["paths"]
@@ -135,7 +135,7 @@ def test_an_ingress_by_itself_leads_to_the_service_and_port_it_is_told() -> None
     ],
 )
 def test_certificate(arn: str | None, ports: list[dict[str, int]], more: dict[str, str]) -> None:
-    told = app(hosts=HOSTS, certificate_arn=arn).one("Ingress").inputs["metadata"]["annotations"]
+    told = app(hosts=Hosts(HOSTS, certificate_arn=arn)).one("Ingress").inputs["metadata"]["annotations"]
     assert told == directions("internet-facing", arn)
     short = {key.removeprefix("alb.ingress.kubernetes.io/"): value for key, value in told.items()}
     assert json.loads(short.pop("listen-ports")) == ports

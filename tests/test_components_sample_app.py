@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.sample_app.sample_app import SampleApp, SampleAppArgs
+from components.sample_app.sample_app import Balancer, Hosts, SampleApp, SampleAppArgs
 from tests.pulumi_mocks import Graph, run
 
 
@@ -57,7 +57,7 @@ def test_exports() -> None:
         "service": "sample-app",
         "nodePort": 30080,
     }
-    found = app(balancer_cidrs=["192.0.2.0/24"], hosts=["a.test"]).exports["workload"]
+    found = app(balancer=Balancer(["192.0.2.0/24"]), hosts=Hosts(["a.test"])).exports["workload"]
     assert found["balancerAddress"] == "app-public.elb.test"
     assert found["ingressAddress"] == "app.elb.test"
 

@@ -16,6 +16,30 @@ from components.sample_app.storage import SampleAppStorage, SampleAppStorageArgs
 
 
 @dataclass(frozen=True)
+class Balancer:
+    """A Service of type LoadBalancer, for HTTP and TCP."""
+
+    #: IPv4 blocks that reach it.
+    cidrs: Sequence[str]
+    #: "internet-facing" or "internal".
+    scheme: str = "internet-facing"
+    #: Whether EKS Auto Mode makes the load balancer.
+    auto_mode: bool = False
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """An Ingress for host names."""
+
+    names: Sequence[str]
+    ingress_class: pulumi.Input[str] = "alb"
+    #: TLS of the hosts, in Certificate Manager; None: HTTP only.
+    certificate_arn: pulumi.Input[str] | None = None
+    #: "internet-facing" or "internal".
+    scheme: str = "internet-facing"
+
+
+@dataclass(frozen=True)
 class SampleAppArgs:
     """What a SampleApp is made from."""
 
@@ -25,17 +49,8 @@ class SampleAppArgs:
     replicas: int = 3
     #: Port of every node that reaches the Service, 30000 to 32767.
     node_port: int = 30080
-    #: IPv4 blocks that reach a Service of type LoadBalancer, for HTTP and TCP; none: there is no such Service.
-    balancer_cidrs: Sequence[str] = ()
-    #: "internet-facing" or "internal", of that Service's load balancer and of the Ingress'.
-    balancer_scheme: str = "internet-facing"
-    #: Whether EKS Auto Mode makes it.
-    balancer_auto_mode: bool = False
-    #: Host names of an Ingress of `ingress_class`; none: there is no Ingress.
-    hosts: Sequence[str] = ()
-    ingress_class: pulumi.Input[str] = "alb"
-    #: TLS of the hosts, in Certificate Manager; None: HTTP only.
-    certificate_arn: pulumi.Input[str] | None = None
+    balancer: Balancer | None = None
+    hosts: Hosts | None = None
     #: Class of a volume that outlives pods and nodes; None: there is none.
     storage_class: pulumi.Input[str] | None = None
 
@@ -50,89 +65,84 @@ class SampleApp(pulumi.ComponentResource):
     def __init__(self, name: str, args: SampleAppArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:workload:SampleApp", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        labels = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/managed-by": "pulumi"}
-        selector = {"app.kubernetes.io/name": NAME}
-
-        namespace = kubernetes.core.v1.Namespace(
-            name,
-            metadata={
-                "name": args.namespace,
-                "labels": {**labels, "pod-security.kubernetes.io/enforce": "restricted"},
-            },
-            opts=child,
-        )
-        metadata: Any = {"name": NAME, "namespace": namespace.metadata.name, "labels": labels}
-        deployment = kubernetes.apps.v1.Deployment(
-            name,
-            metadata=metadata,
-            spec={
-                "replicas": args.replicas,
-                "selector": {"match_labels": selector},
-                "template": {"metadata": {"labels": labels}, "spec": pod(args.image, selector)},
-            },
-            opts=child,
-        )
-        service = kubernetes.core.v1.Service(
-            name,
-            metadata=metadata,
-            spec={
-                "type": "NodePort",
-                "selector": selector,
-                "ports": [{"name": "http", "port": 80, "target_port": "http", "node_port": args.node_port}],
-            },
-            opts=child,
-        )
-        ports = {"http": (80, HTTP_PORT), "tcp": (TCP_PORT, TCP_PORT)}
-        listed = [{"name": key, "port": at, "target_port": to} for key, (at, to) in ports.items()]
-        internal: Any = {"type": "ClusterIP", "selector": selector, "ports": listed}
-        inside: Any = {**metadata, "name": f"{NAME}-internal"}
-        kubernetes.core.v1.Service(f"{name}-internal", metadata=inside, spec=internal, opts=child)
+        meta: Any = {"name": args.namespace, "labels": {**LABELS, "pod-security.kubernetes.io/enforce": "restricted"}}
+        namespace = kubernetes.core.v1.Namespace(name, metadata=meta, opts=child)
+        place = namespace.metadata.name
+        deployment = kubernetes.apps.v1.Deployment(name, metadata=metadata(place), spec=replicated(args), opts=child)
+        service = kubernetes.core.v1.Service(name, metadata=metadata(place), spec=on_nodes(args.node_port), opts=child)
+        inside = f"{name}-internal"
+        kubernetes.core.v1.Service(inside, metadata=metadata(place, "-internal"), spec=in_cluster(), opts=child)
         addresses: dict[str, pulumi.Output[str]] = {}
-        if args.balancer_cidrs:
-            outside: Any = {**metadata, "name": f"{NAME}-public"}
-            addresses["balancerAddress"] = SampleAppBalancer(
-                f"{name}-public",
-                SampleAppBalancerArgs(
-                    metadata=outside,
-                    selector=selector,
-                    ports=listed,
-                    cidrs=args.balancer_cidrs,
-                    scheme=args.balancer_scheme,
-                    auto_mode=args.balancer_auto_mode,
-                ),
-                child,
-            ).address
+        if args.balancer:
+            addresses["balancerAddress"] = self._balancer(f"{name}-public", args.balancer, place)
         if args.hosts:
-            addresses["ingressAddress"] = SampleAppIngress(
-                name,
-                SampleAppIngressArgs(
-                    metadata=metadata,
-                    service=service.metadata.name,
-                    port="http",
-                    hosts=args.hosts,
-                    ingress_class=args.ingress_class,
-                    scheme=args.balancer_scheme,
-                    certificate_arn=args.certificate_arn,
-                ),
-                child,
-            ).address
+            addresses["ingressAddress"] = self._ingress(name, args.hosts, place, service.metadata.name)
         if args.storage_class is not None:
-            SampleAppStorage(
-                f"{name}-storage",
-                SampleAppStorageArgs(args.image, namespace.metadata.name, args.storage_class),
-                child,
-            )
-        kubernetes.policy.v1.PodDisruptionBudget(
-            name,
-            metadata=metadata,
-            spec={"min_available": args.replicas - 1, "selector": {"match_labels": selector}},
-            opts=child,
-        )
+            kept = SampleAppStorageArgs(args.image, place, args.storage_class)
+            SampleAppStorage(f"{name}-storage", kept, child)
+        budget: Any = {"min_available": args.replicas - 1, "selector": {"match_labels": SELECTOR}}
+        kubernetes.policy.v1.PodDisruptionBudget(name, metadata=metadata(place), spec=budget, opts=child)
         self.exported = pulumi.Output.all(
-            namespace=namespace.metadata.name,
+            namespace=place,
             deployment=deployment.metadata.name,
             service=service.metadata.name,
             nodePort=service.spec.ports[0].node_port,
             **addresses,
         )
         self.register_outputs({"exported": self.exported})
+
+    def _balancer(self, name: str, args: Balancer, namespace: pulumi.Output[str]) -> pulumi.Output[str]:
+        parts = SampleAppBalancerArgs(
+            metadata=metadata(namespace, "-public"),
+            selector=SELECTOR,
+            ports=PORTS,
+            cidrs=args.cidrs,
+            scheme=args.scheme,
+            auto_mode=args.auto_mode,
+        )
+        return SampleAppBalancer(name, parts, pulumi.ResourceOptions(parent=self)).address
+
+    def _ingress(
+        self, name: str, args: Hosts, namespace: pulumi.Output[str], service: pulumi.Output[str]
+    ) -> pulumi.Output[str]:
+        parts = SampleAppIngressArgs(
+            metadata=metadata(namespace),
+            service=service,
+            port="http",
+            hosts=args.names,
+            ingress_class=args.ingress_class,
+            scheme=args.scheme,
+            certificate_arn=args.certificate_arn,
+        )
+        return SampleAppIngress(name, parts, pulumi.ResourceOptions(parent=self)).address
+
+
+SELECTOR = {"app.kubernetes.io/name": NAME}
+LABELS = {**SELECTOR, "app.kubernetes.io/managed-by": "pulumi"}
+#: Of Services that lead to pods, not to nodes.
+PORTS = [
+    {"name": "http", "port": 80, "target_port": HTTP_PORT},
+    {"name": "tcp", "port": TCP_PORT, "target_port": TCP_PORT},
+]
+
+
+def metadata(namespace: pulumi.Input[str], suffix: str = "") -> Any:
+    """The metadata of an object of the app."""
+    return {"name": f"{NAME}{suffix}", "namespace": namespace, "labels": LABELS}
+
+
+def replicated(args: SampleAppArgs) -> Any:
+    """The spec of the Deployment."""
+    template = {"metadata": {"labels": LABELS}, "spec": pod(args.image, SELECTOR)}
+    return {"replicas": args.replicas, "selector": {"match_labels": SELECTOR}, "template": template}
+
+
+def on_nodes(node_port: int) -> Any:
+    """The spec of the Service that every node answers for."""
+    port = {"name": "http", "port": 80, "target_port": "http", "node_port": node_port}
+    return {"type": "NodePort", "selector": SELECTOR, "ports": [port]}
+
+
+def in_cluster() -> Any:
+    """The spec of the Service that pods reach."""
+    return {"type": "ClusterIP", "selector": SELECTOR, "ports": PORTS}
