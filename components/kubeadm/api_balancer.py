@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.base import tags
-from components.machines.security_groups import API, SecurityGroups
+from components.machines.opening import API
+from components.machines.security_groups import SecurityGroups
+
+#: 32 characters are all that a name can have: the tags say whose it is.
+PREFIX = "api-"
 
 
 @dataclass(frozen=True)
@@ -39,21 +44,44 @@ class ApiBalancer(pulumi.ComponentResource):
     def __init__(self, name: str, args: ApiBalancerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:cluster:ApiBalancer", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        balancer = aws.lb.LoadBalancer(
+        own = tags.named(name)
+        balancer = self._balancer(name, args)
+        group = self._target_group(name, args.vpc_id)
+        forward: Any = [{"type": "forward", "target_group_arn": group.arn}]
+        aws.lb.Listener(
             name,
-            name_prefix="api-",  # 32 characters are all that a name can have: the tags say whose it is
+            load_balancer_arn=balancer.arn,
+            port=API.first,
+            protocol="TCP",
+            default_actions=forward,
+            tags=own,
+            opts=child,
+        )
+        for machine, instance_id in args.control_planes.items():
+            aws.lb.TargetGroupAttachment(
+                f"{name}-{machine}", target_group_arn=group.arn, target_id=instance_id, port=API.first, opts=child
+            )
+        self.host = balancer.dns_name
+        self.register_outputs({"host": self.host})
+
+    def _balancer(self, name: str, args: ApiBalancerArgs) -> aws.lb.LoadBalancer:
+        return aws.lb.LoadBalancer(
+            name,
+            name_prefix=PREFIX,
             load_balancer_type="network",
             internal=not args.public,
             subnets=args.subnet_ids,
             security_groups=[args.security_group_id],
             enable_cross_zone_load_balancing=True,  # else a zone without a ready control plane answers nobody
             tags=tags.named(name),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        group = aws.lb.TargetGroup(
+
+    def _target_group(self, name: str, vpc_id: pulumi.Input[str]) -> aws.lb.TargetGroup:
+        return aws.lb.TargetGroup(
             name,
-            name_prefix="api-",
-            vpc_id=args.vpc_id,
+            name_prefix=PREFIX,
+            vpc_id=vpc_id,
             port=API.first,
             protocol="TCP",
             target_type="instance",
@@ -70,23 +98,8 @@ class ApiBalancer(pulumi.ComponentResource):
                 "unhealthy_threshold": 2,
             },
             tags=tags.named(name),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        aws.lb.Listener(
-            name,
-            load_balancer_arn=balancer.arn,
-            port=API.first,
-            protocol="TCP",
-            default_actions=[{"type": "forward", "target_group_arn": group.arn}],
-            tags=tags.named(name),
-            opts=child,
-        )
-        for each, instance_id in args.control_planes.items():
-            aws.lb.TargetGroupAttachment(
-                f"{name}-{each}", target_group_arn=group.arn, target_id=instance_id, port=API.first, opts=child
-            )
-        self.host = balancer.dns_name
-        self.register_outputs({"host": self.host})
 
 
 def api_balancers(

@@ -11,6 +11,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.base import tags
+from components.machines.opening import API, ETCD, KUBELET, NODE_PORTS, PODS, SSH, VXLAN, Opening
 
 
 @dataclass(frozen=True)
@@ -30,31 +31,12 @@ class SecurityGroupsArgs:
     machine_tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Opening:
-    """Ports of one protocol."""
+@dataclass(frozen=True, eq=False)
+class Group:
+    """A security group, and its name in the names of rules."""
 
-    purpose: str
-    protocol: str
-    first: int
-    last: int
-
-    @property
-    def ports(self) -> dict[str, Any]:
-        """As the rules of security groups take them."""
-        ports = {} if self.protocol == "-1" else {"from_port": self.first, "to_port": self.last}
-        return {"ip_protocol": self.protocol, **ports}
-
-
-SSH = Opening("ssh", "tcp", 22, 22)
-API = Opening("api", "tcp", 6443, 6443)
-ETCD = Opening("etcd", "tcp", 2379, 2380)
-#: Ports of https://kubernetes.io/docs/reference/networking/ports-and-protocols/, and of the pod network.
-KUBELET = Opening("kubelet", "tcp", 10250, 10250)
-VXLAN = Opening("vxlan", "udp", 4789, 4789)
-NODE_PORTS = Opening("node-ports", "tcp", 30000, 32767)
-#: A machine's group is its pods', too: it cannot tell their ports from the machine's.
-PODS = Opening("pods", "-1", 0, 0)
+    name: str
+    id: pulumi.Output[str]
 
 
 class SecurityGroups(pulumi.ComponentResource):
@@ -76,75 +58,67 @@ class SecurityGroups(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:SecurityGroups", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-
-        def group(role: str, description: str, more: Mapping[str, str] | None = None) -> aws.ec2.SecurityGroup:
-            full = f"{name}-{role}"
-            return aws.ec2.SecurityGroup(
-                full, vpc_id=args.vpc_id, description=description, tags=tags.named(full, more), opts=child
-            )
-
-        machine = group("machine", "Machines of the cluster", args.machine_tags)
-        control_plane = group("control-plane", "Control planes of the cluster")
-        balancers = {"balancer": group("balancer", "Load balancer of the API")}
+        self._prefix, self._vpc_id, self._child = name, args.vpc_id, pulumi.ResourceOptions(parent=self)
+        machine = self._group("machine", "machines", "Machines of the cluster", args.machine_tags)
+        control_plane = self._group("control-plane", "control-planes", "Control planes of the cluster")
+        balancer = public = self._group("balancer", "balancer", "Load balancer of the API")
         if args.api_public:
-            balancers["public-balancer"] = group("public-balancer", "Public load balancer of the API")
-        names = {id(each): role for role, each in balancers.items()}
-        names |= {id(machine): "machines", id(control_plane): "control-planes"}
-        *_, entrance = balancers.values()
+            public = self._group("public-balancer", "public-balancer", "Public load balancer of the API")
+        balancers = dict.fromkeys((balancer, public))
 
-        def opening(
-            group: aws.ec2.SecurityGroup, what: Opening, source: aws.ec2.SecurityGroup | str
-        ) -> pulumi.CustomResource:
-            cidr, peer = (source, None) if isinstance(source, str) else (None, source.id)
-            who = cidr or names[id(source)]
-            # What reaches the API is said of each: the balancers, and the control planes behind them.
-            whose = f"{names[id(group)]}-" if group in balancers.values() else ""
-            full = f"{name}-{whose}{what.purpose}-from-{who.replace('/', '-')}"
-            return aws.vpc.SecurityGroupIngressRule(
-                full,
-                security_group_id=group.id,
-                referenced_security_group_id=peer,
-                cidr_ipv4=cidr,
-                description=f"{what.purpose} from {who}",
-                tags=tags.named(full),
-                opts=child,
-                **what.ports,
-            )
-
-        # Pods of any machine ask all kubelets for what they use: metrics-server. Their packets come from the machine.
-        between: list[tuple[Opening, aws.ec2.SecurityGroup | str]] = [
-            (KUBELET, machine),
-            (VXLAN, machine),
-            (NODE_PORTS, machine),
-        ]
-        if args.routed_pod_cidr is not None:
-            # Packets with a pod's address come from no group.
-            between = [(PODS, machine), (PODS, str(args.routed_pod_cidr))]
-        rules = [
-            *(opening(machine, SSH, cidr) for cidr in args.ssh_cidrs),
-            *(opening(machine, what, source) for what, source in between),
-            *(opening(entrance, API, cidr) for cidr in args.api_cidrs),
-            opening(balancers["balancer"], API, machine),
-            *(opening(control_plane, API, each) for each in balancers.values()),
+        self.rules = [
+            *(self._ingress(machine, SSH, cidr) for cidr in args.ssh_cidrs),
+            *self._between(machine, args.routed_pod_cidr),
+            *(self._ingress(public, API, cidr, whose=f"{public.name}-") for cidr in args.api_cidrs),
+            self._ingress(balancer, API, machine, whose=f"{balancer.name}-"),
+            *(self._ingress(control_plane, API, each) for each in balancers),
             # Pods find API servers by their own addresses, as endpoints of the Service `kubernetes`.
-            opening(control_plane, API, machine),
-            opening(control_plane, ETCD, control_plane),
+            self._ingress(control_plane, API, machine),
+            self._ingress(control_plane, ETCD, control_plane),
+            self._egress(machine, "out", "packages, images, AWS", cidr_ipv4="0.0.0.0/0", ip_protocol="-1"),
+            *(self._to_control_planes(each, control_plane) for each in balancers),
         ]
-
-        def leaving(group: aws.ec2.SecurityGroup, full: str, description: str, **to: Any) -> pulumi.CustomResource:
-            own = tags.named(full)
-            return aws.vpc.SecurityGroupEgressRule(
-                full, security_group_id=group.id, description=description, tags=own, opts=child, **to
-            )
-
-        out = leaving(machine, f"{name}-out", "packages, images, AWS", cidr_ipv4="0.0.0.0/0", ip_protocol="-1")
-        behind = {"referenced_security_group_id": control_plane.id, **API.ports}
-        passed = [leaving(each, f"{name}-{role}-out", "control planes", **behind) for role, each in balancers.items()]
-
         self.machine_id, self.control_plane_id = machine.id, control_plane.id
-        self.balancer_id = balancers["balancer"].id
-        self.public_balancer_id = entrance.id if args.api_public else None
-        self.rules = [*rules, out, *passed]
-        told = ("machine_id", "control_plane_id", "balancer_id", "public_balancer_id")
-        self.register_outputs({each: getattr(self, each) for each in told})
+        self.balancer_id = balancer.id
+        self.public_balancer_id = public.id if args.api_public else None
+        outputs = ("machine_id", "control_plane_id", "balancer_id", "public_balancer_id")
+        self.register_outputs({output: getattr(self, output) for output in outputs})
+
+    def _group(self, role: str, name: str, description: str, more: Mapping[str, str] | None = None) -> Group:
+        full = f"{self._prefix}-{role}"
+        own = tags.named(full, more)
+        made = aws.ec2.SecurityGroup(full, vpc_id=self._vpc_id, description=description, tags=own, opts=self._child)
+        return Group(name, made.id)
+
+    def _between(self, machine: Group, routed_pod_cidr: IPv4Network | None) -> list[pulumi.CustomResource]:
+        """Makes what machines reach of each other, and their pods."""
+        if routed_pod_cidr is not None:  # packets with a pod's address come from no group
+            return [self._ingress(machine, PODS, machine), self._ingress(machine, PODS, str(routed_pod_cidr))]
+        # Pods of any machine ask all kubelets for what they use: metrics-server. Their packets come from the machine.
+        return [self._ingress(machine, opening, machine) for opening in (KUBELET, VXLAN, NODE_PORTS)]
+
+    def _ingress(self, group: Group, opening: Opening, source: Group | str, whose: str = "") -> pulumi.CustomResource:
+        """Lets a group or a block reach an opening. `whose` names the group where others have the same opening."""
+        cidr, peer = (source, None) if isinstance(source, str) else (None, source)
+        who = cidr or (peer.name if peer else "")
+        full = f"{self._prefix}-{whose}{opening.purpose}-from-{who.replace('/', '-')}"
+        return aws.vpc.SecurityGroupIngressRule(
+            full,
+            security_group_id=group.id,
+            referenced_security_group_id=peer.id if peer else None,
+            cidr_ipv4=cidr,
+            description=f"{opening.purpose} from {who}",
+            tags=tags.named(full),
+            opts=self._child,
+            **opening.ports,
+        )
+
+    def _egress(self, group: Group, suffix: str, description: str, **to: Any) -> pulumi.CustomResource:
+        full = f"{self._prefix}-{suffix}"
+        return aws.vpc.SecurityGroupEgressRule(
+            full, security_group_id=group.id, description=description, tags=tags.named(full), opts=self._child, **to
+        )
+
+    def _to_control_planes(self, balancer: Group, control_plane: Group) -> pulumi.CustomResource:
+        behind = {"referenced_security_group_id": control_plane.id, **API.ports}
+        return self._egress(balancer, f"{balancer.name}-out", "control planes", **behind)

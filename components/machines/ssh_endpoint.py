@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.base import tags
-from components.machines.security_groups import SSH
+from components.machines.opening import SSH
 
 
 @dataclass(frozen=True)

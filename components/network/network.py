@@ -58,81 +58,87 @@ class Network(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("twinplane:network:Network", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        zones = availability_zones(args.zones, pulumi.InvokeOptions(parent=self))
-
-        vpc = aws.ec2.Vpc(
-            name,
-            cidr_block=str(args.cidr),
-            enable_dns_support=True,
-            enable_dns_hostnames=True,  # EKS' private endpoint is found by name
-            tags=tags.named(name),
-            opts=child,
-        )
-        internet = aws.ec2.InternetGateway(f"{name}-internet", vpc_id=vpc.id, tags=tags.named(name), opts=child)
-
-        def table(side: str, number: str = "") -> aws.ec2.RouteTable:
-            full = f"{name}-{side}{number}"
-            more = args.subnet_tags if side == args.pod_routes else None
-            return aws.ec2.RouteTable(full, vpc_id=vpc.id, tags=tags.named(full, more), opts=child)
-
-        def way_out(suffix: str, routes: aws.ec2.RouteTable, **target: pulumi.Input[str]) -> aws.ec2.Route:
-            return aws.ec2.Route(
-                f"{name}-{suffix}-out",
-                route_table_id=routes.id,
-                destination_cidr_block="0.0.0.0/0",
-                opts=child,
-                **target,
-            )
-
-        def subnet(side: str, index: int, block: IPv4Network, routes: aws.ec2.RouteTable) -> pulumi.Output[str]:
-            full = f"{name}-{side}-{index + 1}"
-            made = aws.ec2.Subnet(
-                full,
-                vpc_id=vpc.id,
-                availability_zone=zones[index],
-                cidr_block=str(block),
-                map_public_ip_on_launch=False,  # machines ask for a public address one by one
-                tags=tags.named(full, {**DISCOVERY[side], **args.subnet_tags}),
-                opts=child,
-            )
-            aws.ec2.RouteTableAssociation(full, subnet_id=made.id, route_table_id=routes.id, opts=child)
-            return made.id
-
-        # The group that AWS gives to what names none lets nothing in or out.
-        aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=vpc.id, tags=tags.named(f"{name}-default"), opts=child)
+        self._prefix, self._args, self._child = name, args, pulumi.ResourceOptions(parent=self)
+        self._zones = availability_zones(args.zones, pulumi.InvokeOptions(parent=self))
         blocks = subnet_blocks(args.cidr, args.zones)
-        public_routes = table("public")
-        public_out = way_out("public", public_routes, gateway_id=internet.id)
-        self.public_subnet_ids = [
-            subnet("public", index, block, public_routes) for index, block in enumerate(blocks.public)
-        ]
+        self.vpc_id = self._vpc()
+
+        public = self._route_table("public")
+        internet = self._way_out("public", public, gateway_id=self._internet_gateway())
+        self.public_subnet_ids = self._subnets("public", blocks.public, [public])
         gateways = [
-            self._nat_gateway(f"{name}-nat-{index + 1}", self.public_subnet_ids[index], public_out)
+            self._nat_gateway(f"{name}-nat-{index + 1}", self.public_subnet_ids[index], internet)
             for index in range({"none": 0, "single": 1, "per_zone": args.zones}[args.nat])
         ]
 
         # A table for each zone, so that each zone can get a gateway of its own.
-        tables = 1 if args.pod_routes == "private" else args.zones
-        private_routes = [table("private", f"-{index + 1}") for index in range(tables)]
-        for index, routes in enumerate(private_routes if gateways else []):
-            way_out(f"private-{index + 1}", routes, nat_gateway_id=gateways[index % len(gateways)].id)
-        self.private_subnet_ids = [
-            subnet("private", index, block, private_routes[index % tables])
-            for index, block in enumerate(blocks.private)
-        ]
-        table_ids = [each.id for each in [public_routes, *private_routes]]
-        served = VpcEndpointsArgs(vpc.id, args.cidr, table_ids, self.private_subnet_ids, args.interface_endpoints)
-        VpcEndpoints(name, served, child)
-        if args.flow_log_days:
-            FlowLogs(f"{name}-flow-logs", FlowLogsArgs(vpc.id, args.flow_log_days), child)
+        tables = range(1 if args.pod_routes == "private" else args.zones)
+        private = [self._route_table("private", f"-{index + 1}") for index in tables]
+        for index in tables if gateways else ():
+            gateway = gateways[index % len(gateways)]
+            self._way_out(f"private-{index + 1}", private[index], nat_gateway_id=gateway.id)
+        self.private_subnet_ids = self._subnets("private", blocks.private, private)
 
-        self.vpc_id = vpc.id
-        told = ("vpc_id", "public_subnet_ids", "private_subnet_ids")
-        self.register_outputs({each: getattr(self, each) for each in told})
+        table_ids = [table.id for table in (public, *private)]
+        served = VpcEndpointsArgs(self.vpc_id, args.cidr, table_ids, self.private_subnet_ids, args.interface_endpoints)
+        VpcEndpoints(name, served, self._child)
+        if args.flow_log_days:
+            FlowLogs(f"{name}-flow-logs", FlowLogsArgs(self.vpc_id, args.flow_log_days), self._child)
+        outputs = ("vpc_id", "public_subnet_ids", "private_subnet_ids")
+        self.register_outputs({output: getattr(self, output) for output in outputs})
+
+    def _vpc(self) -> pulumi.Output[str]:
+        vpc = aws.ec2.Vpc(
+            self._prefix,
+            cidr_block=str(self._args.cidr),
+            enable_dns_support=True,
+            enable_dns_hostnames=True,  # EKS' private endpoint is found by name
+            tags=tags.named(self._prefix),
+            opts=self._child,
+        )
+        # The group that AWS gives to what names none lets nothing in or out.
+        default = f"{self._prefix}-default"
+        aws.ec2.DefaultSecurityGroup(default, vpc_id=vpc.id, tags=tags.named(default), opts=self._child)
+        return vpc.id
+
+    def _internet_gateway(self) -> pulumi.Output[str]:
+        own = tags.named(self._prefix)
+        return aws.ec2.InternetGateway(f"{self._prefix}-internet", vpc_id=self.vpc_id, tags=own, opts=self._child).id
 
     def _nat_gateway(self, name: str, subnet_id: pulumi.Output[str], internet: aws.ec2.Route) -> aws.ec2.NatGateway:
         own = tags.named(name)
-        address = aws.ec2.Eip(name, domain="vpc", tags=own, opts=pulumi.ResourceOptions(parent=self))
+        address = aws.ec2.Eip(name, domain="vpc", tags=own, opts=self._child)
         after = pulumi.ResourceOptions(parent=self, depends_on=[internet])
         return aws.ec2.NatGateway(name, subnet_id=subnet_id, allocation_id=address.id, tags=own, opts=after)
+
+    def _route_table(self, side: Side, number: str = "") -> aws.ec2.RouteTable:
+        full = f"{self._prefix}-{side}{number}"
+        more = self._args.subnet_tags if side == self._args.pod_routes else None
+        return aws.ec2.RouteTable(full, vpc_id=self.vpc_id, tags=tags.named(full, more), opts=self._child)
+
+    def _way_out(self, suffix: str, table: aws.ec2.RouteTable, **target: pulumi.Input[str]) -> aws.ec2.Route:
+        full = f"{self._prefix}-{suffix}-out"
+        everywhere = "0.0.0.0/0"
+        return aws.ec2.Route(
+            full, route_table_id=table.id, destination_cidr_block=everywhere, opts=self._child, **target
+        )
+
+    def _subnets(
+        self, side: Side, blocks: Sequence[IPv4Network], tables: Sequence[aws.ec2.RouteTable]
+    ) -> list[pulumi.Output[str]]:
+        """Makes a subnet in each zone. Returns their ids."""
+        return [self._subnet(side, index, block, tables[index % len(tables)].id) for index, block in enumerate(blocks)]
+
+    def _subnet(self, side: Side, index: int, block: IPv4Network, table_id: pulumi.Output[str]) -> pulumi.Output[str]:
+        full = f"{self._prefix}-{side}-{index + 1}"
+        subnet = aws.ec2.Subnet(
+            full,
+            vpc_id=self.vpc_id,
+            availability_zone=self._zones[index],
+            cidr_block=str(block),
+            map_public_ip_on_launch=False,  # machines ask for a public address one by one
+            tags=tags.named(full, {**DISCOVERY[side], **self._args.subnet_tags}),
+            opts=self._child,
+        )
+        aws.ec2.RouteTableAssociation(full, subnet_id=subnet.id, route_table_id=table_id, opts=self._child)
+        return subnet.id
