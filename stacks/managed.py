@@ -7,10 +7,18 @@ import pulumi_aws as aws
 
 from components.base.record import Record, RecordArgs
 from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
+from components.eks.nodes import AutoNodes, ManagedNodes
 from components.network.network import Network, NetworkArgs
 from components.sample_app.sample_app import SampleApp, SampleAppArgs
 from stacks import balancer, identity, ingress, living, parsers, registry, spread, storage, strays
 from stacks.settings import ManagedSettings
+
+
+def nodes(settings: ManagedSettings) -> ManagedNodes | AutoNodes:
+    """Returns the nodes that the settings ask for."""
+    if settings.node_mode == "auto":
+        return AutoNodes()
+    return ManagedNodes(settings.workers, settings.instance_type, settings.node_release_version)
 
 
 def build(settings: ManagedSettings) -> dict[str, Any]:
@@ -39,10 +47,7 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
             viewer_arns=settings.viewer_arns,
             log_days=settings.control_plane_log_days,
             add_on_versions=settings.add_on_versions,
-            node_mode=settings.node_mode,
-            nodes=settings.workers,
-            instance_type=settings.instance_type,
-            node_release_version=settings.node_release_version,
+            nodes=nodes(settings),
             protected=settings.deletion_protection,
         ),
         pulumi.ResourceOptions(depends_on=[network]),

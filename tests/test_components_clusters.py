@@ -12,6 +12,7 @@ from components.base.policy_document import policy
 from components.base.protection import protection_of
 from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.eks.node_group import NodeGroup, NodeGroupArgs
+from components.eks.nodes import ManagedNodes
 from components.kubeadm.ansible_run import AnsibleRun, AnsibleRunArgs, LastRun, digest
 from components.kubeadm.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from components.machines.machine_image import MachineImage
@@ -383,8 +384,8 @@ def test_managed_arguments(argument: str, value: Any, wire_name: str, sent: Any)
     ("argument", "value", "wire_name", "sent"),
     [
         ("private_subnet_ids", ["subnet-8", "subnet-9"], "subnetIds", ["subnet-8", "subnet-9"]),
-        ("nodes", 5, "scalingConfig", {"desiredSize": 5, "minSize": 5, "maxSize": 5}),
-        ("node_release_version", "1.36.3-20260901", "releaseVersion", "1.36.3-20260901"),
+        ("nodes", ManagedNodes(5), "scalingConfig", {"desiredSize": 5, "minSize": 5, "maxSize": 5}),
+        ("nodes", ManagedNodes(release_version="1.36.3-20260901"), "releaseVersion", "1.36.3-20260901"),
     ],
 )
 def test_managed_arguments_of_the_nodes(argument: str, value: Any, wire_name: str, sent: Any) -> None:
@@ -393,7 +394,7 @@ def test_managed_arguments_of_the_nodes(argument: str, value: Any, wire_name: st
 
 
 def test_the_instance_type_is_in_the_launch_template_so_that_eks_rolls_the_nodes() -> None:
-    graph = managed(instance_type="m7i.large")
+    graph = managed(nodes=ManagedNodes(instance_type="m7i.large"))
     assert graph.one("aws:ec2/launchTemplate:LaunchTemplate").inputs["instanceType"] == "m7i.large"
     assert "instanceTypes" not in graph.one("aws:eks/nodeGroup:NodeGroup").inputs
 
@@ -435,7 +436,7 @@ def test_managed_cluster_is_as_a_platform_team_wants_it() -> None:
 
 
 def test_managed_outputs() -> None:
-    graph = managed(node_release_version="1.36.3-20260901")
+    graph = managed(nodes=ManagedNodes(release_version="1.36.3-20260901"))
     assert graph.exports == {
         "endpoint": "https://c.eks.test",
         "kubeconfig": f"{SECRET} kubeconfig of c",

@@ -6,11 +6,12 @@ from typing import Any
 import pulumi
 
 from components.eks.add_on import NAMES, VERSIONS, AddOn, AddOnArgs, version_of
-from components.eks.auto_nodes import NODE_POLICIES
+from components.eks.auto_mode import NODE_POLICIES
 from components.eks.cluster_key import ClusterKey, ClusterKeyArgs, key_policy
 from components.eks.control_plane_logs import ControlPlaneLogs, ControlPlaneLogsArgs, group_name
 from components.eks.launch_template import LaunchTemplate, LaunchTemplateArgs
 from components.eks.node_group import VOLUME_GIB
+from components.eks.nodes import AutoNodes
 from policies.guards import RULES
 from stacks import prices
 from tests import golden_files
@@ -161,14 +162,14 @@ def test_nothing_else_installs_what_the_add_ons_are() -> None:
     assert inputs["useDefaultVpcCni"] is True
     assert inputs["kubeProxyAddonOptions"]["enabled"] is False
     # Else pulumi-eks adds it in Auto Mode, and fails: https://github.com/pulumi/pulumi-eks/issues/1726
-    assert managed(node_mode="auto").one("eks:index:Cluster").inputs["corednsAddonOptions"]["enabled"] is False
+    assert managed(nodes=AutoNodes()).one("eks:index:Cluster").inputs["corednsAddonOptions"]["enabled"] is False
 
 
 # Node modes
 
 
 def test_auto_mode_has_a_role_and_no_node_group() -> None:
-    graph = managed(node_mode="auto")
+    graph = managed(nodes=AutoNodes())
     assert graph.one("eks:index:Cluster").inputs["autoMode"] == {
         "enabled": True,
         "createNodeRole": False,

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Any, Literal
 
@@ -22,12 +22,24 @@ from tests.test_components_clusters import managed
 
 
 @dataclass(frozen=True)
+class Wide:
+    width: int = 1
+    mode: Literal["wide"] = "wide"
+
+
+@dataclass(frozen=True)
+class Round:
+    mode: Literal["round"] = "round"
+
+
+@dataclass(frozen=True)
 class ThingArgs:
     cidr: IPv4Network
     ids: Sequence[pulumi.Input[str]]
     count: int = 2
     mode: Literal["fast", "slow"] = "fast"
     release: str | None = None
+    size: Wide | Round = field(default_factory=Wide)
 
 
 class Thing(pulumi.ComponentResource):
@@ -48,13 +60,14 @@ def thing() -> Any:
 
 
 def test_inputs_are_plain_data(thing: Any) -> None:
-    kinds = {name: (each.type.value, each.optional) for name, each in thing.inputs.items()}
+    kinds = {name: (each.ref or each.type.value, each.optional) for name, each in thing.inputs.items()}
     assert kinds == {
         "cidr": ("string", False),
         "ids": ("array", False),
         "count": ("integer", True),
         "mode": ("string", True),
         "release": ("string", True),
+        "size": ("#/types/things:index:WideOrRound", True),
     }
     assert thing.inputs["cidr"].plain
     assert not thing.inputs["ids"].items.plain, "an output of another resource is fine"
@@ -75,6 +88,8 @@ def test_values_are_restored() -> None:
     assert repr(restored("count", int, 3.0)) == "3"
     assert restored("ids", Sequence[str], ["a"]) == ["a"]
     assert restored("release", str | None, None) is None
+    assert restored("size", Wide | Round, {"width": 3.0}) == Wide(3)
+    assert restored("size", Wide | Round, {"mode": "round"}) == Round()
 
 
 #: Argument of a component of the package -> a value, and what is said of it.
@@ -95,9 +110,10 @@ WRONG: list[tuple[type[Any], str, Any, str]] = [
     (ManagedClusterArgs, "kubernetes_version", "1.36.3", "kubernetesVersion: '1.36.3' is not of the form of 1.36"),
     (ManagedClusterArgs, "api_cidrs", ["all"], "apiCidrs: 'all' is not of the form of 10.0.0.0/8"),
     (ManagedClusterArgs, "add_on_versions", {"dns": "v1"}, "addOnVersions: 'dns' is none of aws-ebs-csi-driver, "),
-    (ManagedClusterArgs, "node_mode", "fargate", "nodeMode: 'fargate' is none of managed, auto"),
-    (ManagedClusterArgs, "nodes", 0.0, "nodes: 0 is not from 1 to 450"),
-    (ManagedClusterArgs, "instance_type", "large", "instanceType: 'large' is not of the form of t3.medium"),
+    (ManagedClusterArgs, "nodes", {"mode": "fargate"}, "nodes: mode: 'fargate' is none of managed, auto"),
+    (ManagedClusterArgs, "nodes", {"count": 0.0}, "nodes: count: 0 is not from 1 to 450"),
+    (ManagedClusterArgs, "nodes", {"instance_type": "large"}, "nodes: instanceType: 'large' is not of the form of t3."),
+    (ManagedClusterArgs, "nodes", {"mode": "auto", "count": 2.0}, "nodes: count: says nothing with mode auto; leave"),
 ]
 
 
@@ -122,6 +138,7 @@ def test_wrong_and_unknown_arguments_are_no_fault_of_the_package() -> None:
     for given, line in (
         ({"cidr": "10.0.0.0/40", "ids": []}, "cidr: 10.0.0.0/40: '40' is not a valid netmask"),
         ({"cidr": "10.0.0.0/16", "ids": [], "mod": "fast"}, "mod: unknown argument; did you mean mode?"),
+        ({"cidr": "10.0.0.0/16", "ids": [], "size": {"widht": 1}}, "widht: unknown argument; did you mean width?"),
     ):
         with pytest.raises(pulumi.InputPropertyError) as caught:
             package.construct("a", "things:index:Thing", given)

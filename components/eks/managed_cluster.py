@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pulumi
 import pulumi_aws as aws
@@ -16,13 +16,12 @@ from components.base import tags
 from components.base.protection import protection_of
 from components.eks.access_entries import access_entries
 from components.eks.add_on import NAMES, AddOn, AddOnArgs, configuration_of, version_of
-from components.eks.auto_nodes import AutoNodes
+from components.eks.auto_mode import AutoMode
 from components.eks.cluster_key import ClusterKey, ClusterKeyArgs
 from components.eks.control_plane_logs import LOGS, ControlPlaneLogs, ControlPlaneLogsArgs
 from components.eks.node_group import NodeGroup, NodeGroupArgs
-from components.package.limits import BLOCK, LOG_DAYS, AtLeast, Between, Each, Like, OneOf
-
-NodeMode = Literal["managed", "auto"]
+from components.eks.nodes import AutoNodes, ManagedNodes
+from components.package.limits import BLOCK, LOG_DAYS, AtLeast, Each, Like, OneOf
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,7 @@ class ManagedClusterArgs:
     log_days: Annotated[int, OneOf(LOG_DAYS)] = 30
     #: Add-on -> version, where it shall not be the one of components/eks/add_on.py.
     add_on_versions: Annotated[Mapping[str, str], Each(OneOf(NAMES))] = field(default_factory=dict)
-    #: "managed": a node group; "auto": EKS Auto Mode, where EKS chooses the machines and the three below say nothing.
-    node_mode: NodeMode = "managed"
-    nodes: Annotated[int, Between(1, 450)] = 2
-    instance_type: Annotated[str, Like(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "t3.medium")] = "t3.medium"
-    #: Release of the node image, "1.36.3-20260901". None: the newest at creation.
-    node_release_version: str | None = None
+    nodes: ManagedNodes | AutoNodes = field(default_factory=ManagedNodes)
     #: Neither EKS nor Pulumi deletes or replaces the cluster until both are told to.
     protected: bool = False
     #: EKS' name for it; who renames the component, with an alias, says its old name here. None: the component's name.
@@ -66,7 +60,7 @@ class ManagedCluster(pulumi.ComponentResource):
     endpoint: pulumi.Output[str]
     #: JSON; it asks `aws eks get-token` for a token. A secret.
     kubeconfig: pulumi.Output[str]
-    #: None in node mode "auto", as is the release.
+    #: None with AutoNodes, as is the release.
     node_group_name: pulumi.Output[str | None]
     node_release_version: pulumi.Output[str | None]
     node_role_arn: pulumi.Output[str]
@@ -79,7 +73,7 @@ class ManagedCluster(pulumi.ComponentResource):
         known_as = args.cluster_name or name
         key = ClusterKey(f"{name}-cluster", ClusterKeyArgs(known_as), child)
         logs = ControlPlaneLogs(f"{name}-control-plane", ControlPlaneLogsArgs(known_as, args.log_days, key.arn), child)
-        auto = AutoNodes(f"{name}-auto-nodes", child) if args.node_mode == "auto" else None
+        auto = AutoMode(f"{name}-auto-nodes", child) if isinstance(args.nodes, AutoNodes) else None
         before = [logs, *([auto] if auto else [])]  # they go after the cluster
         kept = [protection_of("aws:eks/cluster:Cluster")] if args.protected else None
         cluster = eks.Cluster(
@@ -111,20 +105,22 @@ class ManagedCluster(pulumi.ComponentResource):
         )
         self.cluster_name, self.endpoint = cluster.eks_cluster.name, cluster.core.endpoint
         self.kubeconfig = pulumi.Output.secret(cluster.kubeconfig_json)
-        if auto:
-            needed: pulumi.Resource = cluster
-            self.node_group_name = self.node_release_version = pulumi.Output.from_input(None)
-            self.node_role_arn = auto.role_arn
-        else:  # what the add-ons are is part of Auto Mode
-            nodes, needed = self._nodes(name, args, cluster)
+        needed: pulumi.Resource = cluster
+        if isinstance(args.nodes, ManagedNodes):  # what the add-ons are is part of Auto Mode
+            nodes, needed = self._nodes(name, args, args.nodes, cluster)
             self.node_group_name, self.node_release_version = nodes.node_group_name, nodes.release_version
             self.node_role_arn = nodes.role_arn
+        elif auto:
+            self.node_group_name = self.node_release_version = pulumi.Output.from_input(None)
+            self.node_role_arn = auto.role_arn
         after = pulumi.ResourceOptions(parent=self, depends_on=[needed])
         self.provider = kubernetes.Provider(name, kubeconfig=self.kubeconfig, opts=after)
         told = ("cluster_name", "endpoint", "kubeconfig", "node_group_name", "node_release_version", "node_role_arn")
         self.register_outputs({each: getattr(self, each) for each in told})
 
-    def _nodes(self, name: str, args: ManagedClusterArgs, cluster: eks.Cluster) -> tuple[NodeGroup, aws.eks.Addon]:
+    def _nodes(
+        self, name: str, args: ManagedClusterArgs, nodes: ManagedNodes, cluster: eks.Cluster
+    ) -> tuple[NodeGroup, aws.eks.Addon]:
         """The node group after the add-ons that it needs, and DNS, which needs nodes."""
 
         def add_on(which: str, *needs: pulumi.Resource) -> aws.eks.Addon:
@@ -134,17 +130,17 @@ class ManagedCluster(pulumi.ComponentResource):
             return AddOn(f"{name}-{which}", chosen, after).resource
 
         needed = [add_on(each) for each in ("vpc-cni", "kube-proxy", "eks-pod-identity-agent")]
-        nodes = NodeGroup(
+        group = NodeGroup(
             f"{name}-nodes",
             NodeGroupArgs(
                 cluster_name=self.cluster_name,
                 kubernetes_version=cluster.eks_cluster.version,
                 subnet_ids=args.private_subnet_ids,
-                nodes=args.nodes,
-                instance_type=args.instance_type,
-                release_version=args.node_release_version,
+                nodes=nodes.count,
+                instance_type=nodes.instance_type,
+                release_version=nodes.release_version,
             ),
             pulumi.ResourceOptions(parent=self, depends_on=needed),
         )
-        add_on("metrics-server", nodes)
-        return nodes, add_on("coredns", nodes)
+        add_on("metrics-server", group)
+        return group, add_on("coredns", group)

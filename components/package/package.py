@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, Union, get_a
 
 import pulumi
 from pulumi.provider import ConstructResult
-from pulumi.provider.experimental.analyzer import ComponentDefinition
+from pulumi.provider.experimental.analyzer import ComponentDefinition, PropertyDefinition
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
-from components.package.argument import restored
+from components.package.argument import modes, restored
 
 
 def offered(component: type[Any], args: type[Any]) -> type[pulumi.ComponentResource]:
@@ -64,10 +64,21 @@ def plain(hint: Any) -> Any:
         return list[plain(inner[0])]  # type: ignore[misc]
     if origin in (dict, Mapping):
         return dict[str, plain(inner[1])]  # type: ignore[misc]
-    if origin in (Union, types.UnionType) and any(get_origin(each) is Awaitable for each in inner):
+    if origin in (Union, types.UnionType):
+        return _plain_union(hint)
+    raise TypeError(f"{hint} has no counterpart among Pulumi's types")
+
+
+def _plain_union(hint: Any) -> Any:
+    inner = get_args(hint)
+    if any(get_origin(each) is Awaitable for each in inner):
         return pulumi.Input[plain(inner[0])]  # type: ignore[misc]
-    if origin in (Union, types.UnionType) and len(inner) == 2 and type(None) in inner:
+    if len(inner) == 2 and type(None) in inner:
         return plain(next(each for each in inner if each is not type(None))) | None
+    if variants := modes(hint).values():
+        hints = [inspect.get_annotations(each, eval_str=True) for each in variants]
+        shape = {name: NotRequired[plain(kind)] for each in hints for name, kind in each.items()}
+        return TypedDict("Or".join(each.__name__ for each in variants), shape)  # type: ignore[operator]
     raise TypeError(f"{hint} has no counterpart among Pulumi's types")
 
 
@@ -80,12 +91,22 @@ class Package(ComponentProvider):
     """Components whose wrong arguments are told in one line, and not as a fault of the package."""
 
     def map_inputs(self, inputs: Any, component_def: ComponentDefinition) -> Any:
-        for name in inputs:
-            if name not in component_def.inputs:
-                near = difflib.get_close_matches(name, component_def.inputs, n=1)
-                known = f"did you mean {near[0]}?" if near else f"known: {', '.join(component_def.inputs)}"
-                raise pulumi.InputPropertyError(name, f"{name}: unknown argument; {known}")
+        self._check_names(inputs, component_def.inputs)
         return super().map_inputs(inputs, component_def)
+
+    def _check_names(self, inputs: Mapping[str, Any], properties: Mapping[str, PropertyDefinition]) -> None:
+        """Raises InputPropertyError for an argument, or a part of one, that the component does not have."""
+        for name, value in inputs.items():
+            if name not in properties:
+                near = difflib.get_close_matches(name, properties, n=1)
+                known = f"did you mean {near[0]}?" if near else f"known: {', '.join(properties)}"
+                raise pulumi.InputPropertyError(name, f"{name}: unknown argument; {known}")
+            if (
+                isinstance(value, dict)
+                and properties[name].ref
+                and (kind := self.get_type_definition(properties[name]))
+            ):
+                self._check_names(value, kind.properties)
 
     def construct(
         self,

@@ -1,4 +1,4 @@
-"""AutoNodes: what EKS Auto Mode needs to start nodes by itself."""
+"""AutoMode: what EKS Auto Mode needs to start nodes by itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NODE_POLICIES = ("AmazonEKSWorkerNodeMinimalPolicy", "AmazonEC2ContainerRegistry
 POOLS = ("general-purpose", "system")
 
 
-class AutoNodes(pulumi.ComponentResource):
+class AutoMode(pulumi.ComponentResource):
     """The role of nodes that EKS chooses, starts, patches and ends, with disks and load balancers."""
 
     role_arn: pulumi.Output[str]
@@ -22,6 +22,7 @@ class AutoNodes(pulumi.ComponentResource):
     options: eks.AutoModeOptionsArgs
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        # Living stacks know the type by this name.
         super().__init__("twinplane:cluster:AutoNodes", name, None, opts)
         self.role_arn, _ = node_role(name, NODE_POLICIES, self)
         self.options = eks.AutoModeOptionsArgs(
