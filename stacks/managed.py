@@ -3,14 +3,12 @@
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
 from components.base.record import Record, RecordArgs
 from components.eks.managed_cluster import ManagedCluster, ManagedClusterArgs
 from components.eks.nodes import AutoNodes, ManagedNodes
 from components.network.network import Network, NetworkArgs
-from components.sample_app.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, identity, ingress, living, parsers, registry, spread, storage, strays
+from stacks import exports, identity, living, parsers, registry, sample_app, spread, strays
 from stacks.settings import ManagedSettings
 
 
@@ -55,31 +53,15 @@ def build(settings: ManagedSettings) -> dict[str, Any]:
     strays.build(name, living.resources(), [cluster.node_group_name] if settings.node_mode == "managed" else [])
     pods = identity.of_managed(cluster)
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider)
-    app = SampleApp(
-        f"{name}-sample-app",
-        SampleAppArgs(
-            image=settings.app_image,
-            balancer=balancer.build(settings),
-            storage_class=storage.build(settings, pods, cluster.kubeconfig, cluster.provider, [cluster]),
-            hosts=ingress.build(settings, network, pods, cluster.provider, needs),
-        ),
-        pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs),
-    )
+    app = sample_app.build(settings, network, cluster, pods, driver_needs=[cluster], needs=needs)
     return {
-        "kind": settings.kind,
-        "clusterName": name,
-        "account": aws.get_caller_identity_output().account_id,
-        "region": aws.get_region_output().region,
-        "vpcId": network.vpc_id,
+        **exports.common(settings, network, cluster, app),
         "kubernetesVersion": parsers.minor(settings.kubernetes_version),
-        "apiEndpoint": cluster.endpoint,
-        "kubeconfig": cluster.kubeconfig,
         **(
             {"nodeGroupName": cluster.node_group_name, "nodeReleaseVersion": cluster.node_release_version}
             if settings.node_mode == "managed"
             else {}
         ),
         "nodeMode": settings.node_mode,
-        "workload": app.exported,
         **registry.build(settings, cluster.node_role_arn),
     }

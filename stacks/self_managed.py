@@ -13,8 +13,7 @@ from components.kubeadm.cloud_controller_policy import cluster_tag
 from components.kubeadm.etcd_backups import EtcdBackups, EtcdBackupsArgs
 from components.kubeadm.self_managed_cluster import SelfManagedCluster, SelfManagedClusterArgs
 from components.network.network import Network, NetworkArgs
-from components.sample_app.sample_app import SampleApp, SampleAppArgs
-from stacks import balancer, cloud_controller, identity, ingress, living, registry, repair, spread, storage, strays
+from stacks import cloud_controller, exports, identity, living, registry, repair, sample_app, spread, strays
 from stacks.settings import SelfManagedSettings
 from twinplane.errors import UsageError
 from twinplane.live import tunnel
@@ -94,31 +93,14 @@ def build(settings: SelfManagedSettings) -> dict[str, Any]:
     needs = spread.build(settings, cluster.kubeconfig, cluster.provider, machines, controllers)
     inside = pulumi.ResourceOptions(providers={"kubernetes": cluster.provider}, depends_on=needs)
     MetricsServer(f"{name}-metrics", MetricsServerArgs(), inside)
-    app = SampleApp(
-        f"{name}-sample-app",
-        SampleAppArgs(
-            image=settings.app_image,
-            balancer=balancer.build(settings),
-            storage_class=storage.build(settings, trust.identity, cluster.kubeconfig, cluster.provider, controllers),
-            hosts=ingress.build(settings, network, trust.identity, cluster.provider, needs),
-        ),
-        inside,
-    )
+    app = sample_app.build(settings, network, cluster, trust.identity, driver_needs=controllers, needs=needs)
     return {
-        "kind": settings.kind,
-        "clusterName": name,
-        "account": aws.get_caller_identity_output().account_id,
-        "region": aws.get_region_output().region,
-        "vpcId": network.vpc_id,
-        "kubernetesVersion": settings.kubernetes_version,
-        "apiEndpoint": cluster.endpoint,
-        "kubeconfig": cluster.kubeconfig,
+        **exports.common(settings, network, cluster, app),
         "machines": cluster.machines,
         "podRanges": cluster.pod_ranges,
         "sshUser": cluster.ssh_user,
         "sshPrivateKey": cluster.ssh_private_key,
         "backupsBucket": backups.bucket,
         "backupsKey": backups.private_key,
-        "workload": app.exported,
         **registry.build(settings, *cluster.role_arns),
     }
