@@ -1,19 +1,25 @@
 """Names, addresses and places of the lab, in one file."""
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from pathlib import Path
 
 #: Every lab address lies here: the benchmarking range of RFC 2544, routed nowhere.
 RANGE = IPv4Network("198.18.0.0/15")
 #: The machine's own address on the bridge: router, AWS API, mirror, registry, apt proxy, webhooks of API servers.
-FABRIC = IPv4Address("198.19.255.254")
+FABRIC = RANGE[-2]
 BRIDGE = "twinplane0"
 
-#: Pods of the lab's EKS nodes, and its hidden control planes. Stacks choose the other ranges.
-EKS_PODS = IPv4Network("198.18.128.0/18")
-EKS_CONTROL_PLANES = IPv4Network("198.19.240.0/24")
+
+def part(prefix: int, number: int) -> IPv4Network:
+    """Returns the block of that prefix length and number, counted from 0, in RANGE. stack_config.py has the stacks'."""
+    return IPv4Network((int(RANGE.network_address) + (number << (32 - prefix)), prefix))
+
+
+#: Pods of the lab's EKS, Services where a cluster names no range (EKS would choose one outside the lab), and its hidden
+#: control planes.
+EKS_PODS, EKS_SERVICES, EKS_CONTROL_PLANES = part(18, 2), part(20, 16), part(24, 496)
 #: One address for each network load balancer.
-LOAD_BALANCERS = IPv4Network("198.19.241.0/24")
+LOAD_BALANCERS = part(24, 497)
 
 API_PORT = 4515
 API_URL = f"http://127.0.0.1:{API_PORT}"

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.constants import PROJECT
+from lab import stack_config
+from lab.constants import PROJECT, RANGE
 from lab.stack_files import adopt, reset
 from stacks.settings import KEYS
 
@@ -25,6 +26,24 @@ def test_salt_and_release_go_and_a_users_edit_stays(tmp_path: Path) -> None:
     assert lab.read_text() == BEFORE
     assert real.read_text() == after
     assert sorted(tmp_path.iterdir()) == [lab, real]
+
+
+@pytest.mark.parametrize("name", stack_config.STACKS)
+def test_the_files_are_the_template_with_the_lab_s_constants(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"Pulumi.{name}.yaml"
+    file.write_text((PROJECT / "stacks" / file.name).read_text())
+    reset(tmp_path)
+    assert file.read_text() == stack_config.render(name), "python -m lab.stack_config"
+
+
+def test_the_range_of_addresses_is_written_once() -> None:
+    first = str(RANGE.network_address).rpartition(".")[0]
+    named = {
+        path.name
+        for path in (PROJECT / "lab").rglob("*")
+        if path.suffix in {".py", ".j2"} and first in path.read_text()
+    }
+    assert named == {"constants.py"}
 
 
 @pytest.mark.parametrize("name", ["mine", "twinplane", "a.b-c"])

@@ -8,10 +8,8 @@ from botocore.exceptions import ClientError
 
 from lab.cloud import api
 from lab.cloud.eks.model import EksError, Json
-from lab.constants import RANGE
+from lab.constants import EKS_SERVICES, RANGE
 
-#: EKS chooses from 10.100.0.0/16 and 172.20.0.0/16; the lab has addresses of its own range only.
-SERVICES = "198.19.0.0/20"
 #: Members of CreateCluster and UpdateClusterConfig that the lab does not do, unless they say "no".
 ABSENT = (
     "outpostConfig", "remoteNetworkConfig", "zonalShiftConfig", "controlPlaneScalingConfig",
@@ -58,7 +56,7 @@ def encryption(given: list[Json]) -> list[Json]:
 
 def service_range(network: Json) -> str:
     """-> the CIDR of the Services for a `kubernetesNetworkConfig`. Raises EksError."""
-    given = network.get("serviceIpv4Cidr", SERVICES)
+    given = network.get("serviceIpv4Cidr", str(EKS_SERVICES))
     try:
         cidr = IPv4Network(given)
     except ValueError:
