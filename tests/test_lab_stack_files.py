@@ -7,7 +7,7 @@ import yaml
 
 from lab.constants import PROJECT
 from lab.stack_files import adopt, reset
-from stacks.settings import KEYS
+from stacks.keys import KEYS
 
 BEFORE = """config:
   twinplane:kind: managed

@@ -12,8 +12,9 @@ import yaml
 
 from policies.guards import RULES
 from policies.openings import ingress_of_a_guarded_class
+from stacks.keys import KEYS
 from stacks.outputs import StackOutputs
-from stacks.settings import KEYS, read
+from stacks.settings import read
 from stacks.surroundings import Surroundings
 from tests import golden_files
 from tests.pulumi_mocks import PROJECT, PUBLIC_KEY, SECRET, Graph, leaks, run

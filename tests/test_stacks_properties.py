@@ -12,11 +12,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from components import add_on
+from components.limits import LOG_DAYS
 from policies.guards import RULES
 from stacks import managed, self_managed
-from stacks.checks import LOG_DAYS, SUPPORTED_MINORS
+from stacks.checks import SUPPORTED_MINORS
+from stacks.keys import KEYS
 from stacks.outputs import KINDS, Kind
-from stacks.settings import KEYS, MAX_NAME, ManagedSettings, SelfManagedSettings, read
+from stacks.settings import MAX_NAME, ManagedSettings, SelfManagedSettings, read
 from tests.pulumi_mocks import PROJECT, Graph, leaks, run
 
 pytestmark = pytest.mark.usefixtures("tunnels")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stacks.settings import KEYS
+from stacks.keys import KEYS
 from tests import engine
 from tests.engine import PROJECT, Project
 
