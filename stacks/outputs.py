@@ -80,6 +80,13 @@ class Workload:
     service: str
     #: The TCP port on every node that reaches the Service.
     node_port: int
+    #: DNS name of its network load balancer; empty where it has none.
+    balancer_address: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where the app answers outside the cluster; empty where nobody reaches it."""
+        return f"http://{self.balancer_address}/" if self.balancer_address else ""
 
     @classmethod
     def from_export(cls, workload: Mapping[str, Any]) -> Workload:
@@ -89,6 +96,7 @@ class Workload:
             deployment=_text(workload, "deployment"),
             service=_text(workload, "service"),
             node_port=int(_required(workload, "nodePort")),  # the engine's numbers are floats
+            balancer_address=workload.get("balancerAddress") or "",
         )
 
 

@@ -268,7 +268,8 @@ def test_demo_makes_what_is_missing_and_compares(monkeypatch: pytest.MonkeyPatch
     done: list[str] = []
     monkeypatch.setattr(lab, "up", lambda _: done.append("lab"))
     monkeypatch.setattr(cli, "_stack", lambda name: Recorder(name, done, there))
-    monkeypatch.setattr(cli, "_compare", lambda a, b, *_, **__: done.append(f"compare {a.name} {b.name}"))
+    monkeypatch.setattr(cli, "_compared", lambda a, b, _: done.append(f"compare {a.name} {b.name}"))
+    monkeypatch.setattr(cli, "_show", lambda *_: None)
     assert run("lab", "demo").exit_code == 0
     created = [
         "create managed-lab",

@@ -7,15 +7,16 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +24,9 @@ from twinplane.check import Check
 from twinplane.errors import Failed, UsageError
 from twinplane.screen import Tell, err, out, working
 from twinplane.stack import PROJECT, Stack
+
+if TYPE_CHECKING:
+    from twinplane.compare import Comparison
 
 MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
 #: Where the lab stacks' config sends AWS calls.
@@ -92,25 +96,36 @@ def compare(
 SETTLING = 60
 
 
-def _compare(managed: Stack, self_managed: Stack, as_json: bool, html: Path | None = None, patience: float = 0) -> None:
-    """Compares, again for `patience` seconds while a cluster that has just come up reports trouble."""
-    from twinplane.compare import compare as run
+def _compare(managed: Stack, self_managed: Stack, as_json: bool, html: Path | None = None) -> None:
     from twinplane.compare import report
 
     if html and not html.resolve().parent.is_dir():
         raise UsageError(f"--html {html}: no such folder")
+    comparison = _compared(managed, self_managed)
+    if html:
+        html.write_text(report.html(comparison, datetime.now(UTC)))
+        err.print(f"wrote {html}", markup=False)
+    _show(comparison, report.show, as_json)
+
+
+def _compared(managed: Stack, self_managed: Stack, patience: float = 0) -> Comparison:
+    """Compares, again for `patience` seconds while a cluster that has just come up reports trouble."""
+    from twinplane.compare import compare as run
+
     with working(f"comparing {managed.name} and {self_managed.name}") as tell:
         end = time.monotonic() + patience
         while (comparison := run(managed, self_managed, tell)).troubles() and time.monotonic() < end:
             tell("not settled yet, looking again")
             time.sleep(3)
-    if html:
-        html.write_text(report.html(comparison, datetime.now(UTC)))
-        err.print(f"wrote {html}", markup=False)
+    return comparison
+
+
+def _show(comparison: Comparison, show: Callable[[Comparison, Console], None], as_json: bool) -> None:
+    """Raises typer.Exit(1) where something does not work."""
     if as_json:
         _json(comparison.export())
     else:
-        report.show(comparison, out)
+        show(comparison, out)
     if comparison.troubles():
         raise typer.Exit(1)
 
@@ -343,9 +358,10 @@ def lab_env(as_json: Json = False) -> None:
 
 @lab.command("demo")
 def lab_demo(as_json: Json = False) -> None:
-    """Everything: lab, both stacks, the comparison. Run again, it changes nothing."""
+    """Everything: lab, both stacks, and the comparison on one screen. Run again, it changes nothing."""
     from lab.constants import BASE_RELEASE
     from lab.toolchain.tool import KUBERNETES
+    from twinplane.compare import summary
     from twinplane.operate.patch import RELEASE_KEY
 
     _up()
@@ -360,7 +376,7 @@ def lab_demo(as_json: Json = False) -> None:
         ups = [pool.submit(stack.up, _named(stack.name, tell)) for stack in (self_managed, managed)]
     for up in ups:  # Both have ended: one that failed does not leave the other half done.
         up.result()
-    _compare(managed, self_managed, as_json, patience=SETTLING)
+    _show(_compared(managed, self_managed, SETTLING), summary.show, as_json)
 
 
 def _named(name: str, tell: Tell) -> Tell:

@@ -27,6 +27,8 @@ class Cluster:
     stack: str
     kind: Kind
     endpoint: str
+    #: URL of the sample app; empty where it has no load balancer.
+    app: str
     #: Component -> aspect -> cell.
     components: Rows
     #: Node -> aspect -> cell.
@@ -43,6 +45,7 @@ class Cluster:
             stack=observed.stack,
             kind=observed.outputs.kind,
             endpoint=observed.outputs.api_endpoint,
+            app=observed.outputs.workload.url,
             components={name: Component(name, observed).cells() for name in COMPONENTS},
             nodes=node_rows(observed),
             upkeep=upkeep(observed),
@@ -79,6 +82,7 @@ class Cluster:
             "stack": self.stack,
             "kind": self.kind,
             "endpoint": self.endpoint,
+            "app": self.app,
             "components": _export(self.components),
             "nodes": _export(self.nodes),
             "upkeep": {aspect: cell.export() for aspect, cell in self.upkeep.items()},
