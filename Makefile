@@ -24,17 +24,18 @@ $(VENV)/ready: requirements.txt pyproject.toml lab/pyproject.toml
 
 setup: $(VENV)/ready ## The virtual environment, with every library pinned
 
-lint: setup ## ruff, import-linter, ansible-lint
+lint: setup ## ruff, import-linter, ansible-lint, and parliament on all IAM policies
 	ruff check .
 	ruff format --check .
 	lint-imports
 	ansible-lint --offline -q playbooks
+	pytest tests/test_iam_policies.py
 
 types: setup ## mypy, strict
 	mypy
 
 unit: setup ## The fast tests: mocks, pure functions, golden files
-	pytest tests --ignore tests/live --ignore tests/engine --ignore tests/processes -n auto --dist loadfile --no-loadscope-reorder
+	pytest tests --ignore tests/live --ignore tests/engine --ignore tests/processes --ignore tests/test_iam_policies.py -n auto --dist loadfile --no-loadscope-reorder
 
 processes: setup ## Playbook runs on this machine, and servers that are killed: real processes, no lab
 	pytest tests/processes -n auto --dist loadfile

@@ -1,97 +1,366 @@
-"""What the one who runs `pulumi up` must be allowed to do, asked of IAM's policy simulator."""
+"""What whoever runs `pulumi up` and the verbs must be allowed to do: the IAM policies in docs/, and the doctor's check.
+
+docs/policy-managed.json and docs/policy-self-managed.json are made from STATEMENTS; tests/test_docs.py holds them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from stacks.settings import ManagedSettings, SelfManagedSettings
 from twinplane.check import Check
 from twinplane.live.unanswered import Unanswered
+from twinplane.outputs import KINDS, Kind
 
 NAME = "permissions"
+#: Stands for the project's name in the policies.
+PROJECT = "PROJECT"
 Call = Callable[..., dict[str, Any]]
+Settings = ManagedSettings | SelfManagedSettings
 
-#: Resource that each is asked of, `{name}` being the stack's -> actions that make something; docs/aws.md has them all.
-BOTH: Mapping[str, str] = {
-    "*": "ec2:CreateVpc ec2:CreateSubnet ec2:CreateInternetGateway ec2:CreateRouteTable ec2:CreateRoute "
-    "ec2:CreateNatGateway ec2:AllocateAddress ec2:CreateVpcEndpoint ec2:CreateSecurityGroup "
-    "ec2:AuthorizeSecurityGroupIngress ec2:CreateTags ec2:RunInstances kms:CreateKey kms:CreateAlias "
-    "logs:CreateLogGroup ecr:CreateRepository",
-    "arn:{partition}:iam::{account}:role/{name}-a": "iam:CreateRole iam:PutRolePolicy iam:AttachRolePolicy "
-    "iam:TagRole iam:GetRole iam:PassRole",
-}
-MANAGED: Mapping[str, str] = {
-    "*": "ec2:CreateLaunchTemplate eks:DescribeAddonVersions",
-    "arn:{partition}:eks:{region}:{account}:cluster/{name}": "eks:CreateCluster eks:DescribeCluster "
-    "eks:CreateNodegroup eks:CreateAddon eks:CreateAccessEntry eks:CreatePodIdentityAssociation",
-}
-SELF_MANAGED: Mapping[str, str] = {
-    "*": "ec2:ImportKeyPair ec2:CreateVolume ec2:AttachVolume elasticloadbalancing:CreateLoadBalancer "
-    "elasticloadbalancing:CreateTargetGroup elasticloadbalancing:CreateListener s3:CreateBucket s3:PutBucketPolicy "
-    "s3:PutObject",
-    "arn:{partition}:iam::{account}:instance-profile/{name}-a": "iam:CreateInstanceProfile "
-    "iam:AddRoleToInstanceProfile",
-    "arn:{partition}:iam::{account}:oidc-provider/{name}-issuer.s3.{region}.amazonaws.com": (
-        "iam:CreateOpenIDConnectProvider"
+
+@dataclass(frozen=True)
+class Statement:
+    """Actions on the same resources. Where AWS names a thing by a number of its own, the resource is `*`."""
+
+    sid: str
+    #: Separated by spaces, without the service.
+    actions: Mapping[str, str]
+    resources: Sequence[str] = ("*",)
+    kinds: tuple[Kind, ...] = KINDS
+    condition: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    #: Whether a stack with these settings needs it; the doctor asks for no other.
+    needed: Callable[[Any], bool] = lambda _settings: True
+
+    @property
+    def full(self) -> list[str]:
+        """The actions with their service."""
+        return [f"{service}:{name}" for service, names in self.actions.items() for name in names.split()]
+
+
+def _named(*paths: str) -> tuple[str, ...]:
+    return tuple(f"arn:aws:{path}" for path in paths)
+
+
+_CLUSTER, _NODE_GROUP, _ADD_ON = f"cluster/{PROJECT}-*", f"nodegroup/{PROJECT}-*/*/*", f"addon/{PROJECT}-*/*/*"
+_TAGS = "TagResource UntagResource ListTagsForResource"
+#: Services that the stacks' roles are for.
+_TAKERS = ["ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com", "vpc-flow-logs.amazonaws.com"]
+
+STATEMENTS = (
+    Statement(
+        "Look",
+        {
+            "ec2": "Describe*",
+            "elasticloadbalancing": "Describe*",
+            "ecr": "GetAuthorizationToken",
+            "iam": "GetRole SimulatePrincipalPolicy",
+            "kms": "ListAliases",
+            "cloudwatch": "GetMetricStatistics",
+            "logs": "DescribeLogGroups",
+            "servicequotas": "GetServiceQuota",
+            "tag": "GetResources",
+        },
     ),
-}
-#: With sshVia: endpoint.
-ENDPOINT = {"*": "ec2:CreateInstanceConnectEndpoint ec2-instance-connect:OpenTunnel"}
+    Statement(
+        "Network",
+        {
+            "ec2": "CreateVpc ModifyVpcAttribute DeleteVpc CreateSubnet ModifySubnetAttribute DeleteSubnet "
+            "CreateInternetGateway AttachInternetGateway DetachInternetGateway DeleteInternetGateway "
+            "CreateRouteTable AssociateRouteTable DisassociateRouteTable ReplaceRouteTableAssociation DeleteRouteTable "
+            "CreateRoute ReplaceRoute DeleteRoute AllocateAddress DisassociateAddress ReleaseAddress "
+            "CreateNatGateway DeleteNatGateway CreateVpcEndpoint ModifyVpcEndpoint DeleteVpcEndpoints "
+            "CreateSecurityGroup DeleteSecurityGroup AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress "
+            "RevokeSecurityGroupIngress RevokeSecurityGroupEgress ModifySecurityGroupRules CreateTags DeleteTags",
+        },
+    ),
+    Statement(
+        "Roles",
+        {
+            "iam": "CreateRole DeleteRole UpdateRole UpdateAssumeRolePolicy TagRole UntagRole PutRolePolicy "
+            "GetRolePolicy DeleteRolePolicy AttachRolePolicy DetachRolePolicy ListRolePolicies "
+            "ListAttachedRolePolicies ListInstanceProfilesForRole",
+        },
+        _named(f"iam::*:role/{PROJECT}-*"),
+    ),
+    Statement(
+        "GiveRoles",
+        {"iam": "PassRole"},
+        _named(f"iam::*:role/{PROJECT}-*"),
+        condition={"StringEquals": {"iam:PassedToService": _TAKERS}},
+    ),
+    # An account that has had a cluster, a load balancer and an endpoint has them.
+    Statement(
+        "ServiceRoles",
+        {"iam": "CreateServiceLinkedRole"},
+        _named("iam::*:role/aws-service-role/*"),
+        needed=lambda _settings: False,
+    ),
+    Statement(
+        "Registry",
+        {
+            "ecr": "CreateRepository DeleteRepository DescribeRepositories DescribeImages PutImageTagMutability "
+            "PutImageScanningConfiguration PutLifecyclePolicy GetLifecyclePolicy DeleteLifecyclePolicy "
+            "SetRepositoryPolicy GetRepositoryPolicy DeleteRepositoryPolicy TagResource UntagResource "
+            "ListTagsForResource BatchCheckLayerAvailability BatchGetImage InitiateLayerUpload UploadLayerPart "
+            "CompleteLayerUpload PutImage",
+        },
+        _named(f"ecr:*:*:repository/{PROJECT}-*"),
+        needed=lambda settings: bool(settings.registry_images),
+    ),
+    Statement(
+        "Keys",
+        {
+            "kms": "CreateKey DescribeKey GetKeyPolicy PutKeyPolicy GetKeyRotationStatus EnableKeyRotation "
+            "DisableKeyRotation UpdateKeyDescription TagResource UntagResource ListResourceTags ScheduleKeyDeletion "
+            "CreateAlias UpdateAlias DeleteAlias CreateGrant RetireGrant",
+        },
+    ),
+    Statement(
+        "Logs",
+        {
+            "logs": "CreateLogGroup DeleteLogGroup PutRetentionPolicy DeleteRetentionPolicy AssociateKmsKey "
+            "TagResource UntagResource ListTagsForResource",
+        },
+        _named(f"logs:*:*:log-group:{PROJECT}-*", f"logs:*:*:log-group:/aws/eks/{PROJECT}-*"),
+        needed=lambda settings: settings.kind == "managed" or bool(settings.flow_log_days),
+    ),
+    Statement(
+        "FlowLogs",
+        {"ec2": "CreateFlowLogs DeleteFlowLogs", "logs": "CreateLogDelivery DeleteLogDelivery"},
+        needed=lambda settings: bool(settings.flow_log_days),
+    ),
+    Statement(
+        "Certificates",
+        {
+            "acm": "ImportCertificate DescribeCertificate DeleteCertificate AddTagsToCertificate "
+            "RemoveTagsFromCertificate ListTagsForCertificate",
+        },
+        needed=lambda settings: bool(settings.ingress_hosts) and settings.ingress_certificate is None,
+    ),
+    # `twinplane destroy` deletes what the controllers of a cluster that is gone have left.
+    Statement("LeftBalancers", {"elasticloadbalancing": "DeleteLoadBalancer DeleteTargetGroup"}),
+    Statement(
+        "Cluster",
+        {
+            "eks": "CreateCluster DescribeCluster UpdateClusterConfig UpdateClusterVersion DeleteCluster "
+            "AssociateEncryptionConfig ListUpdates CreateNodegroup ListNodegroups CreateAddon ListAddons "
+            "CreateAccessEntry ListAccessEntries CreatePodIdentityAssociation ListPodIdentityAssociations "
+            f"{_TAGS}",
+        },
+        _named(f"eks:*:*:{_CLUSTER}"),
+        ("managed",),
+    ),
+    Statement(
+        "Updates",
+        {"eks": "DescribeUpdate"},
+        _named(*(f"eks:*:*:{each}" for each in (_CLUSTER, _NODE_GROUP, _ADD_ON))),
+        ("managed",),
+    ),
+    Statement(
+        "NodeGroups",
+        {
+            "eks": f"DescribeNodegroup UpdateNodegroupConfig UpdateNodegroupVersion DeleteNodegroup {_TAGS}",
+        },
+        _named(f"eks:*:*:{_NODE_GROUP}"),
+        ("managed",),
+    ),
+    Statement(
+        "AddOns",
+        {"eks": f"DescribeAddon UpdateAddon DeleteAddon {_TAGS}"},
+        _named(f"eks:*:*:{_ADD_ON}"),
+        ("managed",),
+    ),
+    Statement(
+        "AccessEntries",
+        {
+            "eks": "DescribeAccessEntry UpdateAccessEntry DeleteAccessEntry AssociateAccessPolicy "
+            f"DisassociateAccessPolicy ListAssociatedAccessPolicies {_TAGS}",
+        },
+        _named(f"eks:*:*:access-entry/{PROJECT}-*/*/*/*/*"),
+        ("managed",),
+    ),
+    Statement(
+        "PodIdentities",
+        {
+            "eks": f"DescribePodIdentityAssociation UpdatePodIdentityAssociation DeletePodIdentityAssociation {_TAGS}",
+        },
+        _named(f"eks:*:*:podidentityassociation/{PROJECT}-*/*"),
+        ("managed",),
+    ),
+    Statement(
+        "Nodes",
+        {
+            "ec2": "CreateLaunchTemplate CreateLaunchTemplateVersion ModifyLaunchTemplate DeleteLaunchTemplate "
+            "RunInstances",
+            "eks": "DescribeAddonVersions DescribeClusterVersions ListClusters",
+        },
+        kinds=("managed",),
+    ),
+    Statement("NodeReleases", {"ssm": "GetParameter"}, _named("ssm:*::parameter/aws/service/eks/*"), ("managed",)),
+    Statement(
+        "Machines",
+        {
+            "ec2": "RunInstances TerminateInstances StopInstances StartInstances ModifyInstanceAttribute "
+            "ModifyInstanceMetadataOptions AssociateIamInstanceProfile ReplaceIamInstanceProfileAssociation "
+            "DisassociateIamInstanceProfile CreateVolume ModifyVolume AttachVolume DetachVolume DeleteVolume "
+            "ImportKeyPair DeleteKeyPair",
+        },
+        kinds=("self-managed",),
+    ),
+    Statement(
+        "MachineProfiles",
+        {
+            "iam": "CreateInstanceProfile GetInstanceProfile DeleteInstanceProfile AddRoleToInstanceProfile "
+            "RemoveRoleFromInstanceProfile TagInstanceProfile UntagInstanceProfile",
+        },
+        _named(f"iam::*:instance-profile/{PROJECT}-*"),
+        ("self-managed",),
+    ),
+    Statement(
+        "SshEndpoint",
+        {
+            "ec2": "CreateInstanceConnectEndpoint ModifyInstanceConnectEndpoint DeleteInstanceConnectEndpoint "
+            "CreateNetworkInterface"
+        },
+        kinds=("self-managed",),
+        needed=lambda settings: settings.ssh_via == "endpoint",
+    ),
+    Statement(
+        "Ssh",
+        {"ec2-instance-connect": "OpenTunnel"},
+        _named("ec2:*:*:instance-connect-endpoint/*"),
+        ("self-managed",),
+        condition={
+            "StringEquals": {"aws:ResourceTag/Project": [PROJECT]},
+            "NumericEquals": {"ec2-instance-connect:remotePort": ["22"]},
+        },
+        needed=lambda settings: settings.ssh_via == "endpoint",
+    ),
+    Statement(
+        "ApiBalancers",
+        {
+            "elasticloadbalancing": "CreateLoadBalancer ModifyLoadBalancerAttributes SetSecurityGroups SetSubnets "
+            "CreateTargetGroup ModifyTargetGroup ModifyTargetGroupAttributes RegisterTargets DeregisterTargets "
+            "CreateListener ModifyListener ModifyListenerAttributes DeleteListener AddTags RemoveTags",
+        },
+        kinds=("self-managed",),
+    ),
+    Statement(
+        "Issuer",
+        {
+            "iam": "CreateOpenIDConnectProvider GetOpenIDConnectProvider DeleteOpenIDConnectProvider "
+            "TagOpenIDConnectProvider UntagOpenIDConnectProvider",
+        },
+        _named(f"iam::*:oidc-provider/{PROJECT}-*"),
+        ("self-managed",),
+    ),
+    # The provider reads all that a bucket can have.
+    Statement(
+        "Buckets",
+        {
+            "s3": "CreateBucket DeleteBucket DeleteBucketPolicy ListBucket ListBucketVersions GetBucket* "
+            "PutBucketTagging PutBucketVersioning PutBucketPublicAccessBlock PutBucketOwnershipControls "
+            "PutBucketPolicy GetEncryptionConfiguration PutEncryptionConfiguration GetLifecycleConfiguration "
+            f"PutLifecycleConfiguration GetAccelerateConfiguration GetReplicationConfiguration {_TAGS}",
+        },
+        _named(f"s3:::{PROJECT}-*"),
+        ("self-managed",),
+    ),
+    Statement(
+        "Objects",
+        {
+            "s3": "PutObject GetObject DeleteObject DeleteObjectVersion GetObjectTagging PutObjectTagging "
+            "AbortMultipartUpload",
+        },
+        _named(f"s3:::{PROJECT}-*/*"),
+        ("self-managed",),
+    ),
+    Statement("AccountBuckets", {"s3": "GetAccountPublicAccessBlock"}, kinds=("self-managed",)),
+)
 
 
-def check(settings: ManagedSettings | SelfManagedSettings, caller: str, region: str, project: str, call: Call) -> Check:
-    """Asks the simulator for whoever runs it. What an organization's own policies forbid, it does not tell."""
+def policy(kind: Kind) -> dict[str, Any]:
+    """Returns the IAM policy for all stacks of a kind in a project."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": each.sid,
+                "Effect": "Allow",
+                "Action": each.full,
+                "Resource": list(each.resources),
+                **({"Condition": each.condition} if each.condition else {}),
+            }
+            for each in STATEMENTS
+            if kind in each.kinds
+        ],
+    }
+
+
+def check(settings: Settings, caller: str, region: str, project: str, call: Call) -> Check:
+    """Asks IAM's policy simulator about whoever runs it. It does not know what an organization's policies forbid."""
     partition, account = caller.split(":")[1], caller.split(":")[4]
+    all_of_it = f"docs/policy-{settings.kind}.json has all that it needs"
     if caller.endswith(":root"):
         return Check(NAME, "ok", "the account's root user may do everything", "better: a role of your own")
     try:
         principal = _principal(caller, call)
         denied = [
             action
-            for resource, actions in _needed(settings).items()
+            for each in STATEMENTS
+            if settings.kind in each.kinds and each.needed(settings)
+            for resource in each.resources
             for action in _denied(
-                principal,
-                actions.split(),
-                resource.format(partition=partition, account=account, region=region, name=settings.name),
-                project,
-                call,
+                principal, each, concrete(resource, partition, region, account, settings.name), project, call
             )
         ]
     except Unanswered as error:
-        return Check(
-            NAME, "unknown", f"IAM does not say what {caller} may do ({error})", "docs/aws.md lists what is needed"
-        )
+        return Check(NAME, "unknown", f"IAM does not say what {caller} may do ({error})", all_of_it)
     if denied:
-        return Check(NAME, "problem", f"{caller} may not {', '.join(denied)}", "allow it: docs/aws.md lists all")
+        return Check(NAME, "problem", f"{caller} may not {', '.join(denied)}", f"allow it: {all_of_it}")
     return Check(NAME, "ok", f"{caller} may make what the stack is made of")
 
 
-def _needed(settings: ManagedSettings | SelfManagedSettings) -> dict[str, str]:
-    """Resource -> actions."""
-    parts = [BOTH, MANAGED if isinstance(settings, ManagedSettings) else SELF_MANAGED]
-    if isinstance(settings, SelfManagedSettings) and settings.ssh_via == "endpoint":
-        parts.append(ENDPOINT)
-    if settings.ingress_hosts and settings.ingress_certificate is None:
-        parts.append({"*": "acm:ImportCertificate"})
-    needed: dict[str, str] = {}
-    for part in parts:
-        for resource, actions in part.items():
-            needed[resource] = f"{needed[resource]} {actions}" if resource in needed else actions
-    return needed
+def concrete(pattern: str, partition: str, region: str, account: str, name: str) -> str:
+    """Returns an ARN that a stack called `name` could have, for a resource of a policy."""
+    if pattern == "*":
+        return pattern
+    _, _, service, of_region, of_account, path = pattern.split(":", 5)
+    path = path.replace(f"{PROJECT}-*", f"{name}-a").replace("*", "a")
+    return ":".join(
+        ["arn", partition, service, region if of_region == "*" else "", account if of_account == "*" else "", path]
+    )
 
 
-def _denied(principal: str, actions: list[str], resource: str, project: str, call: Call) -> list[str]:
-    tag = {"ContextKeyName": "aws:RequestTag/Project", "ContextKeyValues": [project], "ContextKeyType": "string"}
+def _denied(principal: str, statement: Statement, resource: str, project: str, call: Call) -> Iterator[str]:
+    """Yields the actions that are not allowed, of those that the simulator knows: it takes no wildcards."""
+    actions = [each for each in statement.full if "*" not in each]
+    if not actions:
+        return
     answer = call(
         "iam",
         "simulate_principal_policy",
         PolicySourceArn=principal,
         ActionNames=actions,
         ResourceArns=[resource],
-        ContextEntries=[tag],
+        ContextEntries=list(_context(statement, project)),
     )
-    return [each["EvalActionName"] for each in answer["EvaluationResults"] if each["EvalDecision"] != "allowed"]
+    yield from (each["EvalActionName"] for each in answer["EvaluationResults"] if each["EvalDecision"] != "allowed")
+
+
+def _context(statement: Statement, project: str) -> Iterator[dict[str, Any]]:
+    """Yields what a request of the stack has: its tag, and what the statement's conditions ask for."""
+    asked: list[tuple[str, str, Sequence[str]]] = [("String", "aws:RequestTag/Project", [PROJECT])]
+    asked += [(operator, key, of) for operator, keys in statement.condition.items() for key, of in keys.items()]
+    for operator, key, values in asked:
+        yield {
+            "ContextKeyName": key,
+            "ContextKeyValues": [values[0].replace(PROJECT, project)],
+            "ContextKeyType": "numeric" if operator.startswith("Numeric") else "string",
+        }
 
 
 def _principal(caller: str, call: Call) -> str:

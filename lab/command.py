@@ -104,7 +104,7 @@ def demo(as_json: Json = False) -> None:
         ups = [pool.submit(stack.up, _named(stack.name, tell)) for stack in (self_managed, managed)]
     for done in ups:  # Both have ended: one that failed does not leave the other half done.
         done.result()
-    show_comparison(managed, self_managed, as_json, patience=SETTLING)
+    show_comparison(managed, self_managed, as_json, patience=SETTLING, brief=True)
 
 
 def _named(name: str, tell: Tell) -> Tell:

@@ -15,8 +15,8 @@ from lab.machines import packages
 from lab.plugins import STAND_INS, official
 from twinplane.check import Check, needed
 
-#: Of CACHE's filesystem, bytes: tools 1.5 GB, Go's build cache 4 GB, host image and hosts 3 GB.
-DISK = 10_000_000_000
+#: Bytes after a first demo: Go's build cache 11 GB, Go's modules 5 GB, hosts 5 GB, tools and images 3 GB.
+DISK = 25_000_000_000
 #: Bytes: both clusters with their hosts, and the largest Go build beside them.
 MEMORY = 6_000_000_000
 
@@ -48,7 +48,9 @@ PARTS: dict[str, tuple[State, str]] = {
 def checks() -> Iterator[Check]:
     """Every check, in the order in which a new machine needs it."""
     yield needed("root", os.geteuid() == 0, f"uid {os.geteuid()}", "the lab boots machines: run it as root")
-    yield needed("Linux", sys.platform == "linux", sys.platform, "the lab needs Linux; AWS stacks do not")
+    yield needed(
+        "Linux", sys.platform == "linux", sys.platform, "Linux, for AWS stacks too: a virtual machine or WSL 2 will do"
+    )
     yield _cgroups()
     yield _loops()
     yield _memory()

@@ -1,6 +1,6 @@
 """What another value of a key does to a living cluster: it is taken over safely, or refused before anything changes.
 
-docs/operate.md has the same as a table, which a test holds.
+docs/config.md shows the same for each key, and a test holds it.
 """
 
 from __future__ import annotations
@@ -60,24 +60,24 @@ _BOTH = {
         "none",
         _none,
     ),
-    "interfaceEndpoints": Change("endpoints come and go"),
+    "interfaceEndpoints": Change("endpoints are made or deleted"),
     "flowLogDays": Change("in place; 0 removes the logs"),
     "serviceCidr": Change(refused="every Service has an address of it, and the API server's certificate has one"),
     "apiCidrs": Change("in place"),
     "appImage": Change("the Deployment rolls, pod by pod"),
-    "registryImages": Change("repositories come; one that is no longer named goes with its images"),
+    "registryImages": Change("repositories are made; one that is no longer named is deleted with its images"),
     "registryPullRoles": Change("in place"),
     "registryKeepReleases": Change("in place; ECR expires what is more"),
-    "ingressHosts": Change("in place; with the first the controller comes, with the last it goes"),
+    "ingressHosts": Change("in place; the first host brings the controller, and the last one takes it away"),
     "ingressCertificate": Change("in place"),
-    "ingressScheme": Change("the app's load balancers go, others come, with other names; pods stay"),
+    "ingressScheme": Change("the app's load balancers are replaced and get other names; pods stay"),
     "ingressControllerChart": Change("its Deployment rolls"),
     "ingressControllerImage": Change("its Deployment rolls"),
     "ingressControllerValues": Change("its Deployment rolls"),
     "deschedulerImage": Change("its Deployment rolls"),
-    "appCidrs": Change("in place; with none, the app's load balancer goes"),
+    "appCidrs": Change("in place; an empty list deletes the app's load balancer"),
     "deletionProtection": Change("in place"),
-    "storage": Change("the driver comes; it goes only when no claim has a volume of it, or the update fails"),
+    "storage": Change("`ebs` adds the driver; `none` fails while a claim has a volume of it"),
 }
 
 CHANGES: dict[Kind, dict[str, Change]] = {
@@ -86,18 +86,18 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "vpcCidr": Change(refused="network and cluster would be replaced", instead=REPLACED, replaces=True),
         "serviceCidr": Change(refused="the cluster would be replaced", instead=REPLACED, replaces=True),
         "kubernetesVersion": Change(
-            "EKS takes the minor alone: the next one comes to the control plane, then nodes are replaced one by one",
+            "EKS takes the minor alone: the control plane gets the next one, then the nodes are replaced one by one",
             "EKS goes up by one minor at a time, and never down",
             "go to the next minor",
             "down, or up by more",
             _far,
         ),
         "availabilityZones": Change(refused="EKS keeps the zones that a cluster was created in"),
-        "workers": Change("nodes come, or EKS drains those that go; nothing with nodeMode auto"),
-        "instanceType": Change("EKS replaces the nodes one by one, drained; nothing with nodeMode auto"),
+        "workers": Change("EKS adds nodes, or drains and removes some; no effect with nodeMode auto"),
+        "instanceType": Change("EKS drains and replaces the nodes one by one; no effect with nodeMode auto"),
         "nodeMode": Change(refused="all nodes and add-ons would be replaced at once"),
-        "nodeReleaseVersion": Change("EKS replaces the nodes one by one, drained"),
-        "allowReplacement": Change("nothing by itself"),
+        "nodeReleaseVersion": Change("EKS drains and replaces the nodes one by one"),
+        "allowReplacement": Change("no effect by itself"),
         "adminArns": Change("in place"),
         "viewerArns": Change("in place"),
         "controlPlaneLogDays": Change("in place"),
@@ -111,7 +111,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         ),
         "availabilityZones": Change(refused="machines would be replaced: they are spread over the zones by number"),
         "machineSubnets": Change(refused="all machines would be replaced"),
-        "workers": Change("machines come and join; those that go are drained first"),
+        "workers": Change("new machines join; machines that are to go are drained first"),
         "instanceType": Change(refused="all machines would be stopped at once, etcd's with them"),
         "podCidr": Change(refused="every node has its part of it"),
         "podNetwork": Change(refused="pods of different nodes would lose each other"),
@@ -124,7 +124,7 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "apiSubnets": Change(refused="the API would get another name than certificates and kubeconfigs have"),
         "sshVia": Change("in place"),
         "sshCidrs": Change("in place"),
-        "machineImage": Change("for new machines only; a newer image of the same name replaces none, either"),
+        "machineImage": Change("new machines alone take it; nor does a newer image of the same name replace any"),
         "etcdVolumeSize": Change(refused="etcd's disk is made and filled when its machine is"),
         "backupDays": Change("in place"),
         "backupsOnDestroy": Change("in place"),
@@ -132,7 +132,9 @@ CHANGES: dict[Kind, dict[str, Change]] = {
         "cloudControllerImage": Change("its DaemonSet rolls"),
         "cloudControllerEnvironment": Change("its DaemonSet rolls"),
         "networkPolicies": Change("the agent comes to every node, or goes: then packets pass"),
-        "playbookVars": Change("the playbook runs; kubelets and containerd may restart on all machines, pods run on"),
+        "playbookVars": Change(
+            "the playbook runs; kubelets and containerd may restart on all machines at once; pods go on"
+        ),
     },
 }
 

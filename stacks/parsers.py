@@ -1,4 +1,7 @@
-"""One function for each form of config value: text in, value out, ValueError with what is wrong and what is right."""
+"""One function for each form of config value: text in, value out, ValueError with what is wrong and what is right.
+
+The first line of its docstring is the type of a key in docs/config.md.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from typing import Any
 from components.base.chart_source import ChartSource
 from components.eks import add_on
 from components.machines.machine_image import MachineImage
-from components.package.limits import LOG_DAYS
 
 #: Minors that both EKS (standard support) and kubeadm offer, and that the playbooks are tested with.
 SUPPORTED_MINORS = ("1.35", "1.36")
@@ -33,11 +35,11 @@ def choice(*options: str) -> Callable[[str], str]:
             raise ValueError(f"{text!r} is none of {', '.join(options)}")
         return text
 
-    return parse
+    return _described(parse, _or([f"`{option}`" for option in options]))
 
 
 def flag(text: str) -> bool:
-    """true or false."""
+    """`true` or `false`."""
     if text not in ("true", "false"):
         raise ValueError(f"{text!r} is neither true nor false")
     return text == "true"
@@ -51,25 +53,22 @@ def integer(least: int, most: int) -> Callable[[str], int]:
             raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
         return int(text)
 
-    return parse
+    return _described(parse, f"A whole number from {least} to {most}")
 
 
-def log_days(text: str) -> int:
-    """Days that CloudWatch can keep logs, or 0 for no logs."""
-    if text not in {"0", *(str(days) for days in LOG_DAYS)}:
-        raise ValueError(f"{text!r} is none of 0, {', '.join(str(days) for days in LOG_DAYS)}")
-    return int(text)
+def days(*options: int) -> Callable[[str], int]:
+    """One of the numbers."""
 
+    def parse(text: str) -> int:
+        if text not in map(str, options):
+            raise ValueError(f"{text!r} is none of {', '.join(map(str, options))}")
+        return int(text)
 
-def retention(text: str) -> int:
-    """Days that CloudWatch can keep logs that there always are."""
-    if text not in {str(days) for days in LOG_DAYS}:
-        raise ValueError(f"{text!r} is none of {', '.join(str(days) for days in LOG_DAYS)}")
-    return int(text)
+    return _described(parse, f"A number of days: {_or([str(option) for option in options])}")
 
 
 def control_planes(text: str) -> int:
-    """1, or 3 for a control plane that outlives a machine."""
+    """`1` or `3`."""
     if re.fullmatch(r"\d*[02468]", text):
         raise ValueError(f"{text} is even: etcd needs a majority, and one machine less gives the same; choose 1 or 3")
     if text not in ("1", "3"):
@@ -78,7 +77,7 @@ def control_planes(text: str) -> int:
 
 
 def kubernetes_version(text: str) -> str:
-    """An exact release."""
+    """An exact release: major, minor and patch version."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", text):
         raise ValueError(f"{text!r} is not an exact release such as 1.36.3")
     return text
@@ -107,11 +106,11 @@ def network(largest: int, smallest: int) -> Callable[[str], IPv4Network]:
             raise ValueError(f"{text} is too large: /{largest} or smaller is needed")
         return block
 
-    return parse
+    return _described(parse, f"An IPv4 block from /{largest} to /{smallest}")
 
 
 def blocks(text: str) -> tuple[str, ...]:
-    """A list of IPv4 blocks, each once; it may be empty, and one may be the whole Internet."""
+    """A list of IPv4 blocks; it may be empty, or name the whole Internet."""
     found = tuple(dict.fromkeys(_block(item) for item in _strings(text, '["10.0.0.0/8"]')))
     for block in found:
         if any(block.subnet_of(documentation) for documentation in DOCUMENTATION):
@@ -120,7 +119,7 @@ def blocks(text: str) -> tuple[str, ...]:
 
 
 def sources(text: str) -> tuple[str, ...]:
-    """A list of IPv4 blocks that a port is opened to. Never the whole Internet, nor a large part of it."""
+    """A list of IPv4 blocks, none larger than /8."""
     found = blocks(text)
     if not found:
         raise ValueError("empty: at least one block is needed")
@@ -131,7 +130,7 @@ def sources(text: str) -> tuple[str, ...]:
 
 
 def services(text: str) -> tuple[str, ...]:
-    """A list of AWS services as their endpoints name them."""
+    """A list of AWS services, as the names of their VPC endpoints end."""
     names = _strings(text, '["ecr.api", "ecr.dkr", "sts"]')
     for name in names:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name) or name.startswith("com."):
@@ -142,11 +141,14 @@ def services(text: str) -> tuple[str, ...]:
 
 
 def principals(text: str) -> tuple[str, ...]:
-    """A list of ARNs of IAM roles and users, each once."""
+    """A list of ARNs of IAM roles and users."""
     arns = _strings(text, '["arn:aws:iam::123456789012:role/platform"]')
     for arn in arns:
         if not re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/.+", arn):
-            raise ValueError(f"{arn!r} is not the ARN of an IAM role or user")
+            session = re.fullmatch(r"(arn:[a-z-]+):sts::(\d{12}):assumed-role/([^/]+)/.+", arn)
+            role = "{}:iam::{}:role/{}".format(*session.groups()) if session else ""
+            instead = f"; name the session's role, {role}" if role else ""
+            raise ValueError(f"{arn!r} is not the ARN of an IAM role or user{instead}")
     return tuple(dict.fromkeys(arns))
 
 
@@ -168,7 +170,7 @@ def host_names(text: str) -> tuple[str, ...]:
 
 
 def chart_source(text: str) -> ChartSource:
-    """An object with chart, and repository and version where the chart needs them."""
+    """An object with `chart`, and with `repository` and `version` where the chart needs them."""
     value = _json(text, '{"chart": "./charts/controller"}')
     parts = {"chart", "repository", "version"}
     if not isinstance(value, dict) or not {"chart"} <= set(value) <= parts:
@@ -179,21 +181,24 @@ def chart_source(text: str) -> ChartSource:
 
 
 def instance_type(text: str) -> str:
-    """An EC2 instance type by its form; EC2 knows which exist."""
+    """An EC2 instance type with x86-64 processors."""
     if not re.fullmatch(r"[a-z][a-z0-9-]*\.[a-z0-9-]+", text):
         raise ValueError(f"{text!r} is not an instance type such as t3.medium")
     return text
 
 
 def image(text: str) -> str:
-    """A container image with a release as its tag."""
+    """A container image with a release as its tag, not `latest`."""
+    name = text.rpartition(":")[0]
+    if name != name.lower():
+        raise ValueError(f"{text!r} has capital letters before its tag: write it in lower case, ACCOUNT as your number")
     if not re.fullmatch(r"[a-z0-9][^\s@]*:[\w][\w.-]*", text) or text.endswith(":latest"):
         raise ValueError(f"{text!r} names no release: use repository:tag, and not latest")
     return text
 
 
 def image_names(text: str) -> tuple[str, ...]:
-    """A list of names that repositories can have, without tags."""
+    """A list of image names: lower case, without registry and tag."""
     names = _strings(text, '["sample-app"]')
     for name in names:
         if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name) or len(name) > 100:
@@ -202,7 +207,7 @@ def image_names(text: str) -> tuple[str, ...]:
 
 
 def machine_image(text: str) -> MachineImage:
-    """An object with exactly owner and name."""
+    """An object with `owner` and `name`."""
     value = _json(text, '{"owner": "136693071363", "name": "debian-13-amd64-*"}')
     if not isinstance(value, dict) or set(value) != {"owner", "name"}:
         raise ValueError("must have owner and name, nothing else")
@@ -210,7 +215,7 @@ def machine_image(text: str) -> MachineImage:
 
 
 def add_on_versions(text: str) -> dict[str, str]:
-    """An object of EKS add-ons and versions."""
+    """An object: add-on to version."""
     example = '{"coredns": "v1.14.2-eksbuild.4"}'
     value = _json(text, example)
     if not isinstance(value, dict):
@@ -224,7 +229,7 @@ def add_on_versions(text: str) -> dict[str, str]:
 
 
 def environment(text: str) -> dict[str, str]:
-    """An object of environment variables."""
+    """An object: variable to value."""
     value = _json(text, '{"AWS_ENDPOINT_URL": "https://vpce.example.com"}')
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         raise ValueError("is not an object of environment variables")
@@ -232,7 +237,7 @@ def environment(text: str) -> dict[str, str]:
 
 
 def variables(text: str) -> dict[str, Any]:
-    """An object of Ansible variables; the roles' argument specs check each."""
+    """An object: Ansible variable to value. The roles check each value."""
     value = _json(text, '{"kubelet_cgroup_driver": "systemd"}')
     if not isinstance(value, dict):
         raise ValueError("is not an object of Ansible variables")
@@ -240,7 +245,7 @@ def variables(text: str) -> dict[str, Any]:
 
 
 def chart_values(text: str) -> dict[str, Any]:
-    """An object of a chart's values; the chart checks each, but for `env`, which others are added to."""
+    """An object of Helm values. The chart checks each value."""
     value = _json(text, '{"hostNetwork": true}')
     if not isinstance(value, dict):
         raise ValueError("is not an object of a chart's values")
@@ -261,6 +266,16 @@ def tags(found: Mapping[str, str]) -> list[str]:
         if not re.fullmatch(r"[\w .:/@+=-]{0,256}", str(value)):
             lines.append(f"{key}: {value!r}: a value has letters, digits, spaces and . : / @ + = _ - only, at most 256")
     return lines
+
+
+def _described(parse: Callable[[str], Any], text: str) -> Callable[[str], Any]:
+    """Returns the function with the docstring that docs/config.md shows as the type of a key."""
+    parse.__doc__ = f"{text}."
+    return parse
+
+
+def _or(words: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _block(text: str) -> IPv4Network:

@@ -1,13 +1,13 @@
 """The one reader of the stack's config. Every error is found in one pass and reported together.
 
-A key is one line of KEYS, one field of a Settings class, named as the key in snake case, and one effect in changes.py.
+A key is one entry in keys.py, one effect in changes.py, and one field here, with the key's name in snake case.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any, Literal
@@ -15,66 +15,48 @@ from typing import Any, Literal
 import pulumi
 
 from components.base.chart_source import ChartSource
-from components.ingress import ingress_controller
-from components.machines.machine_image import DEBIAN_13, MachineImage
+from components.machines.machine_image import MachineImage
 from components.network.network import Nat, Side
 from stacks import changes, contradictions, living, other_keys, parsers, support
+from stacks.keys import KEYS, REQUIRED
 from stacks.surroundings import Surroundings, look
+from twinplane import secret_tmpdir
+from twinplane.errors import UsageError
 from twinplane.outputs import KINDS, Kind
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What both kinds read."""
+    """What both kinds read. keys.py says what each field means; name and record are no keys."""
 
     #: `<project>-<stack>`: prefix of every resource name, and the cluster's name.
     name: str
-    #: What the next run compares itself with, as changes.entries makes it, the name and the region besides.
+    #: What the next run compares itself with: changes.entries, the name and the region.
     record: Mapping[str, str]
     kind: Kind
-    #: Exact release, "1.36.3". EKS takes the minor of it.
     kubernetes_version: str
     vpc_cidr: IPv4Network
-    #: How many zones the subnets are spread over, 2 or 3.
     availability_zones: int
-    #: Whether private subnets have a way out: "none", "single" (one gateway for all zones) or "per_zone".
     nat: Nat
-    #: AWS services with an endpoint in the private subnets, "ecr.api"; S3 has one always.
     interface_endpoints: tuple[str, ...]
-    #: Days that CloudWatch keeps the VPC's flow logs; 0: there are none.
     flow_log_days: int
-    #: Addresses of Services; never seen outside the cluster.
     service_cidr: IPv4Network
     workers: int
     instance_type: str
-    #: Who reaches the API server from outside the VPC.
     api_cidrs: tuple[str, ...]
-    #: Repository and tag of the sample app.
     app_image: str
-    #: Who reaches its load balancers, with host names and without; none: it has none. Where config says nothing: who
-    #: reaches the API server.
     app_cidrs: tuple[str, ...]
-    #: Images that the stack has an ECR repository for, `<project>-<stack>/<image>`; none: no registry.
     registry_images: tuple[str, ...]
-    #: IAM roles that pull from it, besides the stack's own nodes: those of the other cluster's nodes.
     registry_pull_roles: tuple[str, ...]
     registry_keep_releases: int
-    #: Host names of the sample app's Ingress; none: neither it nor its controller is made.
     ingress_hosts: tuple[str, ...]
-    #: ARN of their certificate in Certificate Manager; None: a self-signed one is imported.
     ingress_certificate: str | None
-    #: "internet-facing" or "internal": of the sample app's load balancers, with host names and without.
     ingress_scheme: str
     ingress_controller_chart: ChartSource
-    #: Repository and tag; None: the chart's own.
     ingress_controller_image: str | None
-    #: More of the chart's values, over all others.
     ingress_controller_values: Mapping[str, Any]
-    #: Repository and tag; None: the project's own.
     descheduler_image: str | None
-    #: "ebs": claims get encrypted EBS volumes, as does a copy of the sample app; "none": there is no driver.
     storage: str
-    #: EKS or EC2, and Pulumi, refuse to delete the cluster; `twinplane destroy` lifts it.
     deletion_protection: bool
 
 
@@ -82,20 +64,12 @@ class Settings:
 class ManagedSettings(Settings):
     """The EKS kind."""
 
-    #: "managed": a node group; "auto": EKS Auto Mode chooses, starts and patches the nodes.
     node_mode: Literal["managed", "auto"]
-
-    #: Config may change so that the living cluster goes and another one comes.
     allow_replacement: bool
-    #: Release of the EKS node image, "1.36.3-20260901"; None is EKS' newest at creation.
     node_release_version: str | None
-    #: IAM roles and users that administer the cluster besides the one that creates it.
     admin_arns: tuple[str, ...]
-    #: IAM roles and users that see everything in it, Secrets too, and change nothing.
     viewer_arns: tuple[str, ...]
-    #: Days that CloudWatch keeps the control plane's logs.
     control_plane_log_days: int
-    #: Add-on -> version, where it shall not be the one of components/eks/add_on.py.
     add_on_versions: Mapping[str, str]
 
 
@@ -104,35 +78,20 @@ class SelfManagedSettings(Settings):
     """The kubeadm kind."""
 
     pod_cidr: IPv4Network
-    #: "overlay": pods of two nodes meet in a tunnel; "routed": by the VPC's routes, which the cloud controller makes.
     pod_network: str
-    #: 1 or 3.
     control_planes: int
-    #: "public": machines with public addresses, guarded by security groups; "private": reached as ssh_via says.
     machine_subnets: Side
-    #: "public": people reach the API by a load balancer with public addresses; "private": by the machines' own, in the
-    #: VPC. Either is open to api_cidrs.
     api_subnets: str
-    #: "endpoint": SSH goes through an EC2 Instance Connect Endpoint; "cidrs": to the machines, from ssh_cidrs.
     ssh_via: str
-    #: Empty with "endpoint".
     ssh_cidrs: tuple[str, ...]
     machine_image: MachineImage
-    #: "aws": nodes, and Services of type LoadBalancer, are AWS's cloud-controller-manager's; "none": nobody's.
     cloud_controller: str
-    #: Repository and tag; None is the project's own, of the cluster's minor.
     cloud_controller_image: str | None
-    #: Of its process: endpoints of a cloud that is not AWS's own.
     cloud_controller_environment: Mapping[str, str]
-    #: Whether somebody acts on NetworkPolicy objects: the machines' kernel must have nftables' queue.
     network_policies: bool
-    #: GiB of each control plane's volume for etcd; 0: etcd is on the root volume.
     etcd_volume_size: int
-    #: Days that snapshots of etcd are kept.
     backup_days: int
-    #: "keep": a destroy stops before a bucket that has snapshots; "delete": they go with the stack.
     backups_on_destroy: str
-    #: Role-prefixed Ansible variables that this stack overrides.
     playbook_vars: Mapping[str, Any]
 
 
@@ -151,93 +110,14 @@ MAX_NAME = 42
 #: (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html).
 _NAME = re.compile(r"(?!sg-)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.IGNORECASE | re.ASCII)
 
-_REQUIRED = object()
-
-
-@dataclass(frozen=True)
-class _Key:
-    #: Text as config holds it (JSON for lists and objects) to value; ValueError says what is wrong.
-    parse: Callable[[str], Any]
-    #: One value, or what follows from the values before it.
-    default: Any = _REQUIRED
-    kinds: tuple[Kind, ...] = KINDS
-
-
-def _zones(values: Mapping[str, Any]) -> int:
-    return 3 if values.get("controlPlanes") == 3 else 2
-
-
-def _nat(values: Mapping[str, Any]) -> str:
-    return "none" if values.get("machineSubnets") == "public" else "single"
-
-
-def _ssh_via(values: Mapping[str, Any]) -> str:
-    return "cidrs" if values.get("machineSubnets") == "public" else "endpoint"
-
-
-def _app_cidrs(values: Mapping[str, Any]) -> tuple[str, ...]:
-    return () if values.get("cloudController") == "none" else values.get("apiCidrs", ())
-
-
-_MANAGED: tuple[Kind, ...] = ("managed",)
-_SELF_MANAGED: tuple[Kind, ...] = ("self-managed",)
-
-KEYS: dict[str, _Key] = {
-    "kind": _Key(parsers.choice(*KINDS)),
-    "kubernetesVersion": _Key(parsers.kubernetes_version, "1.36.3"),
-    # AWS takes /16 to /28. A subnet is an eighth, and on EKS pods take its addresses: /22 leaves 123 a subnet.
-    "vpcCidr": _Key(parsers.network(16, 22), IPv4Network("10.20.0.0/16")),
-    "machineSubnets": _Key(parsers.choice("public", "private"), "private", _SELF_MANAGED),
-    "nat": _Key(parsers.choice("none", "single", "per_zone"), _nat),
-    "interfaceEndpoints": _Key(parsers.services, ()),
-    "flowLogDays": _Key(parsers.log_days, 0),
-    # EKS' bounds, https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
-    "serviceCidr": _Key(parsers.network(12, 24), IPv4Network("172.20.0.0/16")),
-    "workers": _Key(parsers.integer(1, 100), 2),
-    "instanceType": _Key(parsers.instance_type, "t3.medium"),
-    "apiCidrs": _Key(parsers.sources),
-    "appImage": _Key(parsers.image),
-    "registryImages": _Key(parsers.image_names, ("sample-app",)),
-    "registryPullRoles": _Key(parsers.principals, ()),
-    "registryKeepReleases": _Key(parsers.integer(1, 1000), 20),
-    "ingressHosts": _Key(parsers.host_names, ()),
-    "ingressCertificate": _Key(parsers.certificate, None),
-    "ingressScheme": _Key(parsers.choice("internet-facing", "internal"), "internet-facing"),
-    "ingressControllerChart": _Key(parsers.chart_source, ingress_controller.CHART),
-    "ingressControllerImage": _Key(parsers.image, None),
-    "ingressControllerValues": _Key(parsers.chart_values, {}),
-    "deschedulerImage": _Key(parsers.image, None),
-    "storage": _Key(parsers.choice("ebs", "none"), "ebs"),
-    "deletionProtection": _Key(parsers.flag, True),
-    "allowReplacement": _Key(parsers.flag, False, _MANAGED),
-    "nodeMode": _Key(parsers.choice("managed", "auto"), "managed", _MANAGED),
-    "nodeReleaseVersion": _Key(parsers.node_release, None, _MANAGED),
-    "adminArns": _Key(parsers.principals, (), _MANAGED),
-    "viewerArns": _Key(parsers.principals, (), _MANAGED),
-    "controlPlaneLogDays": _Key(parsers.retention, 30, _MANAGED),
-    "addOnVersions": _Key(parsers.add_on_versions, {}, _MANAGED),
-    "podCidr": _Key(parsers.network(8, 24), IPv4Network("10.244.0.0/16"), _SELF_MANAGED),
-    "podNetwork": _Key(parsers.choice("overlay", "routed"), "overlay", _SELF_MANAGED),
-    "controlPlanes": _Key(parsers.control_planes, 1, _SELF_MANAGED),
-    "availabilityZones": _Key(parsers.integer(2, 3), _zones),
-    "apiSubnets": _Key(parsers.choice("public", "private"), "public", _SELF_MANAGED),
-    "sshVia": _Key(parsers.choice("endpoint", "cidrs"), _ssh_via, _SELF_MANAGED),
-    "sshCidrs": _Key(parsers.sources, (), _SELF_MANAGED),
-    "machineImage": _Key(parsers.machine_image, DEBIAN_13, _SELF_MANAGED),
-    "etcdVolumeSize": _Key(parsers.integer(0, 1024), 10, _SELF_MANAGED),
-    "backupDays": _Key(parsers.integer(1, 3650), 30, _SELF_MANAGED),
-    "backupsOnDestroy": _Key(parsers.choice("keep", "delete"), "keep", _SELF_MANAGED),
-    "cloudController": _Key(parsers.choice("aws", "none"), "aws", _SELF_MANAGED),
-    "appCidrs": _Key(parsers.blocks, _app_cidrs),
-    "cloudControllerImage": _Key(parsers.image, None, _SELF_MANAGED),
-    "cloudControllerEnvironment": _Key(parsers.environment, {}, _SELF_MANAGED),
-    "networkPolicies": _Key(parsers.flag, True, _SELF_MANAGED),
-    "playbookVars": _Key(parsers.variables, {}, _SELF_MANAGED),
-}
-
 
 def load() -> ManagedSettings | SelfManagedSettings:
-    """The config of the running stack. Raises ConfigErrors, and pulumi.RunError where AWS takes no credentials."""
+    """The config of the running stack. Raises ConfigErrors, and pulumi.RunError where this machine cannot hold secrets
+    in memory, or AWS takes no credentials."""
+    try:
+        secret_tmpdir.check()
+    except UsageError as error:
+        raise pulumi.RunError(str(error)) from None
     config = {**pulumi.runtime.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{pulumi.get_project()}:"
     ours = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
@@ -315,7 +195,7 @@ def _values(config: Mapping[str, str], kind: Kind | None, project: str) -> tuple
                 errors[name] = str(error)
         elif callable(key.default):
             values[name] = key.default(values)
-        elif key.default is not _REQUIRED:
+        elif key.default is not REQUIRED:
             values[name] = key.default
         elif kind is not None or key.kinds == KINDS:
             errors[name] = f"missing: pulumi config set {_example(f'{project}:{name}')}"

@@ -72,11 +72,17 @@ def _path(environment: Mapping[str, str]) -> str:
 
 
 def show_comparison(
-    managed: Stack, self_managed: Stack, as_json: bool, html: Path | None = None, patience: float = 0
+    managed: Stack,
+    self_managed: Stack,
+    as_json: bool,
+    html: Path | None = None,
+    *,
+    patience: float = 0,
+    brief: bool = False,
 ) -> None:
     """Compares, again for `patience` seconds while a cluster that has just come up reports trouble. Raises
-    typer.Exit(1) where the trouble stays."""
-    from twinplane.compare import compare, report
+    typer.Exit(1) where the trouble stays. `brief`: what is printed fits one screen."""
+    from twinplane.compare import compare, report, summary
 
     if html and not html.resolve().parent.is_dir():
         raise UsageError(f"--html {html}: no such folder")
@@ -91,7 +97,7 @@ def show_comparison(
     if as_json:
         show_json(comparison.export())
     else:
-        report.show(comparison, out)
+        (summary if brief else report).show(comparison, out)
     if comparison.troubles():
         raise typer.Exit(1)
 

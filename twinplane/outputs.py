@@ -80,6 +80,13 @@ class SampleApp:
     service: str
     #: The TCP port on every node that reaches the Service.
     node_port: int
+    #: DNS name of its network load balancer; empty where it has none.
+    balancer_address: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where the app answers outside the cluster; empty where nobody reaches it."""
+        return f"http://{self.balancer_address}/" if self.balancer_address else ""
 
     @classmethod
     def from_export(cls, exported: Mapping[str, Any]) -> SampleApp:
@@ -90,6 +97,7 @@ class SampleApp:
             deployment=_text(exported, "deployment"),
             service=_text(exported, "service"),
             node_port=int(_required(exported, "nodePort")),  # the engine's numbers are floats
+            balancer_address=exported.get("balancerAddress") or "",
         )
 
 

@@ -11,19 +11,27 @@ from pathlib import Path
 
 from twinplane.errors import UsageError
 
-MEMORY = Path("/dev/shm")
+MEMORY, PROCESSES = Path("/dev/shm"), Path("/proc")
 #: In the environment of every process that works with the folder: its path.
 MARK = "TWINPLANE_SECRET_TMPDIR"
+
+
+def check(memory: Path = MEMORY, processes: Path = PROCESSES) -> None:
+    """Raises UsageError on a machine that cannot hold secrets in memory and find who uses them."""
+    if missing := [str(path) for path in (memory, processes) if not path.is_dir()]:
+        raise UsageError(
+            f"{' and '.join(missing)}: missing, and secrets are kept there, in memory: run this on Linux; on macOS or "
+            "Windows, in a Linux container, a virtual machine or WSL 2"
+        )
 
 
 @contextmanager
 def secret_tmpdir(purpose: str, memory: Path = MEMORY) -> Iterator[Path]:
     """-> a new folder, mode 0700, in memory. At the end it is gone, and so is every process that still works with it.
 
-    Folders that killed runs left behind end first, in the same way. Raises UsageError without such a file system.
+    Folders that killed runs left behind end first, in the same way. Raises UsageError as `check`.
     """
-    if not memory.is_dir():
-        raise UsageError(f"{memory} is missing: secrets stay in memory, so a tmpfs must be mounted there")
+    check(memory)
     prefix = f"twinplane-{os.getuid()}-{purpose}-"
     for old in memory.glob(f"{prefix}*"):
         if not _runs(old.name.removeprefix(prefix)):
@@ -40,7 +48,7 @@ def secret_tmpdir(purpose: str, memory: Path = MEMORY) -> Iterator[Path]:
 def _started(pid: int) -> str:
     """-> ticks from the kernel's boot to the process's start: tells it from a later one of the same number."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return (PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return ""
 
@@ -53,7 +61,7 @@ def _runs(owner: str) -> bool:
 def _end(folder: Path) -> None:
     """Kills the processes that have the folder in their environment or title (ssh writes over the former)."""
     sought = os.fsencode(folder)
-    for process in Path("/proc").iterdir():
+    for process in PROCESSES.iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
         with suppress(OSError):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from stacks.settings import KEYS
+from stacks.keys import KEYS
 from tests import ROOT
 from tests.support import engine
 from tests.support.engine import Project

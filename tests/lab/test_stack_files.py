@@ -8,7 +8,7 @@ import yaml
 from lab import stack_config
 from lab.constants import PROJECT, RANGE
 from lab.stack_files import adopt, reset
-from stacks.settings import KEYS
+from stacks.keys import KEYS
 from tests import ROOT
 
 BEFORE = """config:

@@ -1,6 +1,8 @@
 """`make demo`: both clusters live from one program, and what a user does with them next."""
 
 import json
+import re
+import subprocess
 import time
 import urllib.request
 from typing import Any
@@ -10,6 +12,16 @@ import pytest
 from tests.support.live import MANAGED, SELF_MANAGED, Cluster, Shell
 
 STACKS = (MANAGED, SELF_MANAGED)
+
+
+def test_the_demo_ends_with_one_screen_and_addresses_that_answer(demo: subprocess.CompletedProcess[str]) -> None:
+    lines = demo.stdout.splitlines()
+    assert len(lines) <= 30  # off a terminal, 80 columns wide
+    urls = [line.strip() for line in lines if re.fullmatch(r" +http://\S+/", line)]
+    assert len(urls) == 2
+    for url in urls:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            assert json.load(answer)["pod"].startswith("sample-app-")
 
 
 @pytest.mark.usefixtures("demo")

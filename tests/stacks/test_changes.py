@@ -1,4 +1,4 @@
-"""What another value of a key does to a living cluster: each key of both kinds, tried; and the table in the docs."""
+"""What another value of a key does to a living cluster: each key of both kinds, tried."""
 
 import json
 import re
@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from components.kubeadm.ansible_run import PLAYBOOKS
-from stacks.changes import CHANGES, INSTEAD, VARIABLES
+from stacks.changes import CHANGES, VARIABLES
+from stacks.keys import KEYS
 from stacks.living import of_state
-from stacks.settings import KEYS, ConfigErrors, read
+from stacks.settings import ConfigErrors, read
 from stacks.surroundings import Surroundings
 from tests import ROOT
 from tests.support.pulumi_mocks import CALLS, run
@@ -264,26 +265,3 @@ def test_the_program_refuses_before_its_first_resource(preview: bool, monkeypatc
         "config twinplane:podCidr: cannot change on a living cluster",
     ]
     assert [each["stackName"].split("/")[1:] for each in asked] == [["twinplane", "self-managed-lab"]]
-
-
-def table() -> str:
-    """The table of docs/operate.md."""
-
-    def cell(kind: Kind, key: str) -> str:
-        if key not in CHANGES[kind]:
-            return "-"
-        change = CHANGES[kind][key]
-        why = change.refused + (f"; {change.instead}" if change.instead != INSTEAD else "")
-        which = f"{change.which}: " if change.which else ""
-        parts = [change.effect] + ([f"{which}**refused**, {why}"] if change.refused else [])
-        return ". ".join(part[0].upper() + part[1:] for part in parts if part)
-
-    rows = [f"| `{key}` | {cell('managed', key)} | {cell('self-managed', key)} |" for key in KEYS]
-    names = ", ".join(f"`{name}`" for name in VARIABLES)
-    return "\n".join(
-        ["| Key | `managed` | `self-managed` |", "|---|---|---|", *rows, "", f"Of `playbookVars` are refused: {names}."]
-    )
-
-
-def test_the_table_in_the_docs_says_the_same() -> None:
-    assert table() in (ROOT / "docs" / "operate.md").read_text(), f"docs/operate.md should have:\n{table()}"

@@ -110,8 +110,19 @@ def test_hosts_cost_a_load_balancer_with_an_address_in_each_zone(scheme: str, ad
 
 def test_the_documents_sums_are_those_of_the_bill() -> None:
     text = (STACKS.parent / "docs" / "aws.md").read_text()
-    each = [total(settings(stack)) for stack in ("managed", "self-managed")]
-    assert f"**both defaults: {sum(each):.3f}** | **{each[0]:.3f}** | **{each[1]:.3f}** |" in text
+    both = [total(settings(stack)) for stack in ("managed", "self-managed")]
+    each = [*both, total(settings("self-managed", controlPlanes="3"))]
+    hours, months = (
+        " | ".join(f"**{form}**" for form in forms)
+        for forms in (
+            [f"{hourly:.3f}" for hourly in each],
+            [f"{hourly * prices.HOURS_A_MONTH:.0f}" for hourly in each],
+        )
+    )
+    assert f"| **an hour** | {hours} |" in text
+    assert f"| **a month** ({prices.HOURS_A_MONTH} hours) | {months} |" in text
+    month = sum(both) * prices.HOURS_A_MONTH
+    assert f"Both defaults together: **{sum(both):.3f}** an hour, **{month:.0f}** a month." in text
     assert prices.AS_OF in text
 
 

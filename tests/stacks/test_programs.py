@@ -11,7 +11,8 @@ import yaml
 
 from policies.guards import RULES
 from policies.openings import ingress_of_a_guarded_class
-from stacks.settings import KEYS, read
+from stacks.keys import KEYS
+from stacks.settings import read
 from stacks.surroundings import Surroundings
 from tests import ROOT
 from tests.support import golden_files

@@ -12,10 +12,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from components.eks import add_on
+from components.package.limits import LOG_DAYS
 from policies.guards import RULES
 from stacks import managed, self_managed
-from stacks.parsers import LOG_DAYS, SUPPORTED_MINORS
-from stacks.settings import KEYS, MAX_NAME, ManagedSettings, SelfManagedSettings, read
+from stacks.keys import KEYS
+from stacks.parsers import SUPPORTED_MINORS
+from stacks.settings import MAX_NAME, ManagedSettings, SelfManagedSettings, read
 from tests.support.pulumi_mocks import PROJECT, Graph, leaks, run
 from twinplane.outputs import KINDS, Kind
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from components.base.chart_source import ChartSource
 from components.machines.machine_image import DEBIAN_13, MachineImage
-from stacks.settings import KEYS, ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
+from stacks.keys import KEYS
+from stacks.settings import ConfigErrors, ManagedSettings, SelfManagedSettings, load, read
 from stacks.surroundings import Surroundings
+from twinplane.secret_tmpdir import check
 
 ACM = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 BLOCK = '["198.18.0.0/24"]'
@@ -222,9 +225,16 @@ def test_ssh_is_by_default_what_the_machines_need() -> None:
         (SELF_MANAGED, "playbookVars", "[]", "is not an object of Ansible variables"),
         (MANAGED, "appImage", "sample-app", "'sample-app' names no release"),
         (MANAGED, "appImage", "sample-app:latest", "'sample-app:latest' names no release"),
+        (MANAGED, "appImage", "ACCOUNT.test/app:v1.0.0-RC", "has capital letters before its tag"),
         (MANAGED, "nodeReleaseVersion", "1.36.3", "'1.36.3' is not a release of the EKS node image"),
         (MANAGED, "nodeReleaseVersion", "1.35.4-20260901", "1.35.4-20260901 is not of Kubernetes 1.36"),
         (MANAGED, "adminArns", '["root"]', "'root' is not the ARN of an IAM role or user"),
+        (
+            MANAGED,
+            "adminArns",
+            '["arn:aws:sts::123456789012:assumed-role/ops/ada"]',
+            "name the session's role, arn:aws:iam::123456789012:role/ops",
+        ),
         (MANAGED, "ingressHosts", '["*.test"]', "'*.test' is no host name such as app.example.test"),
         ({**MANAGED, "appCidrs": "[]"}, "ingressHosts", '["a.test"]', "nobody would reach the hosts: name who does"),
         (MANAGED, "ingressCertificate", "mine", "'mine' is not the ARN of a certificate in Certificate Manager"),
@@ -312,6 +322,15 @@ def test_load_reads_the_running_stacks_config(monkeypatch: pytest.MonkeyPatch) -
         assert load().app_image == "registry.test/sample-app:v1.0.0"
     finally:
         pulumi.runtime.set_all_config({})
+
+
+def test_a_machine_that_cannot_keep_secrets_in_memory_is_refused_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("stacks.settings.secret_tmpdir.check", lambda: check(tmp_path / "shm"))
+    monkeypatch.setattr("stacks.settings.look", lambda: pytest.fail("AWS is asked later"))
+    with pytest.raises(pulumi.RunError, match="shm: missing, and secrets are kept there"):
+        load()
 
 
 @pytest.fixture

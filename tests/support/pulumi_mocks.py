@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -277,19 +278,17 @@ def plain(value: Any) -> Any:
 
 
 def masked(value: Any) -> Any:
-    """The value with "(secret)" in place of every secret, references by name, and JSON read."""
+    """The value with "(secret)" and "(digest)" in place of those, references by name, and JSON read."""
     if isinstance(value, Mapping):
-        if value.get(_SIGNATURE) == _SECRET:
-            return "(secret)"
-        if value.get(_SIGNATURE) == _REFERENCE:
-            return str(value["urn"])
+        if value.get(_SIGNATURE) in (_SECRET, _REFERENCE):
+            return "(secret)" if value[_SIGNATURE] == _SECRET else str(value["urn"])
         return {key: masked(item) for key, item in value.items()}
     if isinstance(value, list):
         return [masked(item) for item in value]
     if isinstance(value, str) and value[:1] in {"{", "["}:
         with suppress(ValueError):
             return masked(json.loads(value))
-    return value
+    return "(digest)" if re.fullmatch("[0-9a-f]{64}", str(value)) else value
 
 
 def contains_secret(value: Any) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from twinplane.errors import UsageError
-from twinplane.secret_tmpdir import MARK, secret_tmpdir
+from twinplane.secret_tmpdir import MARK, check, secret_tmpdir
 
 
 def sleeper(folder: Path) -> subprocess.Popen[bytes]:
@@ -50,5 +50,11 @@ def test_a_run_that_lives_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_memory_is_a_must(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="tmpfs"), secret_tmpdir("test", tmp_path / "none"):
+    with pytest.raises(UsageError, match="none: missing, and secrets"), secret_tmpdir("test", tmp_path / "none"):
         pass
+
+
+def test_a_machine_without_processes_to_look_at_is_no_place_for_secrets(tmp_path: Path) -> None:
+    check()
+    with pytest.raises(UsageError, match=r"shm and .*proc: missing, .* WSL 2"):
+        check(tmp_path / "shm", tmp_path / "proc")

@@ -24,6 +24,8 @@ class Cluster:
     stack: str
     kind: Kind
     endpoint: str
+    #: URL of the sample app; empty where it has no load balancer.
+    app: str
     #: Component -> aspect -> cell.
     components: Rows
     #: Components that run, or would, on machines of yours.
@@ -46,6 +48,7 @@ class Cluster:
             stack=observed.stack,
             kind=observed.outputs.kind,
             endpoint=observed.outputs.api_endpoint,
+            app=observed.outputs.sample_app.url,
             components={component.name: component.cells() for component in components},
             yours=frozenset(component.name for component in components if component.homes),
             nodes={node.machine.name: node.cells() for node in nodes},
@@ -89,6 +92,7 @@ class Cluster:
             "stack": self.stack,
             "kind": self.kind,
             "endpoint": self.endpoint,
+            "app": self.app,
             "components": _export(self.components),
             "nodes": _export(self.nodes),
             "upkeep": {aspect: cell.export() for aspect, cell in self.upkeep.items()},

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.support import golden_files
 from tests.support.compare_cases import FACTS, TIME, cluster, without_scheduler
-from twinplane.compare import report
+from twinplane.compare import report, summary
 from twinplane.compare.differences import Comparison
 
 
@@ -65,6 +65,24 @@ def test_warnings_are_in_every_form() -> None:
     assert f"! {warning}" in file.getvalue()
     assert f'<p class="warning">{warning}</p>' in report.html(both, TIME)
     assert both.export()["warnings"] == [warning]
+
+
+def test_the_summary_fits_one_screen_and_says_what_to_type() -> None:
+    file = io.StringIO()
+    both = Comparison(cluster("managed"), cluster("self-managed"))
+    summary.show(both, Console(file=file, width=120, force_terminal=True, color_system=None, soft_wrap=True))
+    lines = file.getvalue().splitlines()
+    assert len(lines) <= 24
+    text = " ".join(" ".join(lines).split())
+    assert "yours: cp-1 (i-0a, t3.medium)" in text
+    assert "managed-lab: has no load balancer" in text
+    assert any(line.split()[:3] == ["twinplane", "patch", "self-managed-lab"] for line in lines)
+
+
+def test_the_summary_says_what_does_not_work(comparison: Comparison) -> None:
+    file = io.StringIO()
+    summary.show(comparison, Console(file=file, width=120, color_system=None, soft_wrap=True))
+    assert "trouble: self-managed-lab: kube-scheduler: stopped: " in file.getvalue()
 
 
 class Page(HTMLParser):
