@@ -70,9 +70,9 @@ def test_machines_are_known_by_host_keys_that_are_not_in_user_data(
         host = next(each for each in Host.all() if each.spec.address == machine["privateIp"])
         again = host.run("cloud-init", "single", "--name", "ssh")
         assert again.returncode == 0, again.stderr
-        files = host.run("sh", "-c", "cd /etc/ssh && echo ssh_host_*").stdout.split()
-        assert files == ["ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]
-        assert host.run("cat", f"/etc/ssh/{files[1]}").stdout.split() == own.split()
+        keys = host.run("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub").stdout
+        assert own in keys
+        assert first.split()[1] not in keys
 
 
 def test_containers_run_by_the_pinned_runc(self_managed: Cluster) -> None:

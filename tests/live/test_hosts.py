@@ -277,7 +277,7 @@ def test_delete_leaves_nothing_even_while_booting(hosts: list[Host]) -> None:
 
 
 def test_a_killed_image_build_leaves_no_process() -> None:
-    build = "from lab.machines import image; image._run('exec sleep 4242')"
+    build = "from lab.machines import host_image; host_image._run('exec sleep 4242')"
     builder = subprocess.Popen([sys.executable, "-c", build], cwd=ROOT)
     shown = ["pgrep", "--full", "--exact", "sleep 4242"]
     until("a build", lambda: subprocess.run(shown, capture_output=True, check=False).returncode == 0, 60)
