@@ -19,7 +19,7 @@ ADDRESSES = ("198.18.200.11", "198.18.200.12", "198.18.200.13")
 
 
 def floor(folder: Path) -> float:
-    """-> seconds from booted hosts to all Ready, by raw shell."""
+    """Returns seconds from booted hosts to all Ready, by raw shell."""
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     public = key.with_suffix(".pub").read_text().strip()
@@ -43,13 +43,13 @@ def floor(folder: Path) -> float:
 
 
 def preview(stack: str) -> float:
-    """-> seconds of a `pulumi preview` of all there is to make."""
+    """Returns seconds of a `pulumi preview` of all there is to make."""
     select(stack)
     return pulumi(stack, "preview")
 
 
 def product() -> tuple[float, float, float]:
-    """-> seconds of the site step (booted hosts to all Ready), of the whole `pulumi up`, of a second one."""
+    """Returns seconds of the site step (booted hosts to all Ready), of the whole `pulumi up`, of a second one."""
     whole = pulumi(STACK, "up", "--yes", "--skip-preview")
     site = _site_seconds()
     second = pulumi(STACK, "up", "--yes", "--skip-preview")

@@ -10,14 +10,14 @@ from lab.environment import environment
 
 
 def pulumi(stack: str, *arguments: str) -> float:
-    """-> seconds of `pulumi ARGUMENTS` on a stack of the lab; fails as `output`."""
+    """Returns seconds of `pulumi ARGUMENTS` on a stack of the lab; fails as `output`."""
     started = time.monotonic()
     output(stack, *arguments)
     return time.monotonic() - started
 
 
 def output(stack: str, *arguments: str) -> str:
-    """-> what `pulumi ARGUMENTS` prints on a stack of the lab. All of it ends the benchmark where it fails."""
+    """Returns what `pulumi ARGUMENTS` prints on a stack of the lab. All of it ends the benchmark where it fails."""
     done = subprocess.run(
         ["pulumi", *arguments, "--stack", stack, "--non-interactive"],
         cwd=PROJECT, env={**os.environ, **environment()}, check=False, capture_output=True, text=True,

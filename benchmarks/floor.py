@@ -26,7 +26,7 @@ class Ssh:
     user: str = "admin"
 
     def script(self, address: str, name: str, /, **variables: str) -> str:
-        """Runs benchmarks/floor/<name>.sh as root on the host. -> its standard output; raises RuntimeError."""
+        """Runs benchmarks/floor/<name>.sh as root on the host. Returns its standard output; raises RuntimeError."""
         options = ["-i", str(self.key), "-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "BatchMode=yes"]
         head = "".join(f"{key.upper()}='{value}'\n" for key, value in variables.items())
         done = subprocess.run(

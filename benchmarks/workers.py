@@ -20,7 +20,7 @@ WORKERS = (1, 2, 4)
 
 
 def bring_up(workers: int, folder: Path) -> float:
-    """-> seconds of `pulumi up` from nothing. All of it is gone again afterwards."""
+    """Returns seconds of `pulumi up` from nothing. All of it is gone again afterwards."""
     values = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{STACK}.yaml").read_text())
     values["config"]["twinplane:workers"] = workers
     config = folder / f"{workers}.yaml"

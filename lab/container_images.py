@@ -166,7 +166,7 @@ def _digest(path: Path) -> str:
 
 
 def make(image: Image, store: Path) -> Path:
-    """-> the OCI layout folder of `image` below `store`, made if it is not there."""
+    """Returns the OCI layout folder of `image` below `store`, made if it is not there."""
     kept = store / f"{image.name.replace('/', '_')}-{image.tag}-{image.key}"
     if kept.exists():
         return kept
@@ -216,7 +216,7 @@ def make(image: Image, store: Path) -> Path:
 
 
 def ensure(store: Path = CACHE / "images-oci") -> dict[str, Path]:
-    """Makes what is missing, removes what is old. -> `name:tag` to OCI layout folder."""
+    """Makes what is missing, removes what is old. Returns `name:tag` to OCI layout folder."""
     made = {f"{image.name}:{image.tag}": make(image, store) for image in images()}
     for folder in store.iterdir():
         if folder not in made.values():

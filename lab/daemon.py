@@ -67,7 +67,7 @@ class Daemon:
         return self._cloud.endpoint(environ, start_response)
 
     def health(self) -> dict[str, Any]:
-        """-> ready, pid, the parts that work, why one does not, and which code this is."""
+        """Returns ready, pid, the parts that work, why one does not, and which code this is."""
         return {
             "ready": all(self.parts.values()),
             "pid": os.getpid(),
@@ -139,7 +139,8 @@ class Daemon:
 
 
 def serve(address: str, app: WSGIApplication) -> BaseWSGIServer:
-    """Serves an application on the API's port of one address, in a thread. -> the running server. Raises UsageError."""
+    """Serves an application on the API's port of one address, in a thread. Returns the running server. Raises
+    UsageError."""
     try:
         server = make_server(address, constants.API_PORT, app, threaded=True, request_handler=Handler)
     except (OSError, SystemExit):  # werkzeug exits where the port is taken
@@ -150,7 +151,7 @@ def serve(address: str, app: WSGIApplication) -> BaseWSGIServer:
 
 
 def main() -> int:
-    """-> 0 after SIGTERM, 1 when a part could not start, 2 when the port is taken."""
+    """Returns 0 after SIGTERM, 1 when a part could not start, 2 when the port is taken."""
     if os.environ.get("PYTHONHASHSEED") != "0":
         # moto iterates over sets of strings here and there: a replay must meet the same order.
         os.execve(sys.executable, [sys.executable, "-m", "lab.daemon"], {**os.environ, "PYTHONHASHSEED": "0"})

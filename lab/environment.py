@@ -10,7 +10,7 @@ from lab.errors import UsageError
 
 
 def passphrase() -> Path:
-    """-> the file that holds the passphrase of the lab stacks' secrets, made when first asked for."""
+    """Returns the file that holds the passphrase of the lab stacks' secrets, made when first asked for."""
     path = constants.STATE / "passphrase"
     if not path.exists():
         whole_file.write(path, secrets.token_urlsafe(32))
@@ -18,7 +18,7 @@ def passphrase() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """-> the variables, to be added to a process's own; PATH starts with the project's tools.
+    """Returns the variables, to be added to a process's own; PATH starts with the project's tools.
 
     Raises UsageError when the lab is not up.
     """

@@ -122,7 +122,7 @@ def _take_in_strays() -> None:
 
 
 def status() -> dict[str, Any]:
-    """-> `running`, `ready`, the parts of the daemon, and name, address and state of each host."""
+    """Returns `running`, `ready`, the parts of the daemon, and name, address and state of each host."""
     health = daemon_control.health()
     return {
         "running": supervisor.alive("daemon") or health is not None,
@@ -137,7 +137,8 @@ def status() -> dict[str, Any]:
 
 
 def mounts() -> list[Path]:
-    """-> what is mounted below STATE, in the order in which it was. STATE itself may be a file system of its own."""
+    """Returns what is mounted below STATE, in the order in which it was. STATE itself may be a file system of its
+    own."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     paths = (Path(line.split()[4].encode().decode("unicode_escape")) for line in lines)
     return [path for path in paths if constants.STATE in path.parents]

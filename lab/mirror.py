@@ -34,7 +34,7 @@ def _lay(tool: str, path: Path) -> None:
 
 def downloads(root: Path = CACHE / "mirror") -> Path:
     """Lays out what `https://dl.k8s.io`, `https://artifacts.k8s.io` and the release pages of containerd and runc would
-    serve. -> the folder to serve."""
+    serve. Returns the folder to serve."""
     pins = hashlib.sha256("".join(f"{each.name}{each.key}" for each in TOOLS).encode()).hexdigest()[:12]
     kept = root / pins
     if kept.exists():
@@ -150,7 +150,7 @@ def _registry_handler(layouts: dict[str, Path]) -> type[_Handler]:
 def serve(
     address: str = str(FABRIC), ports: tuple[int, int] = (MIRROR_PORT, REGISTRY_PORT)
 ) -> list[ThreadingHTTPServer]:
-    """Starts both servers in threads of this process. -> the servers, running."""
+    """Starts both servers in threads of this process. Returns the servers, running."""
     handlers = (_downloads_handler(downloads()), _registry_handler(container_images.ensure()))
     servers = []
     for port, handler in zip(ports, handlers, strict=True):

@@ -13,7 +13,7 @@ from stacks.settings import SelfManagedSettings
 
 
 def policies(settings: SelfManagedSettings) -> dict[str, pulumi.Input[str]]:
-    """-> what control planes may do for it, by its name."""
+    """Returns what control planes may do for it, by its name."""
     if settings.cloud_controller == "none":
         return {}
     partition, account, region = aws.get_partition_output(), aws.get_caller_identity_output(), aws.get_region_output()
@@ -23,7 +23,7 @@ def policies(settings: SelfManagedSettings) -> dict[str, pulumi.Input[str]]:
 
 
 def variables(settings: SelfManagedSettings) -> dict[str, str]:
-    """-> Ansible's: nodes wait to be initialized by it."""
+    """Returns Ansible's: nodes wait to be initialized by it."""
     return {} if settings.cloud_controller == "none" else {"kubelet_cloud_provider": "external"}
 
 

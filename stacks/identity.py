@@ -10,12 +10,12 @@ from components.identity.pod_identity import EksIdentity
 
 
 def of_managed(cluster: ManagedCluster) -> EksIdentity:
-    """-> that of the cluster."""
+    """Returns that of the cluster."""
     return EksIdentity(cluster.cluster_name)
 
 
 def variables(issuer: OidcIssuer) -> dict[str, pulumi.Input[str]]:
-    """-> Ansible's: the API server signs as the issuer."""
+    """Returns Ansible's: the API server signs as the issuer."""
     return {
         "control_plane_issuer": issuer.url,
         "control_plane_signing_key": issuer.signing_key,

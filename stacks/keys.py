@@ -102,7 +102,7 @@ KEYS: dict[str, Key] = {
         example="30",
     ),
     "serviceCidr": Key(
-        # EKS' bounds, https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
+        # EKS's bounds, https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html
         parsers.network(12, 24),
         "Addresses of Services, seen inside the cluster alone. EKS takes private blocks only.",
         IPv4Network("172.20.0.0/16"),

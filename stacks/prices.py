@@ -34,7 +34,7 @@ LOAD_BALANCER = 0.0225
 GP3_GIB_MONTH = 0.08
 #: A customer managed KMS key (https://aws.amazon.com/kms/pricing/).
 KMS_KEY_MONTH = 1.0
-#: Of a self-managed machine (components/machines/machine.py) and of an EKS node (EKS' default for AL2023).
+#: Of a self-managed machine (components/machines/machine.py) and of an EKS node (EKS's default for AL2023).
 ROOT_GIB = {"self-managed": 30, "managed": 20}
 #: Of a node of Auto Mode (https://docs.aws.amazon.com/eks/latest/userguide/create-node-class.html).
 AUTO_MODE_GIB = 80

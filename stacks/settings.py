@@ -179,7 +179,7 @@ def read(
 
 
 def _values(config: Mapping[str, str], kind: Kind | None, project: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """-> the values that are right by themselves, and what is wrong with the others, by key."""
+    """Returns the values that are right by themselves, and what is wrong with the others, by key."""
     errors: dict[str, str] = {key: _unknown(key) for key in config if key not in KEYS}
     values: dict[str, Any] = {}
     for name, key in KEYS.items():

@@ -13,7 +13,7 @@ import pulumi_aws as aws
 from components.base import tags
 from stacks import support
 
-#: AWS' code and words, as the SDKs of the plugins print them.
+#: AWS's code and words, as the SDKs of the plugins print them.
 _SAID = re.compile(
     r"\b([A-Z]\w+(?:Exception|Failure|Token\w*|Credential\w*|Denied\w*|Expired|Match))\b\)?"
     r"(?: when calling [^:]*)?: (.+)"
@@ -36,7 +36,7 @@ class Surroundings:
     caller: str = ""
     #: Tags that the AWS provider gives to everything (`aws:defaultTags`).
     default_tags: Mapping[str, str] = field(default_factory=dict)
-    #: Minor of Kubernetes -> end of EKS' standard support.
+    #: Minor of Kubernetes -> end of EKS's standard support.
     ends: Mapping[str, date] = field(default_factory=lambda: support.ENDS)
     today: date = field(default_factory=_today)
 
@@ -60,7 +60,7 @@ def look() -> Surroundings:
 
 
 def reason(text: str) -> str:
-    """Returns AWS' code and words out of a plugin's message; else its line about credentials, or its last one."""
+    """Returns AWS's code and words out of a plugin's message; else its line about credentials, or its last one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if found := next((match for line in lines if (match := _SAID.search(line))), None):
         return f"{found[1]}: {found[2].rstrip('. ')}"

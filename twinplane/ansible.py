@@ -173,7 +173,7 @@ class _Watcher:
         self.output: list[str] = []
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
-        """-> False: no event is written to a file."""
+        """Returns False: no event is written to a file."""
         kind, data = event.get("event", ""), event.get("event_data") or {}
         if kind == "playbook_on_play_start":
             self._say(data.get("name", ""))
@@ -242,7 +242,7 @@ def _unsaid(answer: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """The command. -> its exit code."""
+    """The command. Returns its exit code."""
     caller = Caller()
     try:
         if len(sys.argv) != 2:

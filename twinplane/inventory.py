@@ -26,7 +26,7 @@ OPTIONAL_FORMS = {"sshTunnel": _ZONE}
 
 
 def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any]:
-    """-> an inventory in Ansible's YAML form: groups control_plane and workers, and kubernetes, which is both.
+    """Returns an inventory in Ansible's YAML form: groups control_plane and workers, and kubernetes, which is both.
 
     `machines` as exported; each host has `node_ip`, its private address, `node_addresses`, that and its public one, and
     what ties its node to the EC2 instance: `node_provider_id`, as the AWS cloud provider writes it, and `node_zone`;
@@ -54,7 +54,7 @@ def inventory(machines: Sequence[Mapping[str, Any]], user: str) -> dict[str, Any
 
 
 def known_hosts(machines: Sequence[Mapping[str, Any]]) -> str:
-    """-> an OpenSSH known_hosts file: each machine's address with its pinned key."""
+    """Returns an OpenSSH known_hosts file: each machine's address with its pinned key."""
     return "".join(f"{machine['sshAddress']} {machine['hostKey']}\n" for machine in machines)
 
 

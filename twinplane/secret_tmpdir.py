@@ -27,7 +27,8 @@ def check(memory: Path = MEMORY, processes: Path = PROCESSES) -> None:
 
 @contextmanager
 def secret_tmpdir(purpose: str, memory: Path = MEMORY) -> Iterator[Path]:
-    """-> a new folder, mode 0700, in memory. At the end it is gone, and so is every process that still works with it.
+    """Returns a new folder, mode 0700, in memory. At the end it is gone, and so is every process that still works
+    with it.
 
     Folders that killed runs left behind end first, in the same way. Raises UsageError as `check`.
     """
@@ -46,7 +47,7 @@ def secret_tmpdir(purpose: str, memory: Path = MEMORY) -> Iterator[Path]:
 
 
 def _started(pid: int) -> str:
-    """-> ticks from the kernel's boot to the process's start: tells it from a later one of the same number."""
+    """Returns ticks from the kernel's boot to the process's start: tells it from a later one of the same number."""
     try:
         return (PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

@@ -46,7 +46,7 @@ NOISE = re.compile(
 #: Head of what pulumi says of one resource, in its summary: type and name.
 RESOURCE = re.compile(r"([\w.-]+(?::[\w./-]+)+) \(([^()]+)\):")
 
-#: AWS' code -> what to do.
+#: AWS's code -> what to do.
 NEXT = {
     "ExpiredToken": "get new credentials, and run it again",
     "RequestExpired": "get new credentials, and run it again",
@@ -181,7 +181,7 @@ class Stack:
             raise Failed(f"pulumi {verb} -s {self.name}: {reason(said)}")
 
     def _run(self, verb: str, tell: Tell) -> tuple[int, list[str]]:
-        """-> exit code and what pulumi printed; each line is told as it comes."""
+        """Returns exit code and what pulumi printed; each line is told as it comes."""
         argv = self._argv(verb, "--yes", "--skip-preview", "--suppress-outputs")
         with subprocess.Popen(
             argv, cwd=PROJECT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -214,7 +214,7 @@ class Stack:
 
 
 def reason(said: list[str]) -> str:
-    """Returns why an update failed: resource, AWS' code and words, what to do; for a lock, who holds it."""
+    """Returns why an update failed: resource, AWS's code and words, what to do; for a lock, who holds it."""
     if any("is currently locked" in line for line in said):
         holders = [line.partition(": created by ")[2] for line in said if LOCK_HOLDER.search(line)]
         return f"{ADVICE['is currently locked']} (its lock: {', '.join(holders) or 'not named'})"
@@ -231,7 +231,7 @@ def reason(said: list[str]) -> str:
 
 
 def telling(line: str) -> str:
-    """Returns what one line of an error says, without what surrounds AWS' own words; "" for nothing."""
+    """Returns what one line of an error says, without what surrounds AWS's own words; "" for nothing."""
     text = line.removeprefix("error:").removeprefix("* ").strip()
     text = NOISE.sub("", re.sub(r"^(creating|updating|deleting|refreshing) urn:\S+: ", "", text)).strip()
     return "" if WRAPPER.fullmatch(text) else text

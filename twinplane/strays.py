@@ -4,7 +4,7 @@ Such things take minutes to come, under names that AWS or Pulumi chooses. The ne
 refused: a NAT gateway holds its address, an endpoint the name of its service, and a VPC has one endpoint for SSH.
 
 `python -m twinplane.strays JSON` ends them. The JSON: `region`, `strays`, where they are (`vpcs`, and `cluster` of node
-groups), and `keep`, which are none after all. Exit code 1 with AWS' words where one cannot be ended.
+groups), and `keep`, which are none after all. Exit code 1 with AWS's words where one cannot be ended.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WAIT, PAUSE = 1800.0, 5.0
 #: States of what has ended, and of what is about to.
 ENDED = ("deleted", "failed", "delete-complete", "terminated")
 ENDING = ("deleting", "delete-in-progress", "shutting-down")
-#: AWS' codes for what does not end yet: it is only coming, or in use.
+#: AWS's codes for what does not end yet: it is only coming, or in use.
 BUSY = ("IncorrectState", "IncorrectInstanceState", "ResourceInUse", "ResourceInUseException")
 
 
@@ -49,7 +49,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Thing:
-    """One, in AWS' word for its state, in lower case."""
+    """One, in AWS's word for its state, in lower case."""
 
     state: str
     tags: dict[str, str]
@@ -160,7 +160,7 @@ MACHINES = _Ec2(
 )
 BALANCERS, NODE_GROUPS = _Balancers(), _NodeGroups()
 #: What is in the way of what the next update makes, and what carries the workload until the next one is there. Node
-#: groups come last: their names have any form. Their machines have the stack's tags, and are EKS' own.
+#: groups come last: their names have any form. Their machines have the stack's tags, and are EKS's own.
 FIRST: dict[str, tuple[Kind, ...]] = {
     "managed": (NAT_GATEWAYS, ENDPOINTS),
     "self-managed": (NAT_GATEWAYS, ENDPOINTS, SSH_ENDPOINTS, BALANCERS),
@@ -181,7 +181,7 @@ def own(things: dict[str, Thing], project: str, stack: str) -> set[str]:
 
 
 def end(ask: Ask, place: Place, strays: Iterable[str], tell: Tell) -> None:
-    """Ends them, side by side, and waits until they are gone. Raises Unanswered with AWS' words, and Failed where one
+    """Ends them, side by side, and waits until they are gone. Raises Unanswered with AWS's words, and Failed where one
     is still there after WAIT."""
     left, asked, words = set(strays), set[str](), "it is still there"
     deadline = time.monotonic() + WAIT

@@ -37,11 +37,11 @@ class EbsCsiArgs:
 
     #: EKS gets its add-on; another cluster the chart; None: EKS Auto Mode, which has a driver.
     identity: EksIdentity | OidcIdentity | None
-    #: Its volumes carry the tag `kubernetes.io/cluster/<cluster>`, as those of EKS' add-on do by themselves.
+    #: Its volumes carry the tag `kubernetes.io/cluster/<cluster>`, as those of EKS's add-on do by themselves.
     cluster: str
     #: Of an administrator, who sees at the end that the volumes are gone. A secret.
     kubeconfig: pulumi.Input[str]
-    #: Of the add-on; None: EKS' default for the cluster's version.
+    #: Of the add-on; None: EKS's default for the cluster's version.
     addon_version: str | None = None
     chart: ChartSource = CHART
     #: More of the chart's values, over all others: the image of a registry of one's own.

@@ -42,9 +42,9 @@ class AddOnArgs:
     cluster_name: pulumi.Input[str]
     #: "coredns".
     add_on: str
-    #: "v1.14.2-eksbuild.4". None: EKS' default for the cluster's minor when it is made, which then stays.
+    #: "v1.14.2-eksbuild.4". None: EKS's default for the cluster's minor when it is made, which then stays.
     version: str | None
-    #: Its settings, as `aws eks describe-addon-configuration` lists them; none: EKS' own.
+    #: Its settings, as `aws eks describe-addon-configuration` lists them; none: EKS's own.
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -78,7 +78,7 @@ def version_of(add_on: str, minor: str, chosen: Mapping[str, str]) -> str | None
 
 
 def configuration_of(add_on: str) -> dict[str, Any]:
-    """The settings of an add-on that every cluster has, where they are not EKS' own."""
+    """The settings of an add-on that every cluster has, where they are not EKS's own."""
     if add_on == "vpc-cni":
         # Tags of the network interfaces that pods need besides, as JSON in an environment variable
         # (https://github.com/aws/amazon-vpc-cni-k8s/blob/v1.21.1/README.md#additional_eni_tags-v160); and without this

@@ -47,7 +47,7 @@ class ManagedClusterArgs:
     nodes: ManagedNodes | AutoNodes = field(default_factory=ManagedNodes)
     #: Neither EKS nor Pulumi deletes or replaces the cluster until both are told to.
     protected: bool = False
-    #: EKS' name for it; who renames the component, with an alias, says its old name here. None: the component's name.
+    #: EKS's name for it; who renames the component, with an alias, says its old name here. None: the component's name.
     cluster_name: str | None = None
 
 
@@ -90,11 +90,11 @@ class ManagedCluster(pulumi.ComponentResource):
             public_access_cidrs=args.api_cidrs,
             enabled_cluster_log_types=LOGS,
             encryption_config_key_arn=key.arn,
-            # EKS' default, EXTENDED, goes on to cost six times as much when a minor's standard support ends.
+            # EKS's default, EXTENDED, goes on to cost six times as much when a minor's standard support ends.
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             skip_default_node_group=True,
             deletion_protection=args.protected,
-            # Neither EKS' own copies nor pulumi-eks' add-ons, which take the newest version at every update.
+            # Neither EKS's own copies nor pulumi-eks' add-ons, which take the newest version at every update.
             bootstrap_self_managed_addons=False,
             auto_mode=auto.options if auto else None,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),

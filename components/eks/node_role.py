@@ -14,7 +14,7 @@ from components.machines.machine_role import trust
 def node_role(
     name: str, policies: Sequence[str], parent: pulumi.Resource
 ) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
-    """Makes it with AWS's managed `policies`, by their names. -> its ARN, and what its nodes depend on."""
+    """Makes it with AWS's managed `policies`, by their names. Returns its ARN, and what its nodes depend on."""
     child = pulumi.ResourceOptions(parent=parent)
     partition = aws.get_partition_output(opts=pulumi.InvokeOptions(parent=parent))
     role = aws.iam.Role(name, assume_role_policy=partition.dns_suffix.apply(trust), tags=tags.named(name), opts=child)

@@ -92,7 +92,7 @@ class Network(pulumi.ComponentResource):
             self._prefix,
             cidr_block=str(self._args.cidr),
             enable_dns_support=True,
-            enable_dns_hostnames=True,  # EKS' private endpoint is found by name
+            enable_dns_hostnames=True,  # EKS's private endpoint is found by name
             tags=tags.named(self._prefix),
             opts=self._child,
         )

@@ -46,14 +46,14 @@ class Credentials:
 
 
 def directory() -> Path:
-    """-> where the API keeps its state, readable for its owner alone."""
+    """Returns where the API keeps its state, readable for its owner alone."""
     path = constants.STATE / "aws"
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
 
 def credentials() -> Credentials:
-    """-> the lab's key, made at the first call, the same until `lab down`."""
+    """Returns the lab's key, made at the first call, the same until `lab down`."""
     path = directory() / "credentials.json"
     if not path.exists():
         made = {"access_key": "AKIA" + _letters(16), "secret_key": secrets.token_urlsafe(30)}
@@ -93,7 +93,7 @@ def client(service: Literal["kms"]) -> Any: ...
 @overload
 def client(service: Literal["sts"]) -> STSClient: ...
 def client(service: str) -> Any:
-    """-> a boto3 client of the lab. Within the daemon its requests take no detour through the network."""
+    """Returns a boto3 client of the lab. Within the daemon its requests take no detour through the network."""
     return _client(service, credentials())
 
 

@@ -40,7 +40,7 @@ class Signature:
 
 
 def read(query: str, headers: Mapping[str, str]) -> Signature | None:
-    """-> the signature in the Authorization header or the query; None for an unsigned request.
+    """Returns the signature in the Authorization header or the query; None for an unsigned request.
 
     `query` is the raw query string, `headers` have lower-case names. Raises Refused for a malformed signature.
     """

@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 
 def url(what: str, cluster: str) -> str:
-    """-> where the API server of a cluster asks."""
+    """Returns where the API server of a cluster asks."""
     return f"https://{constants.FABRIC}:{constants.WEBHOOKS_PORT}/{what}/{cluster}"
 
 
 def authority() -> bytes:
-    """-> the certificate, PEM, by which the API servers know the lab."""
+    """Returns the certificate, PEM, by which the API servers know the lab."""
     pem = _certificate().read_bytes()
     return pem[pem.index(b"-----BEGIN CERTIFICATE-----") :]
 
@@ -45,7 +45,7 @@ def authority() -> bytes:
 def serve(
     reviews: Mapping[str, Review], address: str = str(constants.FABRIC), port: int = constants.WEBHOOKS_PORT
 ) -> ThreadingHTTPServer:
-    """Starts the webhooks in a thread. -> the running server."""
+    """Starts the webhooks in a thread. Returns the running server."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -88,7 +88,7 @@ def serve(
 
 
 def _certificate() -> Path:
-    """-> key and self-signed certificate in one file, made when first asked for."""
+    """Returns key and self-signed certificate in one file, made when first asked for."""
     path = api.directory() / "webhooks.pem"
     if path.exists():
         return path

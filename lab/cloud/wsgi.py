@@ -20,7 +20,7 @@ Answer = tuple[int, dict[str, str], list[bytes]]
 
 
 def environ(method: str, target: str, headers: dict[str, str], body: bytes) -> WSGIEnvironment:
-    """-> what an application is called with. `target` is path and query as sent, still encoded."""
+    """Returns what an application is called with. `target` is path and query as sent, still encoded."""
     path, _, query = target.partition("?")
     made: WSGIEnvironment = {
         "REQUEST_METHOD": method,
@@ -69,7 +69,7 @@ def respond(app: WSGIApplication, environ: WSGIEnvironment) -> Answer:
 
 
 def refuse(error: Refused, service: str, start_response: StartResponse, status: str = "403 Forbidden") -> list[bytes]:
-    """Answers with an error in the words and the shape of a service. -> the body."""
+    """Answers with an error in the words and the shape of a service. Returns the body."""
     kind, code, message = "text/xml", error.code, str(error)
     told = f"<Code>{code}</Code><Message>{escape(message)}</Message>"
     if service == "ec2":

@@ -33,7 +33,7 @@ def tell(names: Mapping[str, str]) -> None:
 
 
 def known() -> dict[str, str]:
-    """-> address by name."""
+    """Returns address by name."""
     block = HOSTS.read_text().partition(BEGIN)[2].partition(END)[0]
     lines = [line.partition("#")[0].split() for line in block.splitlines()]
     return {name: address for address, *names in filter(None, lines) for name in names}

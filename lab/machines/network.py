@@ -48,7 +48,7 @@ def route(cidr: IPv4Network | str, via: IPv4Address | str, *, mark: str = UNMARK
 
 
 def marked(mark: str) -> dict[str, str]:
-    """-> network -> the host that it goes through, of the routes through hosts with that mark."""
+    """Returns network -> the host that it goes through, of the routes through hosts with that mark."""
     shown = ip("-json", "-4", "route", "show", "dev", BRIDGE, "protocol", mark, accept="Cannot find device")
     return {str(IPv4Network(each["dst"])): each["gateway"] for each in json.loads(shown or "[]") if "gateway" in each}
 
@@ -100,7 +100,7 @@ def mac(address: IPv4Address | str) -> str:
 
 
 def ip(*arguments: str, accept: str | tuple[str, ...] = (), namespace: int | None = None) -> str:
-    """Runs `ip`, in another network namespace when given an open handle of it. -> what it printed.
+    """Runs `ip`, in another network namespace when given an open handle of it. Returns what it printed.
 
     Raises Failed with its message, unless that contains one of `accept`.
     """

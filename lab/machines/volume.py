@@ -52,7 +52,7 @@ class Volume:
                     _losetup("--set-capacity", f"/dev/{loop}")
 
     def open(self) -> str | None:
-        """-> the name of its loop device, made if there is none; None while one that was closed is still in use.
+        """Returns the name of its loop device, made if there is none; None while one that was closed is still in use.
 
         Raises Failed where the kernel gives none.
         """
@@ -94,7 +94,7 @@ class Volume:
 
 
 def folder() -> Path:
-    """-> where the files of volumes are, as the kernel tells it."""
+    """Returns where the files of volumes are, as the kernel tells it."""
     return STATE.resolve() / "volumes"
 
 
@@ -106,7 +106,7 @@ def sweep() -> None:
 
 
 def loops() -> Iterator[tuple[str, str]]:
-    """-> name and file of each loop device in use; the kernel writes ` (deleted)` after a file that is gone."""
+    """Returns name and file of each loop device in use; the kernel writes ` (deleted)` after a file that is gone."""
     for told in BLOCK.glob("loop*/loop/backing_file"):
         with suppress(OSError):  # it ended meanwhile
             yield told.parts[-3], told.read_text().rstrip("\n")
@@ -121,12 +121,12 @@ def _closing(loop: str) -> bool:
 
 
 def _number(loop: str) -> str:
-    """-> major and minor number of the device, such as `7:3`."""
+    """Returns major and minor number of the device, such as `7:3`."""
     return (BLOCK / loop / "dev").read_text().strip()
 
 
 def _places(root: Path, loop: str) -> tuple[Path, Path, Path]:
-    """-> udev's record, its mark for systemd, and the device's node."""
+    """Returns udev's record, its mark for systemd, and the device's node."""
     udev, name = root / "run/udev", f"b{_number(loop)}"
     return udev / "data" / name, udev / "tags/systemd" / name, root / "dev" / loop
 

@@ -100,7 +100,7 @@ def build(tool: Tool, folder: Path) -> Path:
 
 
 def provision(tool: Tool, store: Path, search: str, network: bool = True) -> tuple[Path, str]:
-    """Puts `tool` into `store` if it is not there. -> its path and how it was found.
+    """Puts `tool` into `store` if it is not there. Returns its path and how it was found.
 
     `store` keeps one folder per recipe, so a changed pin makes a new folder and an interrupted build leaves none.
     """

@@ -26,17 +26,19 @@ BY_ID = Path("/dev/disk/by-id")
 
 
 def run(*argv: str) -> subprocess.CompletedProcess[str]:
-    """-> the finished process."""
+    """Returns the finished process."""
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def link(volume: str) -> Path:
-    """-> udev's link to the disk: named by the model and the serial number, which is the volume's id, of NVMe disks."""
+    """Returns udev's link to the disk: named by the model and the serial number, which is the volume's id, of NVMe
+    disks."""
     return BY_ID / f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
 
 
 def contents(path: str) -> dict[str, str]:
-    """-> what blkid sees on the disk itself: TYPE of a file system, PTTYPE of partitions, and more; empty for nothing.
+    """Returns what blkid sees on the disk itself: TYPE of a file system, PTTYPE of partitions, and more; empty for
+    nothing.
 
     Raises OSError when the disk cannot be read: that is not nothing.
     """

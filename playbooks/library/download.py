@@ -46,7 +46,7 @@ class Refused(Exception):
 
 
 def opened(url: str) -> Any:
-    """-> the answer's body. Tries again while the network or the server is the reason."""
+    """Returns the answer's body. Tries again while the network or the server is the reason."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return urllib.request.urlopen(url, timeout=60)

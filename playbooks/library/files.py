@@ -40,7 +40,7 @@ LARGE = 1 << 20
 
 
 def text(path: Path) -> str | None:
-    """-> what a file says, or where a link points; None if it is missing."""
+    """Returns what a file says, or where a link points; None if it is missing."""
     if path.is_symlink():
         return f"-> {path.readlink()}"
     if not path.is_file():
@@ -51,7 +51,7 @@ def text(path: Path) -> str | None:
 
 
 def differs(entry: dict[str, Any]) -> bool:
-    """-> whether the path is not yet as wanted."""
+    """Returns whether the path is not yet as wanted."""
     path = Path(entry["path"])
     if entry["link"]:
         return text(path) != f"-> {entry['link']}"
@@ -75,7 +75,7 @@ def write(entry: dict[str, Any]) -> None:
 
 
 def run(*argv: str) -> str:
-    """-> standard output. Raises CalledProcessError."""
+    """Returns standard output. Raises CalledProcessError."""
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
@@ -99,7 +99,7 @@ class Unit:
         return self.properties["UnitFileState"] in {"enabled", "static"}
 
     def current(self, changed: float) -> bool:
-        """-> whether it started, or found its condition unmet, after that time (seconds since the epoch)."""
+        """Returns whether it started, or found its condition unmet, after that time (seconds since the epoch)."""
         waits = self.properties["ActiveState"] == "inactive" and self.properties["ConditionResult"] == "no"
         if not waits and self.properties["ActiveState"] not in {"active", "activating", "reloading"}:
             return False

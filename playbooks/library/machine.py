@@ -23,14 +23,14 @@ RELEASES = ("12", "13")
 
 
 def installed() -> set[str]:
-    """-> names of the installed packages."""
+    """Returns names of the installed packages."""
     argv = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\\n"]
     shown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     return {line.split()[1] for line in shown if line.startswith("installed ")}
 
 
 def interface(address: str) -> dict[str, Any] | None:
-    """-> what `ip` says of the interface with that address."""
+    """Returns what `ip` says of the interface with that address."""
     shown = json.loads(subprocess.run(["ip", "-json", "address"], capture_output=True, check=True).stdout)
     for each in shown:
         if any(known.get("local") == address for known in each["addr_info"]):

@@ -51,7 +51,7 @@ PODS = "kubelet, as the cluster asks"
 
 
 def read(path: str | Path) -> str:
-    """-> the file's text, empty where there is none."""
+    """Returns the file's text, empty where there is none."""
     try:
         return Path(path).read_text(errors="replace")
     except OSError:
@@ -59,18 +59,18 @@ def read(path: str | Path) -> str:
 
 
 def release() -> str:
-    """-> the image's release, `serial` in the build.info of Debian's cloud images. Empty if unknown."""
+    """Returns the image's release, `serial` in the build.info of Debian's cloud images. Empty if unknown."""
     found = re.search(r"^\s*(?:serial|build_id)\s*:\s*\"?([\w.-]+)", read("/etc/cloud/build.info"), re.MULTILINE)
     return found[1] if found else ""
 
 
 def stat(pid: int) -> list[str]:
-    """-> the fields of /proc/PID/stat from the state on."""
+    """Returns the fields of /proc/PID/stat from the state on."""
     return read(f"/proc/{pid}/stat").rpartition(")")[2].split()
 
 
 def started(pid: int) -> str:
-    """-> when the process started, ISO 8601, UTC."""
+    """Returns when the process started, ISO 8601, UTC."""
     ticks = int(stat(pid)[19])
     # Both clocks count from the kernel's boot: right in a container too.
     epoch = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
@@ -78,7 +78,7 @@ def started(pid: int) -> str:
 
 
 def version(pid: int) -> str:
-    """-> what the running file itself answers to --version."""
+    """Returns what the running file itself answers to --version."""
     try:
         argv = [f"/proc/{pid}/exe", "--version"]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
@@ -89,7 +89,7 @@ def version(pid: int) -> str:
 
 
 def process(pid: int, name: str, manifests: dict[str, str]) -> dict[str, Any]:
-    """-> one running part and who starts it again."""
+    """Returns one running part and who starts it again."""
     # cgroup v2's one line, or systemd's own hierarchy of v1.
     lines = read(f"/proc/{pid}/cgroup").splitlines()
     cgroup = next((line.split(":", 2)[2] for line in lines if line.startswith("0::/") or ":name=systemd:" in line), "")
@@ -110,13 +110,13 @@ def process(pid: int, name: str, manifests: dict[str, str]) -> dict[str, Any]:
 
 
 def part(program: str) -> str:
-    """-> the part of Kubernetes that a program is; clouds put their name before that of their controller."""
+    """Returns the part of Kubernetes that a program is; clouds put their name before that of their controller."""
     name = Path(program).name
     return "cloud-controller-manager" if name.endswith("-cloud-controller-manager") else name
 
 
 def processes(manifests: dict[str, str]) -> list[dict[str, Any]]:
-    """-> the parts of Kubernetes that run, each once."""
+    """Returns the parts of Kubernetes that run, each once."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
@@ -128,7 +128,7 @@ def processes(manifests: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def static_pods() -> dict[str, str]:
-    """-> name of each static pod manifest and its image."""
+    """Returns name of each static pod manifest and its image."""
     images = {}
     for file in sorted(MANIFESTS.glob("*.yaml")):
         image = re.search(r"^\s*(?:- )?image:\s*(\S+)", read(file), re.MULTILINE)

@@ -22,7 +22,7 @@ PORT = 10250
 
 
 def serves(address: str) -> bool:
-    """-> whether a kubelet answers there with a certificate of the authority for that address."""
+    """Returns whether a kubelet answers there with a certificate of the authority for that address."""
     context = ssl.create_default_context(cafile=AUTHORITY)
     try:
         with (

@@ -21,7 +21,7 @@ STACKS = ("managed-lab", "self-managed-lab", "managed", "self-managed")
 
 
 class Healthy(BaseHTTPRequestHandler):
-    """A cluster's endpoint as pulumi-eks waits for it, and EKS' own, as far as it tells of node groups."""
+    """A cluster's endpoint as pulumi-eks waits for it, and EKS's own, as far as it tells of node groups."""
 
     #: Name of each, and its tags.
     groups: ClassVar[dict[str, dict[str, str]]] = {}

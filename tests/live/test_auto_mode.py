@@ -48,7 +48,7 @@ def cluster(shell: Shell, config: tuple[str, ...], secrets_folder: Path) -> Iter
 
 
 def instances(shell: Shell) -> dict[str, dict[str, Any]]:
-    """-> private DNS name -> instance, of those that Auto Mode has running."""
+    """Returns private DNS name -> instance, of those that Auto Mode has running."""
     filters = [
         {"Name": "tag:eks:eks-cluster-name", "Values": [NAME]},
         {"Name": "instance-state-name", "Values": ["pending", "running"]},
@@ -146,7 +146,7 @@ def test_a_node_comes_for_a_pod_that_waits_and_goes_after_it(cluster: Cluster) -
 
 
 def cpus(text: str) -> int:
-    """-> thousandths of a CPU, of Kubernetes's text."""
+    """Returns thousandths of a CPU, of Kubernetes's text."""
     return int(text[:-1]) if text.endswith("m") else int(text) * 1000
 
 

@@ -25,7 +25,7 @@ BOOT = "cat /proc/sys/kernel/random/boot_id; systemctl show -p UserspaceTimestam
 
 
 def key() -> tuple[str, str]:
-    """-> private and public half of an SSH key."""
+    """Returns private and public half of an SSH key."""
     made = Ed25519PrivateKey.generate()
     private = made.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()

@@ -16,7 +16,7 @@ ASIDE = "/root/kube-scheduler.yaml"
 
 
 def compare(shell: Shell, *, code: int | None = 0) -> Any:
-    """-> `twinplane compare --json`; fails where the exit code is another one."""
+    """Returns `twinplane compare --json`; fails where the exit code is another one."""
     done = shell.run("twinplane", "compare", "--json", check=False, timeout=120)
     assert code is None or done.returncode == code, done.stdout[-4000:] + done.stderr
     return json.loads(done.stdout)
@@ -104,7 +104,7 @@ def test_upkeep_is_seen_on_both_sides(seen: Any) -> None:
 
 @pytest.fixture
 def without_scheduler(self_managed: Cluster) -> Iterator[str]:
-    """-> the control plane's name, its scheduler's manifest moved away and put back."""
+    """Returns the control plane's name, its scheduler's manifest moved away and put back."""
     machine = next(each for each in self_managed.outputs["machines"] if each["role"] == "control-plane")
     host = Host(machine["instanceId"])
     host.run("mv", MANIFEST, ASIDE)
@@ -113,7 +113,7 @@ def without_scheduler(self_managed: Cluster) -> Iterator[str]:
 
 
 def wait_for(shell: Shell, state: str) -> Any:
-    """-> the self-managed scheduler's `running` cell once it is in the state; the kubelet looks every 20 s."""
+    """Returns the self-managed scheduler's `running` cell once it is in the state; the kubelet looks every 20 s."""
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         cell = compare(shell, code=None)["selfManaged"]["components"]["kube-scheduler"]["running"]

@@ -47,7 +47,7 @@ KINDS = {
 
 
 def traces() -> list[str]:
-    """-> every process, mount, disk, link, route, name, cgroup and file of the lab that the machine still has."""
+    """Returns every process, mount, disk, link, route, name, cgroup and file of the lab that the machine still has."""
     found = [f"file {path}" for path in STATE.glob("*")] if STATE.is_mount() else [f"file {STATE}"] * STATE.exists()
     found += [f"process {pid} {line}" for pid, line in processes().items() if any(sign in line for sign in SIGNS)]
     found += [f"mount {path}" for path in mounts()]
@@ -62,7 +62,7 @@ def traces() -> list[str]:
 
 
 def those_with(shell: Shell, kind: str, marks: set[str]) -> list[str]:
-    """-> all of a kind that AWS has and that has one of the marks anywhere: in its name, its tags, where it is."""
+    """Returns all of a kind that AWS has and that has one of the marks anywhere: in its name, its tags, where it is."""
     service, operation, path = KINDS[kind]
     client = shell.client(service)
     pages = (
@@ -104,7 +104,7 @@ def a_load_balancer(shell: Shell) -> None:
 
 
 def an_instance() -> str:
-    """-> an instance with its host running and a volume, in a subnet that no stack uses."""
+    """Returns an instance with its host running and a volume, in a subnet that no stack uses."""
     client = api.client("ec2")
     vpc = client.create_vpc(CidrBlock="198.19.209.0/24")["Vpc"]["VpcId"]
     answer = client.create_subnet(VpcId=vpc, CidrBlock="198.19.209.0/24", AvailabilityZone="us-east-1a")

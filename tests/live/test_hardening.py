@@ -115,7 +115,7 @@ def test_the_audit_log_tells_of_secrets_and_not_what_they_are(control_plane: Hos
 
 
 def processes(host: Host, name: str) -> list[tuple[str, list[str]]]:
-    """-> user and arguments of each process of that name."""
+    """Returns user and arguments of each process of that name."""
     pids = host.run("pgrep", "--exact", name).stdout.split()
     return [
         (
@@ -181,7 +181,7 @@ def test_what_a_kubelet_starts_with_is_roots_alone(self_managed: Cluster) -> Non
 
 
 def asked(host: Host, *question: str) -> Any:
-    """-> what systemd-logind answers on a host."""
+    """Returns what systemd-logind answers on a host."""
     told = host.run("busctl", "--json=short", *question)
     assert told.returncode == 0, told.stderr
     return json.loads(told.stdout)["data"]
@@ -203,7 +203,7 @@ def test_no_kubelet_waits_for_its_certificate(self_managed: Cluster) -> None:
 
 
 def certificate(cluster: Cluster, node: dict[str, Any]) -> Any:
-    """-> what a node's kubelet serves with, checked by the cluster's authority alone."""
+    """Returns what a node's kubelet serves with, checked by the cluster's authority alone."""
     [entry] = yaml.safe_load(cluster.kubeconfig.read_text())["clusters"]
     authority = base64.b64decode(entry["cluster"]["certificate-authority-data"]).decode()
     context = ssl.create_default_context(cadata=authority)

@@ -35,12 +35,12 @@ def claims(shown: str) -> Any:
 
 
 def caller(cluster: Cluster, *keys: str) -> str:
-    """-> the ARN that STS knows the holder of these keys by: id, secret, token."""
+    """Returns the ARN that STS knows the holder of these keys by: id, secret, token."""
     return str(cluster.shell.client("sts", keys).get_caller_identity()["Arn"])
 
 
 def session(role: str) -> str:
-    """-> how the ARNs of a role's sessions begin."""
+    """Returns how the ARNs of a role's sessions begin."""
     return f"{role.replace(':iam:', ':sts:').replace(':role/', ':assumed-role/')}/"
 
 
@@ -139,7 +139,7 @@ def test_the_ingress_controller_lives_by_its_token(cluster: Cluster) -> None:
 
 
 def agent(cluster: Cluster, node: str, shown: str) -> tuple[int, str]:
-    """-> HTTP status and body of what a node's agent answers to a pod's token."""
+    """Returns HTTP status and body of what a node's agent answers to a pod's token."""
     found = next(each for each in cluster.get("nodes")["items"] if node in ("", each["metadata"]["name"]))
     told = cluster.host(found).run(
         "curl", "-sS", "--write-out", "\n%{http_code}", "--header", "@-", AGENT, input=f"Authorization: {shown}"

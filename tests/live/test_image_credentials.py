@@ -16,7 +16,7 @@ REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 
 
 def provider(host: Host) -> tuple[str, dict[str, Any]]:
-    """-> the program, and its entry in the config, as the running kubelet was told."""
+    """Returns the program, and its entry in the config, as the running kubelet was told."""
     line = host.run("cat", "/proc/" + host.run("pidof", "kubelet").stdout.strip() + "/cmdline").stdout
     flags = dict(each.removeprefix("--").split("=", 1) for each in line.split("\0")[1:] if "=" in each)
     config = yaml.safe_load(host.run("cat", flags["image-credential-provider-config"]).stdout)

@@ -57,7 +57,7 @@ def balancer(elb: Any, name: str) -> dict[str, Any]:
 
 
 def rules(elb: Any, listener: dict[str, Any]) -> list[tuple[list[str], list[str], str]]:
-    """-> hosts, paths and target group, by priority."""
+    """Returns hosts, paths and target group, by priority."""
     made = []
     for rule in elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
         if not rule["IsDefault"]:

@@ -13,7 +13,7 @@ from tests.support.live import SELF_MANAGED, Cluster, Shell, processes
 
 
 def running(*words: str) -> list[int]:
-    """-> pids whose command line has all the words."""
+    """Returns pids whose command line has all the words."""
     return [pid for pid, line in processes().items() if all(word in line for word in words)]
 
 

@@ -16,7 +16,7 @@ TOLERATED = 0.02
 
 
 def patched(shell: Shell, stack: str) -> Any:
-    """-> `twinplane patch STACK --json` of nodes that have something pending."""
+    """Returns `twinplane patch STACK --json` of nodes that have something pending."""
     result = shell.json("twinplane", "patch", stack, "--json", timeout=1500)
     if not result["changed"]:
         pytest.skip(f"the nodes of {stack} are up to date already: `make down` first")

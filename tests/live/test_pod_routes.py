@@ -48,7 +48,7 @@ def pods(cluster: Cluster) -> list[tuple[int, str, str]]:
 
 
 def process(pod: str) -> int:
-    """-> a process of the pod, as this machine knows it."""
+    """Returns a process of the pod, as this machine knows it."""
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
             if f"POD_NAME={pod}".encode() in environ.read_bytes().split(b"\0"):
@@ -59,13 +59,13 @@ def process(pod: str) -> int:
 
 
 def init(cluster: Cluster, node: str) -> int | None:
-    """-> the first process of a machine, which no other's end takes away."""
+    """Returns the first process of a machine, which no other's end takes away."""
     [machine] = [each for each in cluster.outputs["machines"] if each["name"] == node]
     return Host(machine["instanceId"]).leader
 
 
 def seen(client: int | None, server: int | None, address: str) -> str:
-    """-> with which address a connection from one network arrives in another."""
+    """Returns with which address a connection from one network arrives in another."""
     with subprocess.Popen(inside(server, sys.executable, "-c", SERVE), stdout=subprocess.PIPE, text=True) as serving:
         assert serving.stdout
         try:
@@ -77,7 +77,7 @@ def seen(client: int | None, server: int | None, address: str) -> str:
 
 
 def routes(shell: Shell) -> dict[str, tuple[str, str]]:
-    """-> range -> (instance, state) of the routes to instances in the cluster's table."""
+    """Returns range -> (instance, state) of the routes to instances in the cluster's table."""
     tables = shell.json("aws", "ec2", "describe-route-tables")["RouteTables"]
     tag = f"kubernetes.io/cluster/twinplane-{STACK}"
     [table] = [each for each in tables if tag in {one["Key"] for one in each["Tags"]}]
@@ -94,7 +94,7 @@ def test_the_controller_makes_one_route_a_node(cluster: Cluster) -> None:
     until("a route a node", lambda: routes(cluster.shell) == wanted, LOOK)
 
     def unavailable() -> list[str]:
-        """-> nodes of which the controller does not say that their network is there."""
+        """Returns nodes of which the controller does not say that their network is there."""
         states = {
             node["metadata"]["name"]: {each["type"]: each["status"] for each in node["status"]["conditions"]}
             for node in cluster.get("nodes")["items"]
@@ -131,7 +131,8 @@ def test_a_service_answers(cluster: Cluster, pods: list[tuple[int, str, str]]) -
     nodes: set[str] = set()
 
     def answers() -> int:
-        """-> nodes whose pods have answered so far; kube-proxy knows new pods a second or two after they are ready."""
+        """Returns nodes whose pods have answered so far; kube-proxy knows new pods a second or two after they are
+        ready."""
         done = subprocess.run(ask, capture_output=True, check=False)
         nodes.update([json.loads(done.stdout)["node"]] if done.returncode == 0 else [])
         return len(nodes)

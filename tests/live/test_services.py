@@ -44,7 +44,7 @@ def line(address: str) -> str:
 
 
 def made_for(shell: Shell, cluster: Cluster, name: str) -> list[str]:
-    """-> all that AWS has of a Service: balancers, target groups, rules."""
+    """Returns all that AWS has of a Service: balancers, target groups, rules."""
     owner = {"kubernetes.io/service-name": f"twinplane/{name}"}
     owner[f"kubernetes.io/cluster/{cluster.outputs['clusterName']}"] = "owned"
     found: list[str] = []
@@ -58,7 +58,7 @@ def made_for(shell: Shell, cluster: Cluster, name: str) -> list[str]:
 
 
 def rules(shell: Shell, balancer: str) -> list[str]:
-    """-> blocks that reach the nodes for a balancer."""
+    """Returns blocks that reach the nodes for a balancer."""
     groups = shell.json("aws", "ec2", "describe-security-groups", "--output", "json")["SecurityGroups"]
     blocks = [block for group in groups for rule in group["IpPermissions"] for block in rule["IpRanges"]]
     return [each["CidrIp"] for each in blocks if each.get("Description", "").endswith(f"={balancer}")]
@@ -107,7 +107,7 @@ def test_services_stay_when_kube_proxy_looks_at_everything_again(cluster: Cluste
     api = cluster.get("service", "kubernetes")["spec"]["clusterIP"]
 
     def looks() -> float:
-        """-> how often it was at it, counted by itself."""
+        """Returns how often it was at it, counted by itself."""
         metrics = node.run("curl", "-sS", "http://127.0.0.1:10249/metrics").stdout.splitlines()
         count = "kubeproxy_sync_full_proxy_rules_duration_seconds_count"
         return sum(float(each.split()[-1]) for each in metrics if each.startswith(count) and "IPv6" not in each)
@@ -128,7 +128,7 @@ def test_another_scheme_is_another_load_balancer_of_the_app(managed: Cluster, sh
     """Neither controller changes that of one that is there; the outputs say the new names."""
 
     def balancers() -> dict[str, str]:
-        """-> scheme of each that the outputs name."""
+        """Returns scheme of each that the outputs name."""
         workload, elb = shell.outputs(MANAGED)["workload"], shell.client("elbv2")
         made = {each["DNSName"]: each["Scheme"] for each in elb.describe_load_balancers()["LoadBalancers"]}
         return {made[workload[key]]: workload[key] for key in ("balancerAddress", "ingressAddress")}

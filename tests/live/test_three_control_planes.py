@@ -95,7 +95,7 @@ def test_the_playbook_changes_nothing_where_all_is_done(cluster: Cluster) -> Non
 
 
 def disk_of_etcd(cluster: Cluster, name: str) -> tuple[str, str]:
-    """-> the file system that etcd's log is written to, and the serial number of its disk."""
+    """Returns the file system that etcd's log is written to, and the serial number of its disk."""
     [machine] = [each for each in cluster.outputs["machines"] if each["name"] == name]
     host = Host(machine["instanceId"])
     kind, device = host.run("findmnt", "-no", "FSTYPE,SOURCE", "--target", "/var/lib/etcd/member/wal").stdout.split()
@@ -103,7 +103,7 @@ def disk_of_etcd(cluster: Cluster, name: str) -> tuple[str, str]:
 
 
 def volume_of_etcd(cluster: Cluster, name: str) -> tuple[str, str]:
-    """-> what `disk_of_etcd` is to be."""
+    """Returns what `disk_of_etcd` is to be."""
     [machine] = [each for each in cluster.outputs["machines"] if each["name"] == name]
     assert machine["etcdVolume"].startswith("vol-")
     return "ext4", machine["etcdVolume"].replace("-", "")

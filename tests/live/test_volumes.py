@@ -71,7 +71,7 @@ def cloud(shell: Shell) -> Iterator[Cloud]:
 
 
 def read(instance: str) -> str:
-    """-> the file on the disk, from where it is mounted."""
+    """Returns the file on the disk, from where it is mounted."""
     return Host(instance).run("sh", "-c", "findmnt -no FSTYPE /data && cat /data/file").stdout
 
 

@@ -14,7 +14,7 @@ from tests.support.playbook_modules import Run, load
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """-> a module of the library, loaded as Ansible would."""
+    """Returns a module of the library, loaded as Ansible would."""
     for each in ("debian", "kubectl"):
         name = f"ansible.module_utils.{each}"
         monkeypatch.setitem(sys.modules, name, load(f"module_utils/{each}.py", name))
@@ -23,7 +23,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a module with arguments. -> what it answers."""
+    """Runs a module with arguments. Returns what it answers."""
 
     def call(loaded: ModuleType, check: bool = False, **arguments: Any) -> dict[str, Any]:
         capsys.readouterr()

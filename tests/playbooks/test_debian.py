@@ -46,7 +46,7 @@ def debian(module: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def updates(module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """-> the module pending_updates on a machine with openssl and vim pending."""
+    """Returns the module pending_updates on a machine with openssl and vim pending."""
     loaded = module("pending_updates")
     monkeypatch.setattr(loaded, "refresh", lambda: None)
     monkeypatch.setattr(loaded, "packages", Cache)
@@ -100,7 +100,7 @@ def test_room_is_counted_per_file_system(debian: ModuleType, monkeypatch: pytest
 
 @pytest.fixture
 def lock(debian: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """-> a lock of dpkg's kind that nobody holds."""
+    """Returns a lock of dpkg's kind that nobody holds."""
     path = tmp_path / "lock-frontend"
     path.touch()
     monkeypatch.setattr(debian, "LOCKS", (str(tmp_path / "none"), str(path)))
@@ -124,7 +124,7 @@ def test_the_holder_of_the_lock_is_named(debian: ModuleType, lock: Path) -> None
 class TestDpkg:
     @pytest.fixture
     def dpkg(self, module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-        """-> the module, on a machine where tzdata is half installed, and dpkg can finish it."""
+        """Returns the module, on a machine where tzdata is half installed, and dpkg can finish it."""
         loaded = module("dpkg")
         left = ["tzdata"]
 

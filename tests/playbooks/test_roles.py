@@ -101,7 +101,8 @@ def test_syntax() -> None:
 
 
 def render(name: str, template: str, host: str, control_planes: int = 1, tunnels: bool = False, **changes: Any) -> str:
-    """-> what Ansible would write on the host of a cluster with two workers, which `tunnels` lead to or addresses."""
+    """Returns what Ansible would write on the host of a cluster with two workers, which `tunnels` lead to or
+    addresses."""
     names = [f"control-plane-{n + 1}" for n in range(control_planes)] + ["worker-1", "worker-2"]
     hostvars = {
         each: {

@@ -231,7 +231,7 @@ def test_survives_kill_9_with_the_same_ids(server: Server) -> None:
 
 def test_another_attempt_of_a_call_has_the_first_one_s_answer_after_kill_9_too(server: Server) -> None:
     def ec2(call: str) -> Any:
-        """-> a client whose next call is an attempt of that one."""
+        """Returns a client whose next call is an attempt of that one."""
         made = server.client("ec2")
 
         def named(request: Any, **_: Any) -> None:

@@ -43,7 +43,7 @@ ROOT = ansible.PLAYBOOKS
 
 @pytest.fixture
 def cluster(playbooks: Path, tmp_path: Path) -> Path:
-    """-> the file that the cluster is, with one pod on worker-1, and a playbook that drains it."""
+    """Returns the file that the cluster is, with one pod on worker-1, and a playbook that drains it."""
     programs = tmp_path / "bin"
     programs.mkdir()
     names = {"library": "library", "module_utils": "module_utils", "roles_path": "roles"}

@@ -24,7 +24,7 @@ def settings(stack: str, **changed: str) -> ManagedSettings | SelfManagedSetting
     return read({**text, **own, **changed}, project="twinplane", stack=stack)
 
 
-#: What lets EKS' nodes do without a way out.
+#: What lets EKS's nodes do without a way out.
 ENDPOINTS = '["ec2", "ecr.api", "ecr.dkr", "eks-auth"]'
 
 

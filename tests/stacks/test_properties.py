@@ -162,7 +162,7 @@ def configs(kind: Kind) -> st.SearchStrategy[dict[str, str]]:
     return drawn.map(lambda config: {name: text for name, text in config.items() if text is not None}).map(settled)
 
 
-#: What lets EKS' nodes do without a way out.
+#: What lets EKS's nodes do without a way out.
 NO_WAY_OUT = {"interfaceEndpoints": json.dumps(["ec2", "ecr.api", "ecr.dkr", "eks-auth", "elasticloadbalancing"])}
 
 

@@ -335,7 +335,7 @@ def test_a_machine_that_cannot_keep_secrets_in_memory_is_refused_first(
 
 @pytest.fixture
 def mine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, str]], list[str]]]:
-    """Loads the config of the stack dev of a project mine. -> its errors"""
+    """Loads the config of the stack dev of a project mine. Returns its errors"""
     for name, value in {"pulumi.get_project": "mine", "pulumi.get_stack": "dev", "stacks.living.living": None}.items():
         monkeypatch.setattr(name, lambda value=value: value)
     monkeypatch.setattr("stacks.settings.look", Surroundings)

@@ -177,7 +177,7 @@ def test_a_machine_that_the_state_does_not_know(monkeypatch: pytest.MonkeyPatch,
     aws.add("i-4", state="terminated")
     assert asked(built([VPC, *MACHINES], "i-1", "i-2", kind="self-managed"))["strays"] == ["i-3"]
     assert len(said) == 1
-    assert built([VPC, CLUSTER, GROUP]).all("command:local:Command") == [], "machines of EKS are EKS' own"
+    assert built([VPC, CLUSTER, GROUP]).all("command:local:Command") == [], "machines of EKS are EKS's own"
 
 
 @pytest.mark.parametrize("alike", ALIKE)

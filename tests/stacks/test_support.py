@@ -30,7 +30,7 @@ def test_a_new_cluster_gets_no_minor_whose_support_has_ended() -> None:
     assert errors("1.35.4", END - DAY) == []
     [line] = errors("1.35.4", END)
     assert line.startswith(f"config mine:kubernetesVersion: standard support of 1.35 ended on {END}: ")
-    assert errors("1.35.4", END, "self-managed") == [], "EKS' dates are EKS'"
+    assert errors("1.35.4", END, "self-managed") == [], "EKS's dates are EKS'"
 
 
 def test_a_minor_that_is_not_tested_is_for_clusters_that_have_it() -> None:

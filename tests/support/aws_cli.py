@@ -32,7 +32,7 @@ with socket.create_connection(where, 5) as far:
 
 
 def install(folder: Path, addresses: Mapping[str, tuple[str, int]] | None = None, version: str = "2.31.0") -> Path:
-    """Puts it in that folder, as `aws`. -> the file that gets the arguments of each call, a JSON list a line."""
+    """Puts it in that folder, as `aws`. Returns the file that gets the arguments of each call, a JSON list a line."""
     log = folder / "aws-calls"
     text = PROGRAM.format(python=sys.executable, log=str(log), version=version, addresses=dict(addresses or {}))
     program = folder / "aws"
@@ -42,5 +42,5 @@ def install(folder: Path, addresses: Mapping[str, tuple[str, int]] | None = None
 
 
 def calls(log: Path) -> list[list[str]]:
-    """-> the arguments of every call so far."""
+    """Returns the arguments of every call so far."""
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

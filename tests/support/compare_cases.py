@@ -45,7 +45,7 @@ class Answers:
 
 
 def observed(kind: str, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Observed:
-    """-> what compare observes of the golden cluster after `change` to its answers."""
+    """Returns what compare observes of the golden cluster after `change` to its answers."""
     case = json.loads((GOLDEN / "compare" / f"{kind}.json").read_text())
     answers = copy.deepcopy(case["answers"])
     change(answers)
@@ -56,7 +56,7 @@ def observed(kind: str, change: Callable[[dict[str, Any]], None] = lambda _: Non
 
 
 def cluster(kind: str, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Cluster:
-    """-> the conclusions that compare draws of it."""
+    """Returns the conclusions that compare draws of it."""
     return Cluster.from_observed(observed(kind, change))
 
 

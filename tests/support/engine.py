@@ -43,7 +43,7 @@ class Project:
         )
 
     def __call__(self, *argv: str, code: int = 0) -> str:
-        """-> what the command printed; fails on another exit code than `code`."""
+        """Returns what the command printed; fails on another exit code than `code`."""
         process = self.start(*argv)
         text, _ = process.communicate(timeout=240)
         assert process.returncode == code, text
@@ -70,7 +70,7 @@ class Project:
 
 @contextmanager
 def moto(**variables: str) -> Iterator[str]:
-    """-> the URL of a fresh moto, in a process of its own: the lab's corrections of moto stay out of it."""
+    """Returns the URL of a fresh moto, in a process of its own: the lab's corrections of moto stay out of it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"

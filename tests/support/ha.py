@@ -97,7 +97,8 @@ def lose(cluster: Cluster, machine: str) -> Loss:
 
 
 def started(host: Host) -> dict[str, float]:
-    """-> what runs on a host, with the time at which it started, by the clock that hosts share with this machine."""
+    """Returns what runs on a host, with the time at which it started, by the clock that hosts share with this
+    machine."""
     found = {"it boots": _since(host, "1")}
     for unit in ("containerd", "kubelet"):
         told = host.run("systemctl", "show", "--value", "-p", "ActiveEnterTimestampMonotonic", unit).stdout
@@ -160,7 +161,7 @@ def kill(instance_id: str) -> None:
 
 
 def ready(cluster: Cluster) -> int:
-    """-> nodes that are Ready; none where the API does not say."""
+    """Returns nodes that are Ready; none where the API does not say."""
     path = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
     return cluster.kubectl("get", "nodes", f"--request-timeout={PATIENCE}s", "-o", path, check=False).count("True")
 

@@ -25,7 +25,7 @@ MANAGED, SELF_MANAGED = "managed-lab", "self-managed-lab"
 
 
 def processes() -> dict[int, str]:
-    """-> pid and command line of every other process of the machine."""
+    """Returns pid and command line of every other process of the machine."""
     found = {}
     for directory in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile
@@ -36,7 +36,7 @@ def processes() -> dict[int, str]:
 
 
 def until(what: str, true: Callable[[], Any], seconds: float) -> Any:
-    """-> the first answer that is true; fails where there is none in that time."""
+    """Returns the first answer that is true; fails where there is none in that time."""
     deadline = time.monotonic() + seconds
     while not (found := true()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
@@ -53,7 +53,7 @@ class Shell:
     def run(
         self, *argv: str, check: bool = True, timeout: float = 900, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """-> the finished process. With `check`, a failure shows what the command printed."""
+        """Returns the finished process. With `check`, a failure shows what the command printed."""
         done = subprocess.run(
             argv,
             cwd=ROOT,
@@ -69,15 +69,15 @@ class Shell:
         return done
 
     def json(self, *argv: str, **options: Any) -> Any:
-        """-> what the command printed, read as JSON."""
+        """Returns what the command printed, read as JSON."""
         return json.loads(self.run(*argv, **options).stdout)
 
     def outputs(self, stack: str) -> dict[str, Any]:
-        """-> the stack's outputs, secrets included."""
+        """Returns the stack's outputs, secrets included."""
         return dict(self.json("pulumi", "stack", "output", "--json", "--show-secrets", "-s", stack))
 
     def client(self, service: str, keys: tuple[str, ...] = (), **config: Any) -> Any:
-        """-> a client of the lab's AWS, with the lab's own keys or with others: id, secret and token."""
+        """Returns a client of the lab's AWS, with the lab's own keys or with others: id, secret and token."""
         own = self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
         session = boto3.session.Session(*(keys or own), region_name="us-east-1")
         url = self.environment["AWS_ENDPOINT_URL"]
@@ -93,22 +93,22 @@ class Cluster:
     kubeconfig: Path
 
     def kubectl(self, *argv: str, check: bool = True, timeout: float = 120) -> str:
-        """-> kubectl's standard output."""
+        """Returns kubectl's standard output."""
         return self.shell.run(
             "kubectl", "--kubeconfig", str(self.kubeconfig), *argv, check=check, timeout=timeout
         ).stdout
 
     def get(self, *argv: str) -> Any:
-        """-> `kubectl get ... -o json`."""
+        """Returns `kubectl get ... -o json`."""
         return json.loads(self.kubectl("get", *argv, "-o", "json"))
 
     def host(self, node: dict[str, Any]) -> Host:
-        """-> the lab's host that a Node object is of."""
+        """Returns the lab's host that a Node object is of."""
         [address] = [each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"]
         return next(each for each in Host.all() if each.spec.address == address)
 
     def ready_nodes(self) -> list[dict[str, Any]]:
-        """-> Node objects whose Ready condition is True."""
+        """Returns Node objects whose Ready condition is True."""
         return [
             node
             for node in self.get("nodes")["items"]
@@ -117,7 +117,7 @@ class Cluster:
 
 
 def cluster_of(shell: Shell, stack: str, folder: Path) -> Cluster:
-    """-> the cluster of a stack that is up. `folder` is in memory: the kubeconfig goes there."""
+    """Returns the cluster of a stack that is up. `folder` is in memory: the kubeconfig goes there."""
     outputs = shell.outputs(stack)
     kubeconfig = folder / f"{stack}.kubeconfig"
     kubeconfig.touch(0o600)
@@ -172,12 +172,12 @@ def kill_daemon() -> None:
 
 
 def inside(pid: int | None, *argv: str) -> list[str]:
-    """-> the command, in the network of a process."""
+    """Returns the command, in the network of a process."""
     return ["nsenter", "--target", str(pid), "--net", *argv]
 
 
 def pod(url: str) -> str:
-    """-> which one answered; "" where none did."""
+    """Returns which one answered; "" where none did."""
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5) as answer:
             return str(json.load(answer)["pod"])

@@ -37,7 +37,7 @@ class LoopDevices:
             shutil.rmtree(self.block / name / "loop")
 
     def used(self) -> dict[str, str]:
-        """-> device -> file."""
+        """Returns device -> file."""
         told = sorted(self.block.glob("*/loop/backing_file"))
         return {path.parts[-3]: path.read_text().strip() for path in told}
 

@@ -5,7 +5,7 @@ import threading
 
 
 def greet(listening: socket.socket, *greetings: bytes) -> int:
-    """Answers one connection with each greeting. -> its port."""
+    """Answers one connection with each greeting. Returns its port."""
 
     def answer() -> None:
         for greeting in greetings:

@@ -12,7 +12,7 @@ from tests.support import aws_front
 
 
 def ours() -> set[str]:
-    """-> what in moto's modules and classes is code of the lab, but for its clock."""
+    """Returns what in moto's modules and classes is code of the lab, but for its clock."""
     owners = [each for name, each in sys.modules.items() if name.startswith("moto.")]
     owners += [each for owner in owners for each in vars(owner).values() if isinstance(each, type)]
     return {

@@ -40,7 +40,7 @@ def run(*arguments: str) -> Any:
 
 
 def end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException) -> tuple[int, str]:
-    """-> exit code and standard error of a verb that ends in `error`."""
+    """Returns exit code and standard error of a verb that ends in `error`."""
 
     def fail(prog_name: str) -> None:
         assert prog_name == "twinplane", "what a shell completes"

@@ -28,7 +28,7 @@ TIMEOUT = 15.0
 
 
 def program(environment: Mapping[str, str] = os.environ) -> str:
-    """-> path of the first AWS CLI in PATH that opens tunnels. Raises UsageError where there is none."""
+    """Returns path of the first AWS CLI in PATH that opens tunnels. Raises UsageError where there is none."""
     seen = []
     for folder in os.get_exec_path(environment):
         path = Path(folder, "aws").absolute()
@@ -45,7 +45,7 @@ def program(environment: Mapping[str, str] = os.environ) -> str:
 
 @cache
 def version(path: str) -> tuple[int, ...]:
-    """-> what the AWS CLI says of itself, (2, 31, 0); empty for what is none."""
+    """Returns what the AWS CLI says of itself, (2, 31, 0); empty for what is none."""
     try:
         said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -55,12 +55,12 @@ def version(path: str) -> tuple[int, ...]:
 
 
 def command(instance: str, region: str, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """-> what connects its stdin and stdout with the SSH server of an instance. Raises UsageError as `program`."""
+    """Returns what connects its stdin and stdout with the SSH server of an instance. Raises UsageError as `program`."""
     return [program(environment), "ec2-instance-connect", "open-tunnel", "--instance-id", instance, "--region", region]
 
 
 def options(machines: Sequence[Mapping[str, Any]], environment: Mapping[str, str] = os.environ) -> str:
-    """-> ssh's options to reach all of these machines; empty where they are reached without a tunnel.
+    """Returns ssh's options to reach all of these machines; empty where they are reached without a tunnel.
 
     Raises UsageError as `program`, and where only some have one.
     """
@@ -77,7 +77,7 @@ def options(machines: Sequence[Mapping[str, Any]], environment: Mapping[str, str
 
 
 def greeting(instance: str, region: str, environment: Mapping[str, str] = os.environ) -> str:
-    """-> the first line that the instance's SSH server says. Raises OSError with the reason where it says none."""
+    """Returns the first line that the instance's SSH server says. Raises OSError with the reason where it says none."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     argv = command(instance, region, environment)
     with subprocess.Popen(argv, env=environment, **pipes) as tunnel:  # type: ignore[call-overload]

@@ -56,7 +56,7 @@ def delete(outputs: StackOutputs, access: Access, alive: Collection[str] | None 
 
 
 def _marked(cluster: str, access: Access) -> Iterator[str]:
-    """-> ARNs with the mark of the cloud controller, or of the ingress controller."""
+    """Returns ARNs with the mark of the cloud controller, or of the ingress controller."""
     kinds = ["elasticloadbalancing:loadbalancer", "elasticloadbalancing:targetgroup"]
     for key, value in {f"kubernetes.io/cluster/{cluster}": "owned", "elbv2.k8s.aws/cluster": cluster}.items():
         owned = {"TagFilters": [{"Key": key, "Values": [value]}], "ResourceTypeFilters": kinds}
@@ -65,14 +65,14 @@ def _marked(cluster: str, access: Access) -> Iterator[str]:
 
 
 def _in_vpc(outputs: StackOutputs, access: Access, marked: set[str], kinds: str, kind: str) -> Iterator[dict[str, Any]]:
-    """-> those marked that are in the stack's own VPC: another account's user may name a cluster alike."""
+    """Returns those marked that are in the stack's own VPC: another account's user may name a cluster alike."""
     for each in access.answer(Call("elbv2", f"describe_{kinds}"))[f"{kind}s"]:
         if each[f"{kind}Arn"] in marked and each.get("VpcId") == outputs.vpc_id:
             yield each
 
 
 def _classic(outputs: StackOutputs, access: Access, marked: set[str]) -> Iterator[dict[str, Any]]:
-    """-> classic load balancers: what a Service gets that asks for no kind."""
+    """Returns classic load balancers: what a Service gets that asks for no kind."""
     names = {arn.partition(":loadbalancer/")[2] for arn in marked}
     if not any(name and "/" not in name for name in names):
         return
@@ -82,7 +82,8 @@ def _classic(outputs: StackOutputs, access: Access, marked: set[str]) -> Iterato
 
 
 def _security_groups(outputs: StackOutputs, access: Access) -> Iterator[str]:
-    """-> ids of the groups that the controllers made for load balancers. That of the machines has the mark, too."""
+    """Returns ids of the groups that the controllers made for load balancers. That of the machines has the mark,
+    too."""
     filters = {
         "tag:elbv2.k8s.aws/cluster": outputs.cluster_name,
         f"tag:kubernetes.io/cluster/{outputs.cluster_name}": "owned",

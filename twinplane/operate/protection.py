@@ -9,7 +9,7 @@ from twinplane.errors import Failed
 from twinplane.live.aws_call import client
 from twinplane.stack import Stack
 
-#: Seconds between two looks at EKS' update of a cluster, and how many.
+#: Seconds between two looks at EKS's update of a cluster, and how many.
 PAUSE, LOOKS = 3, 200
 
 

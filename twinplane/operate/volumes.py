@@ -26,7 +26,7 @@ WAIT, PAUSE = 300.0, 2.0
 
 
 def left(client: ApiClient, driver: str) -> dict[str, str]:
-    """-> volume and claim ("namespace/name") of everything that the driver is to delete. Raises Unanswered."""
+    """Returns volume and claim ("namespace/name") of everything that the driver is to delete. Raises Unanswered."""
     specs = {
         each["metadata"]["name"]: each["spec"] for each in json.loads(get(client, "/api/v1/persistentvolumes"))["items"]
     }
@@ -38,7 +38,7 @@ def left(client: ApiClient, driver: str) -> dict[str, str]:
 
 
 def wait(client: ApiClient, driver: str) -> str:
-    """-> why it is not over after WAIT seconds; nothing when no volume is left."""
+    """Returns why it is not over after WAIT seconds; nothing when no volume is left."""
     deadline = time.monotonic() + WAIT
     while True:
         try:
@@ -56,7 +56,7 @@ def wait(client: ApiClient, driver: str) -> str:
 
 
 def main() -> int:
-    """The command. -> its exit code."""
+    """The command. Returns its exit code."""
     if len(sys.argv) != 2:
         print("usage: python -m twinplane.operate.volumes DRIVER < KUBECONFIG", file=sys.stderr)
         return 2

@@ -141,7 +141,7 @@ class InstanceController(Controller):
         ec2.observe({**dict.fromkeys(self._busy.copy(), "stopped"), **states})
 
     def _next(self, machine: Machine, host: Host | None, state: str) -> Callable[[], None] | None:
-        """-> what has to be done with the host of a machine, if anything."""
+        """Returns what has to be done with the host of a machine, if anything."""
         if machine.wanted == "terminated":
             return host.delete if host else None
         if machine.wanted == "stopped":

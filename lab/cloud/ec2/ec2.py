@@ -63,7 +63,7 @@ class State:
 
     @property
     def name(self) -> str:
-        """-> one of CODES."""
+        """Returns one of CODES."""
         if replay.replaying():
             return self.wanted
         if self.wanted == "terminated":
@@ -86,7 +86,7 @@ class State:
 
     @property
     def code(self) -> int:
-        """-> the code of the name."""
+        """Returns the code of the name."""
         return CODES[self.name]
 
     @code.setter
@@ -105,7 +105,7 @@ def launch(
     template: Mapping[str, Any],
     profile: str,
 ) -> str:
-    """Runs one instance of an EKS node image. -> its id, at once; `find(id).address` is known then, too.
+    """Runs one instance of an EKS node image. Returns its id, at once; `find(id).address` is known then, too.
 
     `token` (at most 64 ASCII characters) names this launch: asked again with it, the living instance of the first time
     is the answer. `template` is a launch template's data: its disks, metadata options and tags are taken, and its
@@ -147,12 +147,12 @@ def terminate(instance_id: str) -> None:
 
 
 def find(instance_id: str) -> Machine | None:
-    """-> the instance of that id, also a terminated one; None where there never was one."""
+    """Returns the instance of that id, also a terminated one; None where there never was one."""
     return next((machine for machine in machines() if machine.id == instance_id), None)
 
 
 def machines() -> list[Machine]:
-    """-> all instances, the oldest first."""
+    """Returns all instances, the oldest first."""
     with api.lock:
         return [_machine(instance) for instance in backend().all_instances()]
 
@@ -176,7 +176,7 @@ def fail(instance_id: str, reason: str) -> None:
 
 
 def backend() -> Any:
-    """-> moto's EC2 of the lab's account and region."""
+    """Returns moto's EC2 of the lab's account and region."""
     from moto.ec2.models import ec2_backends
 
     return ec2_backends[ACCOUNT][REGION]

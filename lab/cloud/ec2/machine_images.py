@@ -31,12 +31,12 @@ class Image:
 
 
 def debian(release: str) -> Image:
-    """-> Debian 12 of that release."""
+    """Returns Debian 12 of that release."""
     return Image(release, f"debian-12-amd64-{release}-2268", DEBIAN, "/dev/xvda")
 
 
 def eks_node(release: str) -> Image:
-    """-> the EKS node image of that release, found by `1.36.3-<release>` in EKS."""
+    """Returns the EKS node image of that release, found by `1.36.3-<release>` in EKS."""
     minor = KUBERNETES.rpartition(".")[0]
     return Image(release, f"amazon-eks-node-al2023-x86_64-standard-{minor}-v{release}", EKS, "/dev/xvda")
 
@@ -45,7 +45,7 @@ IMAGES = {image.id: image for image in (debian(BASE_RELEASE), eks_node(BASE_RELE
 
 
 def release(image_id: str) -> str:
-    """-> the release that an image boots; "" for an image that someone registered, which has none."""
+    """Returns the release that an image boots; "" for an image that someone registered, which has none."""
     return IMAGES[image_id].release if image_id in IMAGES else ""
 
 

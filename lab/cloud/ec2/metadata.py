@@ -48,7 +48,7 @@ class Metadata:
         self._lock = threading.Lock()
 
     def token(self, address: str, seconds: int) -> str:
-        """Starts a session. -> its token, good for this address alone. Raises ValueError for a bad length."""
+        """Starts a session. Returns its token, good for this address alone. Raises ValueError for a bad length."""
         if not 1 <= seconds <= LONGEST:
             raise ValueError(f"X-aws-ec2-metadata-token-ttl-seconds: {seconds} is not from 1 to {LONGEST}")
         now, made = time.monotonic(), secrets.token_urlsafe(24)
@@ -58,12 +58,12 @@ class Metadata:
         return made
 
     def open(self, address: str, token: str) -> bool:
-        """-> whether the token is of a session of that address which has not ended."""
+        """Returns whether the token is of a session of that address which has not ended."""
         owner, end = self._tokens.get(token, ("", 0.0))
         return owner == address and end > time.monotonic()
 
     def read(self, address: str, path: str) -> str | None:
-        """-> what stands at a path below /latest; None where nothing does."""
+        """Returns what stands at a path below /latest; None where nothing does."""
         instance = _instance(address)
         if instance is None:
             role = self._others(address)
@@ -94,7 +94,7 @@ class Metadata:
         return values.get(path)
 
     def _credentials_at(self, path: str, whose: str, roles: Sequence[str]) -> str | None:
-        """-> the role's name, or below it its credentials."""
+        """Returns the role's name, or below it its credentials."""
         for arn in roles:
             name = arn.rpartition("/")[2]
             if path == CREDENTIALS:
@@ -104,7 +104,7 @@ class Metadata:
         return None
 
     def _of_role(self, instance: str, role: str) -> dict[str, str]:
-        """-> credentials of the role, the same until they near their end."""
+        """Returns credentials of the role, the same until they near their end."""
         with self._lock:
             known = self._credentials.get((instance, role))
         now = datetime.now(UTC)
@@ -143,7 +143,7 @@ def serve(
     address: str = str(constants.FABRIC),
     port: int = constants.METADATA_PORT,
 ) -> ThreadingHTTPServer:
-    """Starts the service in a thread. `others`: see Metadata. -> the running server.
+    """Starts the service in a thread. `others`: see Metadata. Returns the running server.
 
     `pods` answers, with HTTP status and body, a pod's token that came from an address: nodes lead the agent's there.
     """

@@ -26,7 +26,8 @@ def install() -> None:
 
 
 def wanted() -> dict[str, str]:
-    """-> network -> address of the host that it goes through. An instance that checks who packets are for gets none but
+    """Returns network -> address of the host that it goes through. An instance that checks who packets are for gets
+    none but
     its own, and networks outside the lab lead nowhere."""
     with api.lock:
         return {
@@ -48,7 +49,7 @@ def make() -> None:
 
 
 def _instance(route: Any) -> Any | None:
-    """-> the living instance at the end of a route, asked for by itself or by its network interface."""
+    """Returns the living instance at the end of a route, asked for by itself or by its network interface."""
     found = route.instance or (route.interface and route.interface.instance)
     return found if found and found._state.wanted != "terminated" else None
 

@@ -10,7 +10,7 @@ from lab.constants import ACCOUNT, BASE_RELEASE, REGION, UPDATED_RELEASE
 
 
 def parameters() -> dict[str, str]:
-    """-> name and value of each public parameter."""
+    """Returns name and value of each public parameter."""
     image = machine_images.eks_node(UPDATED_RELEASE)
     minor = machine_images.KUBERNETES.rpartition(".")[0]
     node = f"/aws/service/eks/optimized-ami/{minor}/amazon-linux-2023/x86_64/standard/recommended"

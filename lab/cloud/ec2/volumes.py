@@ -48,7 +48,7 @@ def make() -> None:
 
 
 def wanted() -> tuple[dict[str, int], dict[str, str]]:
-    """-> size in GiB of every volume; volume -> instance that it is attached to, root devices left out."""
+    """Returns size in GiB of every volume; volume -> instance that it is attached to, root devices left out."""
     with api.lock:
         volumes = ec2.backend().volumes.values()
         places = {each.id: each.attachment for each in volumes if each.attachment}

@@ -21,7 +21,7 @@ NODES = {
 
 
 def entry(cluster: Cluster, principal: str, kind: str = "STANDARD", **given: object) -> Json:
-    """Adds an access entry. -> what DescribeAccessEntry answers."""
+    """Adds an access entry. Returns what DescribeAccessEntry answers."""
     now, name = time.time(), principal.rpartition(":")[2]
     username, groups = NODES.get(kind, (_username(principal), []))
     described: Json = {
@@ -55,7 +55,7 @@ def grant_auto_nodes(cluster: Cluster, role: str) -> None:
 
 
 def role_of(caller: str) -> str:
-    """-> the ARN that access entries name: of the role for a session of it, else the caller itself."""
+    """Returns the ARN that access entries name: of the role for a session of it, else the caller itself."""
     if ":assumed-role/" not in caller:
         return caller
     role = caller.split(":assumed-role/")[1].split("/", maxsplit=1)[0]
@@ -63,7 +63,7 @@ def role_of(caller: str) -> str:
 
 
 def identify(cluster: Cluster, caller: str) -> tuple[str, list[str]] | None:
-    """-> the Kubernetes user name and groups of an STS caller; None for one without an entry."""
+    """Returns the Kubernetes user name and groups of an STS caller; None for one without an entry."""
     found = cluster.entries.get(role_of(caller))
     if found is None:
         return None
@@ -82,7 +82,7 @@ def identify(cluster: Cluster, caller: str) -> tuple[str, list[str]] | None:
 
 
 def scopes(cluster: Cluster) -> set[tuple[str, str]]:
-    """-> policy and namespace of every association that is for a namespace."""
+    """Returns policy and namespace of every association that is for a namespace."""
     return {
         (policy.removeprefix(_POLICY), namespace)
         for found in cluster.entries.values()

@@ -140,7 +140,7 @@ def versions(store: Store, given: Json) -> Json:
 
 
 def configuration(name: str, text: str) -> Json:
-    """-> the configuration values of an add-on. Raises EksError for what has no effect here."""
+    """Returns the configuration values of an add-on. Raises EksError for what has no effect here."""
     try:
         values = json.loads(text or "{}")
     except ValueError:
@@ -153,7 +153,7 @@ def configuration(name: str, text: str) -> Json:
 
 
 def step(store: Store, cluster: Cluster, kube: Kube) -> bool:
-    """Makes real what was asked of the add-ons of a cluster. -> whether there is more to come soon."""
+    """Makes real what was asked of the add-ons of a cluster. Returns whether there is more to come soon."""
     busy = False
     for name, described in cluster.addons.items():
         status = described["status"]
@@ -175,7 +175,7 @@ def step(store: Store, cluster: Cluster, kube: Kube) -> bool:
 
 
 def _available(name: str, kube: Kube) -> bool:
-    """-> False for an add-on whose Deployment has no pod that is ready, or is gone."""
+    """Returns False for an add-on whose Deployment has no pod that is ready, or is gone."""
     if name not in DEPLOYMENTS:
         return True
     try:
@@ -215,7 +215,7 @@ def _finish(store: Store, cluster_name: str, name: str, seen: Json) -> None:
 
 
 def objects(cluster: Cluster, name: str) -> list[Json]:
-    """-> what an add-on installs."""
+    """Returns what an add-on installs."""
     if name == "kube-proxy":
         return system.kube_proxy(cluster)
     if name == "metrics-server":

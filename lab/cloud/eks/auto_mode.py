@@ -44,7 +44,7 @@ MEMBERS = ("computeConfig", "kubernetesNetworkConfig", "storageConfig")
 
 
 def requested(given: Json) -> Json:
-    """-> what DescribeCluster tells of it for a CreateCluster; {} where it is not asked for. Raises EksError."""
+    """Returns what DescribeCluster tells of it for a CreateCluster; {} where it is not asked for. Raises EksError."""
     compute = given.get("computeConfig", {})
     balancing = given.get("kubernetesNetworkConfig", {}).get("elasticLoadBalancing", {})
     storage = given.get("storageConfig", {}).get("blockStorage", {})
@@ -121,7 +121,7 @@ class AutoNodes(Nodes):
         self._empty: dict[str, float] = {}
 
     def step(self, kube: Kube) -> bool:
-        """Does what can be done now. -> whether there is more to come soon. Raises as Nodes."""
+        """Does what can be done now. Returns whether there is more to come soon. Raises as Nodes."""
         self._pods = kube.get("/api/v1/pods")["items"]
         return super().step(kube)
 

@@ -38,7 +38,7 @@ def check_role(role: str, principal: str) -> None:
 
 
 def encryption(given: list[Json]) -> list[Json]:
-    """-> what DescribeCluster tells of an `encryptionConfig`. Raises EksError."""
+    """Returns what DescribeCluster tells of an `encryptionConfig`. Raises EksError."""
     if not given:
         return []
     arn = given[0].get("provider", {}).get("keyArn", "")
@@ -55,7 +55,7 @@ def encryption(given: list[Json]) -> list[Json]:
 
 
 def service_range(network: Json) -> str:
-    """-> the CIDR of the Services for a `kubernetesNetworkConfig`. Raises EksError."""
+    """Returns the CIDR of the Services for a `kubernetesNetworkConfig`. Raises EksError."""
     given = network.get("serviceIpv4Cidr", str(EKS_SERVICES))
     try:
         cidr = IPv4Network(given)
@@ -69,7 +69,7 @@ def service_range(network: Json) -> str:
 
 
 def vpc(given: Json) -> Json:
-    """-> what DescribeCluster tells of a `resourcesVpcConfig`. Raises EksError."""
+    """Returns what DescribeCluster tells of a `resourcesVpcConfig`. Raises EksError."""
     ids = given.get("subnetIds", [])
     try:
         subnets = api.client("ec2").describe_subnets(SubnetIds=ids)["Subnets"] if ids else []

@@ -195,7 +195,7 @@ def _months(moment: datetime, count: int) -> datetime:
 
 
 def arn(resource: str) -> str:
-    """-> the ARN of an EKS resource such as `cluster/demo`."""
+    """Returns the ARN of an EKS resource such as `cluster/demo`."""
     return f"arn:aws:eks:{REGION}:{ACCOUNT}:{resource}"
 
 
@@ -207,7 +207,7 @@ def active(cluster: Cluster) -> None:
 
 
 def logging(wanted: Json, present: Json | None = None) -> Json:
-    """-> all log types, enabled or not. The lab delivers none of them to CloudWatch."""
+    """Returns all log types, enabled or not. The lab delivers none of them to CloudWatch."""
     enabled = {
         kind for setup in (present or {}).get("clusterLogging", []) if setup["enabled"] for kind in setup["types"]
     }

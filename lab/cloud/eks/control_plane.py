@@ -31,12 +31,12 @@ RELEASE = BASE_RELEASE
 
 
 def service_address(cidr: str, number: int) -> str:
-    """-> the number-th address of the service range: 1 is `kubernetes`, 10 is `kube-dns`, as everywhere."""
+    """Returns the number-th address of the service range: 1 is `kubernetes`, 10 is `kube-dns`, as everywhere."""
     return str(IPv4Network(cidr)[number])
 
 
 def kubeconfig(server: str, user: Mapping[str, str], *, ca: str = f"{PKI}/ca.crt") -> bytes:
-    """-> a kubeconfig with file paths. `user` are the members of its user."""
+    """Returns a kubeconfig with file paths. `user` are the members of its user."""
     return _json(
         {
             "apiVersion": "v1",
@@ -50,7 +50,7 @@ def kubeconfig(server: str, user: Mapping[str, str], *, ca: str = f"{PKI}/ca.crt
 
 
 def unit(description: str, argv: list[str], *, kind: str, after: str, more: tuple[str, ...] = ()) -> bytes:
-    """-> a systemd service that is started again for ever. `more` are further lines of its [Service]."""
+    """Returns a systemd service that is started again for ever. `more` are further lines of its [Service]."""
     command = " \\\n  ".join(argv)
     further = "".join(line + "\n" for line in more)
     return f"""[Unit]
@@ -68,7 +68,7 @@ LimitNOFILE=65536
 
 
 def files(cluster: Cluster, *, authority: bytes, data_key: bytes) -> dict[str, tuple[bytes, int]]:
-    """-> path to contents and mode of what the host needs beside binaries and certificates.
+    """Returns path to contents and mode of what the host needs beside binaries and certificates.
 
     `authority` is the PEM certificate of the lab's webhooks, `data_key` the 32 bytes that
     encrypt Secrets if the cluster has a KMS key.
@@ -124,7 +124,7 @@ def _etcd() -> list[str]:
 
 
 def _encryption(data_key: bytes) -> bytes:
-    """-> the API server's EncryptionConfiguration.
+    """Returns the API server's EncryptionConfiguration.
 
     On EKS the KMS key encrypts the data key; the lab's KMS holds no real keys, so that this one lies on the host, which
     nobody can log in to, and lives as long as its etcd.
@@ -208,7 +208,7 @@ def _cloud_controller() -> list[str]:
 
 
 def _cloud(cluster: Cluster) -> str:
-    """-> cloud.conf: it works in the cluster's VPC, and on no machine of it."""
+    """Returns cloud.conf: it works in the cluster's VPC, and on no machine of it."""
     vpc = cluster.api["resourcesVpcConfig"]
     return f"""[Global]
 Region = {REGION}
@@ -275,5 +275,5 @@ class ControlPlane:
 
     @cached_property
     def kube(self) -> Kube:
-        """-> the API server, called as administrator over connections that are kept."""
+        """Returns the API server, called as administrator over connections that are kept."""
         return Kube(self.cluster.address, self.pki)

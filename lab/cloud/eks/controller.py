@@ -121,7 +121,7 @@ class ClusterController(Controller):
         return busy
 
     def _delete(self, cluster: Cluster) -> bool | None:
-        """-> as `step`. Its own nodes go first."""
+        """Returns as `step`. Its own nodes go first."""
         for name in cluster.pools:
             AutoNodes(self.store, self.cluster, name).end(ControlPlane(cluster).kube)
         if self.store.cluster(self.cluster).pools:
@@ -158,7 +158,7 @@ def _find_security_group(cluster: Cluster) -> str | None:
 
 
 def _security_group(cluster: Cluster) -> str:
-    """-> the id of the cluster's own security group, which EKS makes in the caller's VPC."""
+    """Returns the id of the cluster's own security group, which EKS makes in the caller's VPC."""
     found = _find_security_group(cluster)
     if found:
         return found

@@ -11,12 +11,12 @@ from lab.cloud.eks.model import Json
 
 
 def name(group: Json) -> str:
-    """-> its name, of the id at the end of the group's ARN."""
+    """Returns its name, of the id at the end of the group's ARN."""
     return f"eks-{str(group['nodegroupArn']).rpartition('/')[2]}"
 
 
 def ensure(group: Json) -> str:
-    """Makes what is missing. -> its name. Raises botocore's ClientError."""
+    """Makes what is missing. Returns its name. Raises botocore's ClientError."""
     _call("create_instance_profile", "EntityAlreadyExists", group)
     _call("add_role_to_instance_profile", "LimitExceeded", group, RoleName=_role(group))  # it holds one
     return name(group)

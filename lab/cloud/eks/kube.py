@@ -51,23 +51,23 @@ class Kube:
         )
 
     def ready(self) -> bool:
-        """-> whether the API server says that it is ready."""
+        """Returns whether the API server says that it is ready."""
         try:
             return self._send("GET", "/readyz").status == 200
         except KubeError:
             return False
 
     def get(self, path: str) -> Json:
-        """-> the object or list at an API path such as `/api/v1/nodes`."""
+        """Returns the object or list at an API path such as `/api/v1/nodes`."""
         return self._json("GET", path)
 
     def apply(self, manifest: Json) -> Json:
-        """Server-side apply as field manager `eks`. -> the object."""
+        """Server-side apply as field manager `eks`. Returns the object."""
         path = f"{path_of(manifest)}?fieldManager=eks&force=true"
         return self._json("PATCH", path, manifest, "application/apply-patch+yaml")
 
     def patch(self, path: str, change: Json) -> Json:
-        """Strategic merge patch. -> the object."""
+        """Strategic merge patch. Returns the object."""
         return self._json("PATCH", path, change, "application/strategic-merge-patch+json")
 
     def delete(self, path: str) -> None:
@@ -79,13 +79,13 @@ class Kube:
                 raise
 
     def review(self, token: str, audience: str) -> Json:
-        """-> the status of a TokenReview: whose a token is, if it is for the audience."""
+        """Returns the status of a TokenReview: whose a token is, if it is for the audience."""
         spec = {"token": token, "audiences": [audience]}
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
         return dict(self._json("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)["status"])
 
     def evict(self, namespace: str, pod: str) -> bool:
-        """Asks for the eviction of a pod. -> False while a PodDisruptionBudget forbids it."""
+        """Asks for the eviction of a pod. Returns False while a PodDisruptionBudget forbids it."""
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
         try:
             self._json("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", body)
@@ -113,7 +113,7 @@ class Kube:
 
 
 def path_of(manifest: Json) -> str:
-    """-> the API path of an object."""
+    """Returns the API path of an object."""
     version, metadata = str(manifest["apiVersion"]), manifest["metadata"]
     plural, namespaced = KINDS[str(manifest["kind"])]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"

@@ -15,7 +15,7 @@ IDLE = {"EbsOptimized", "Monitoring"}
 
 
 def find(given: Json) -> Json:
-    """-> `launchTemplate` as DescribeNodegroup tells it, and the `instanceType` in it, "" where it has none.
+    """Returns `launchTemplate` as DescribeNodegroup tells it, and the `instanceType` in it, "" where it has none.
 
     Raises EksError.
     """
@@ -36,13 +36,13 @@ def find(given: Json) -> Json:
 
 
 def mark(described: Json) -> str:
-    """-> the template and its version in one word: "lt-0123:2"; "" for a node group without."""
+    """Returns the template and its version in one word: "lt-0123:2"; "" for a node group without."""
     template = described.get("launchTemplate")
     return f"{template['id']}:{template['version']}" if template else ""
 
 
 def data(marked: str) -> Json:
-    """-> LaunchTemplateData of what `mark` named. Raises botocore's ClientError."""
+    """Returns LaunchTemplateData of what `mark` named. Raises botocore's ClientError."""
     if not marked:
         return {}
     name, version = marked.split(":")

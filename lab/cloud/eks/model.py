@@ -25,14 +25,14 @@ class EksError(Exception):
 
     @property
     def status(self) -> int:
-        """-> the HTTP status that the model gives this exception; 404 for what no operation knows."""
+        """Returns the HTTP status that the model gives this exception; 404 for what no operation knows."""
         shapes = [each.shape_for(self.code) for each in services() if self.code in each.shape_names]
         return int(shapes[0].metadata["error"]["httpStatusCode"]) if shapes else 404
 
 
 @cache
 def services() -> tuple[ServiceModel, ...]:
-    """-> the models of EKS and of what its nodes ask for their pods, read once."""
+    """Returns the models of EKS and of what its nodes ask for their pods, read once."""
     loaded = botocore.session.get_session()
     return tuple(ServiceModel(loaded.get_service_data(name), name) for name in ("eks", "eks-auth"))
 
@@ -41,7 +41,7 @@ _routes: list[tuple[re.Pattern[str], OperationModel]] = []
 
 
 def parse(method: str, path: str, query: str, body: Json) -> tuple[OperationModel, Json]:
-    """-> the operation and its input. `path` and `query` are still percent-encoded.
+    """Returns the operation and its input. `path` and `query` are still percent-encoded.
 
     Raises EksError for an unknown route, an unknown or missing member, a wrong type or an unknown enum value.
     """

@@ -50,7 +50,7 @@ HOSTS = f"""[host."http://{FABRIC}:{REGISTRY_PORT}"]
 def files(
     cluster: Cluster, group: Nodegroup, node: Node, machine: Machine, ca: pki.Pair
 ) -> dict[str, tuple[bytes, int]]:
-    """-> path to contents and mode. Each call issues new certificates; all else depends on the arguments alone."""
+    """Returns path to contents and mode. Each call issues new certificates; all else depends on the arguments alone."""
     client = pki.issue(ca, f"system:node:{machine.hostname}", organization="system:nodes")
     server = pki.issue(ca, machine.hostname, names=[machine.hostname, machine.address])
     user = {"client-certificate": f"{PKI}/kubelet-client.crt", "client-key": f"{PKI}/kubelet-client.key"}
@@ -99,7 +99,7 @@ def files(
 
 
 def kubelet(group: Nodegroup, machine: Machine) -> list[str]:
-    """-> the kubelet's command line: what its configuration file cannot hold."""
+    """Returns the kubelet's command line: what its configuration file cannot hold."""
     labels = ",".join(f"{key}={value}" for key, value in sorted(node_labels(group, machine).items()))
     return [
         "/usr/local/bin/kubelet",
@@ -113,7 +113,7 @@ def kubelet(group: Nodegroup, machine: Machine) -> list[str]:
 
 
 def node_labels(group: Nodegroup, machine: Machine) -> dict[str, str]:
-    """-> the labels that a node joins with; those of type and zone are the cloud controller's."""
+    """Returns the labels that a node joins with; those of type and zone are the cloud controller's."""
     from lab.cloud.ec2 import machine_images
 
     if "nodegroupName" not in group.api:  # of a pool, which says them all
@@ -126,7 +126,7 @@ def node_labels(group: Nodegroup, machine: Machine) -> dict[str, str]:
 
 
 def kubelet_configuration(cluster: Cluster, group: Nodegroup, machine: Machine) -> Json:
-    """-> KubeletConfiguration."""
+    """Returns KubeletConfiguration."""
     services = str(cluster.api["kubernetesNetworkConfig"]["serviceIpv4Cidr"])
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -163,7 +163,8 @@ def kubelet_configuration(cluster: Cluster, group: Nodegroup, machine: Machine) 
 
 
 def aws_node(service: str) -> str:
-    """-> the script that gives pods a network, and so makes the node Ready, when `service` (of the API server) answers.
+    """Returns the script that gives pods a network, and so makes the node Ready, when `service` (of the API server)
+    answers.
 
     On EKS aws-node needs that Service too, so that a node is not Ready before its kube-proxy works.
     """
@@ -176,7 +177,7 @@ mv /etc/cni/net.d/.new /etc/cni/net.d/10-aws.conflist
 
 
 def cni(block: str) -> Json:
-    """-> the CNI configuration: each pod on a link of its own, routed by the node, as the VPC CNI does it."""
+    """Returns the CNI configuration: each pod on a link of its own, routed by the node, as the VPC CNI does it."""
     return {
         "cniVersion": "1.0.0",
         "name": "aws-cni",
@@ -198,7 +199,7 @@ def cni(block: str) -> Json:
 
 
 def bootstrap(cluster: Cluster, group: Nodegroup, node: Node, machine: Machine) -> Bootstrap:
-    """-> what EC2 gives the host before its first boot."""
+    """Returns what EC2 gives the host before its first boot."""
     ca = ControlPlane(cluster).pki.pair("ca")
     binds = {str(toolchain.tool(name).resolve()): f"/usr/local/bin/{name}" for name in BINARIES}
     return Bootstrap(files(cluster, group, node, machine, ca), binds)

@@ -15,14 +15,14 @@ STARTING = {"node.cloudprovider.kubernetes.io/uninitialized", "node.kubernetes.i
 
 
 def is_ready(node: Json) -> bool:
-    """-> whether a Node object is Ready, and open for pods."""
+    """Returns whether a Node object is Ready, and open for pods."""
     conditions = node.get("status", {}).get("conditions", [])
     taints = {taint["key"] for taint in node.get("spec", {}).get("taints", [])}
     return not taints & STARTING and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def adjust(node: Json, api: Json) -> Json:
-    """-> the patch that gives a running Node the labels and taints of its group; {} where it has them.
+    """Returns the patch that gives a running Node the labels and taints of its group; {} where it has them.
 
     The Node remembers which of its labels and taints are the group's, so that removed ones go.
     """
@@ -44,14 +44,14 @@ def adjust(node: Json, api: Json) -> Json:
 
 
 def waits(pod: Json) -> bool:
-    """-> whether a pod waits for a node that would take it; those of DaemonSets wait for their own."""
+    """Returns whether a pod waits for a node that would take it; those of DaemonSets wait for their own."""
     conditions = pod.get("status", {}).get("conditions", [])
     unschedulable = any(each["type"] == "PodScheduled" and each.get("reason") == "Unschedulable" for each in conditions)
     return unschedulable and must_move(pod) and "deletionTimestamp" not in pod["metadata"]
 
 
 def must_move(pod: Json) -> bool:
-    """-> whether a drain waits for this pod: not for those of DaemonSets, of files, or at their end."""
+    """Returns whether a drain waits for this pod: not for those of DaemonSets, of files, or at their end."""
     metadata = pod["metadata"]
     owners = metadata.get("ownerReferences", [])
     return (

@@ -41,7 +41,8 @@ class Nodes:
         self._routed: set[str] = set()
 
     def step(self, kube: Kube) -> bool:
-        """Does what can be done now. -> whether there is more to come soon. Raises KubeError, ClientError, Failed."""
+        """Does what can be done now. Returns whether there is more to come soon. Raises KubeError, ClientError,
+        Failed."""
         cluster = self.store.cluster(self.cluster)
         group = self._of(cluster)[self.group]
         if group.api["status"] == "DELETING":
@@ -128,7 +129,7 @@ class Nodes:
         group.update = ""
 
     def _launch(self, cluster: Cluster, group: Nodegroup, node: Node) -> bool:
-        """-> whether there is an instance now; why not is in the group's health."""
+        """Returns whether there is an instance now; why not is in the group's health."""
         try:
             template = launch_template.data(node.template)
             node.instance = ec2.launch(
@@ -196,7 +197,7 @@ class Nodes:
             group.nodes = [each for each in group.nodes if each.token != node.token]
 
     def _empty_or_late(self, kube: Kube, node: Node, machine: ec2.Machine) -> bool:
-        """-> whether a node of a group that goes may end. A cluster that does not answer holds nothing up."""
+        """Returns whether a node of a group that goes may end. A cluster that does not answer holds nothing up."""
         if time.time() - node.since > FAREWELL:
             return True
         try:
@@ -236,7 +237,7 @@ class Nodes:
 
 
 def _evict(kube: Kube, name: str) -> list[Json]:
-    """Cordons a node and asks for the eviction of its pods. -> the metadata of those that are still there."""
+    """Cordons a node and asks for the eviction of its pods. Returns the metadata of those that are still there."""
     kube.patch(f"/api/v1/nodes/{name}", _open(False))
     pods = kube.get(f"/api/v1/pods?fieldSelector=spec.nodeName={name}")["items"]
     left = [pod["metadata"] for pod in pods if must_move(pod)]
@@ -247,13 +248,13 @@ def _evict(kube: Kube, name: str) -> list[Json]:
 
 
 def _open(wanted: bool) -> Json:
-    """-> the change of a Node by which pods and load balancers come to it, or leave it alone."""
+    """Returns the change of a Node by which pods and load balancers come to it, or leave it alone."""
     labels = {EXCLUDED: None if wanted else "true"}
     return {"metadata": {"labels": labels}, "spec": {"unschedulable": None if wanted else True}}
 
 
 def at_once(api: Json) -> int:
-    """-> how many nodes an update may take at a time."""
+    """Returns how many nodes an update may take at a time."""
     config = api["updateConfig"]
     share = config.get("maxUnavailablePercentage", 0) * api["scalingConfig"]["desiredSize"] // 100
     return max(1, int(config.get("maxUnavailable", 0)), int(share))

@@ -53,7 +53,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: _PrivateKey) -> x509.Ce
 
 
 def authority(common_name: str) -> Pair:
-    """-> a new certificate authority."""
+    """Returns a new certificate authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(common_name)
     usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
@@ -68,7 +68,8 @@ def authority(common_name: str) -> Pair:
 
 
 def issue(ca: Pair, common_name: str, *, organization: str = "", names: Sequence[str] = ()) -> Pair:
-    """-> a certificate by `ca`: of a server where `names` (DNS names and IP addresses) are given, else of a client.
+    """Returns a certificate by `ca`: of a server where `names` (DNS names and IP addresses) are given, else of a
+    client.
 
     `organization` is the client's group in Kubernetes.
     """
@@ -119,7 +120,7 @@ class Pki:
             raise
 
     def pair(self, name: str) -> Pair:
-        """-> the pair of that name, see `_all`."""
+        """Returns the pair of that name, see `_all`."""
         return Pair((self.folder / f"{name}.crt").read_bytes(), (self.folder / f"{name}.key").read_bytes())
 
 

@@ -121,7 +121,7 @@ def assume(store: Store, given: Json) -> Json:
 
 
 def _owner(cluster: Cluster, token: str) -> tuple[str, str, str]:
-    """-> namespace, service account and pod of a token. Raises EksError."""
+    """Returns namespace, service account and pod of a token. Raises EksError."""
     try:
         review = ControlPlane(cluster).kube.review(token, AUDIENCE)
     except KubeError as error:
@@ -141,7 +141,7 @@ def _plain(given: Json) -> None:
 
 
 def association(cluster: Cluster, namespace: str, account: str) -> Json | None:
-    """-> what ties a service account to its role; None where nothing does."""
+    """Returns what ties a service account to its role; None where nothing does."""
     wanted = (namespace, account)
     return next((a for a in cluster.associations.values() if (a["namespace"], a["serviceAccount"]) == wanted), None)
 

@@ -19,7 +19,8 @@ ADD_ON = "eks-pod-identity-agent"
 
 
 def credentials(store: Store, address: str, token: str) -> tuple[int, str]:
-    """-> HTTP status and body, in the form of containers' credentials, for a token that came from a node's address."""
+    """Returns HTTP status and body, in the form of containers' credentials, for a token that came from a node's
+    address."""
     running = {each.address: each.tags for each in ec2.machines() if each.state == "running"}
     # As node groups and Auto Mode, which has the agent by itself, name the cluster.
     names = [running.get(address, {}).get(tag, "") for tag in ("eks:cluster-name", "eks:eks-cluster-name")]

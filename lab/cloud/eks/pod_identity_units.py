@@ -10,7 +10,7 @@ UNIT = "pod-identity-agent"
 
 
 def units() -> dict[str, bytes]:
-    """-> systemd units of a node by name: the agent's address, and the way from there."""
+    """Returns systemd units of a node by name: the agent's address, and the way from there."""
     socket = f"""[Unit]
 Description=Stand-in for EKS Pod Identity's agent
 

@@ -30,7 +30,7 @@ ENVIRONMENT = {
 
 
 def configuration(cluster: Cluster) -> Json:
-    """-> what makes the API server of a cluster ask. As on EKS, a pod is made all the same when nobody answers."""
+    """Returns what makes the API server of a cluster ask. As on EKS, a pod is made all the same when nobody answers."""
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
@@ -68,7 +68,7 @@ def review(store: Store, body: bytes, cluster: str) -> Json:
 
 
 def changes(spec: Json) -> list[Json]:
-    """-> the JSON patch of a pod; what it says itself of those variables stays."""
+    """Returns the JSON patch of a pod; what it says itself of those variables stays."""
     token = {"audience": pod_identity.AUDIENCE, "expirationSeconds": LIFE, "path": TOKEN}
     volume = {"name": TOKEN, "projected": {"sources": [{"serviceAccountToken": token}]}}
     made = [{"op": "add", "path": "/spec/volumes", "value": [*spec.get("volumes", []), volume]}]

@@ -26,7 +26,7 @@ class Plan:
 
 
 def plan(nodes: Sequence[Seen], desired: int, at_once: int) -> Plan:
-    """-> the next steps towards `desired` ready nodes of the current release.
+    """Returns the next steps towards `desired` ready nodes of the current release.
 
     As EKS by default: first a new node, then an old one goes, so that never fewer than `desired` are ready; `at_once`
     (>= 1) old ones at a time. Old nodes go before current ones, unready before ready.

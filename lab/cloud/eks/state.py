@@ -63,7 +63,7 @@ class Cluster:
 
     @property
     def endpoint(self) -> str:
-        """-> the URL of the API server, known before it answers."""
+        """Returns the URL of the API server, known before it answers."""
         return f"https://{self.address}"
 
     @property
@@ -72,12 +72,12 @@ class Cluster:
 
     @property
     def auto(self) -> bool:
-        """-> whether EKS starts its nodes by itself."""
+        """Returns whether EKS starts its nodes by itself."""
         return bool(self.api.get("computeConfig", {}).get("enabled"))
 
     @property
     def groups(self) -> list[Nodegroup]:
-        """-> all that has nodes: node groups and pools."""
+        """Returns all that has nodes: node groups and pools."""
         return [*self.nodegroups.values(), *self.pools.values()]
 
     def made(self, arn: str, given: Json) -> None:
@@ -85,13 +85,13 @@ class Cluster:
         self.tokens[arn] = given.get("clientRequestToken", "")
 
     def made_by(self, arn: str, given: Json) -> bool:
-        """-> whether it is that request again, whose first answer did not arrive."""
+        """Returns whether it is that request again, whose first answer did not arrive."""
         token = self.tokens.get(arn)
         return bool(token) and given.get("clientRequestToken") == token
 
     @classmethod
     def parse(cls, values: Json) -> Cluster:
-        """-> the cluster that `asdict` had made `values` of."""
+        """Returns the cluster that `asdict` had made `values` of."""
         for group in values["nodegroups"].values():
             group.pop("token", None)  # a file of before `tokens`
         groups = {
@@ -133,12 +133,12 @@ class Store:
                 raise
 
     def read(self) -> dict[str, Cluster]:
-        """-> a copy of the clusters."""
+        """Returns a copy of the clusters."""
         with self._lock:
             return deepcopy(self._clusters)
 
     def cluster(self, name: str) -> Cluster:
-        """-> a copy of one cluster. Raises EksError when there is none."""
+        """Returns a copy of one cluster. Raises EksError when there is none."""
         return find(self.read(), name)
 
     def _save(self) -> None:
@@ -147,14 +147,14 @@ class Store:
 
 
 def find(clusters: dict[str, Cluster], name: str) -> Cluster:
-    """-> the cluster of that name. Raises EksError when there is none."""
+    """Returns the cluster of that name. Raises EksError when there is none."""
     if name not in clusters:
         raise EksError("ResourceNotFoundException", f"No cluster found for name: {name}.", clusterName=name)
     return clusters[name]
 
 
 def find_nodegroup(cluster: Cluster, name: str) -> Nodegroup:
-    """-> the node group of that name. Raises EksError when there is none."""
+    """Returns the node group of that name. Raises EksError when there is none."""
     if name not in cluster.nodegroups:
         raise EksError(
             "ResourceNotFoundException", f"No node group found for name: {name}.",

@@ -37,12 +37,12 @@ COREFILE = """.:53 {
 
 
 def policy_group(policy: str, namespace: str = "") -> str:
-    """-> the group that has an access policy, everywhere or in one namespace."""
+    """Returns the group that has an access policy, everywhere or in one namespace."""
     return f"eks-access-policy:{policy}" + (f":{namespace}" if namespace else "")
 
 
 def access() -> list[Json]:
-    """-> the bindings of the access policies, and what the API server may do to kubelets."""
+    """Returns the bindings of the access policies, and what the API server may do to kubelets."""
     bindings = [binding(f"eks:{policy}", role, "Group", policy_group(policy)) for policy, role in POLICIES.items()]
     kubelets = binding(
         "eks:kube-apiserver-kubelet-client", "system:kubelet-api-admin", "User", "kube-apiserver-kubelet-client"
@@ -54,7 +54,8 @@ def access() -> list[Json]:
 
 
 def _cloud_controller() -> list[Json]:
-    """-> what the cloud controller may do, whose controllers act as one user: initialize nodes, balance Services."""
+    """Returns what the cloud controller may do, whose controllers act as one user: initialize nodes, balance
+    Services."""
     name = "eks:cloud-controller-manager"
     core = {
         "nodes": "get list watch update patch delete", "nodes/status": "update patch",
@@ -67,14 +68,14 @@ def _cloud_controller() -> list[Json]:
 
 
 def policy_binding(policy: str, namespace: str) -> Json:
-    """-> what gives an access policy in one namespace."""
+    """Returns what gives an access policy in one namespace."""
     group = policy_group(policy, namespace)
     everywhere = binding(f"eks:{policy}", POLICIES[policy], "Group", group)
     return everywhere | {"kind": "RoleBinding", "metadata": {"name": f"eks:{policy}", "namespace": namespace}}
 
 
 def kube_proxy(cluster: Cluster) -> list[Json]:
-    """-> the kube-proxy add-on: a DaemonSet with its configuration, in nftables mode."""
+    """Returns the kube-proxy add-on: a DaemonSet with its configuration, in nftables mode."""
     cluster_info = {"server": cluster.endpoint, "certificate-authority": f"{_ACCOUNT}/ca.crt"}
     kubeconfig = {
         "apiVersion": "v1",
@@ -138,7 +139,7 @@ def kube_proxy(cluster: Cluster) -> list[Json]:
 
 
 def coredns(cluster: Cluster, replicas: int = 2) -> list[Json]:
-    """-> the coredns add-on: a Deployment behind the Service kube-dns."""
+    """Returns the coredns add-on: a Deployment behind the Service kube-dns."""
     services = str(cluster.api["kubernetesNetworkConfig"]["serviceIpv4Cidr"])
     labels = {"k8s-app": "kube-dns"}
     component = labels | {"eks.amazonaws.com/component": "coredns"}
@@ -207,7 +208,8 @@ def coredns(cluster: Cluster, replicas: int = 2) -> list[Json]:
 
 
 def node_coredns(cluster: Cluster) -> list[Json]:
-    """-> CoreDNS of EKS Auto Mode. There it is a program of each node; here a pod of each, behind the same address."""
+    """Returns CoreDNS of EKS Auto Mode. There it is a program of each node; here a pod of each, behind the same
+    address."""
     *others, _, deployment = coredns(cluster)
     template = deployment["spec"]["template"]
     pod = {key: value for key, value in template["spec"].items() if key != "topologySpreadConstraints"}

@@ -11,7 +11,7 @@ from lab.cloud.eks.state import Cluster, Store, find
 
 
 def begin(cluster: Cluster, kind: str, parameters: Json, *, nodegroup: str = "", addon: str = "") -> Json:
-    """Adds an update that is InProgress. -> what DescribeUpdate answers."""
+    """Adds an update that is InProgress. Returns what DescribeUpdate answers."""
     update: Json = {
         "id": str(uuid.uuid4()),
         "status": "InProgress",
@@ -33,7 +33,7 @@ def end(cluster: Cluster, update: str, errors: list[Json] | None = None) -> None
 
 
 def running(cluster: Cluster) -> list[Json]:
-    """-> the updates that are InProgress, each with `api` and `of`."""
+    """Returns the updates that are InProgress, each with `api` and `of`."""
     return [update for update in cluster.updates.values() if update["api"]["status"] == "InProgress"]
 
 

@@ -20,7 +20,7 @@ OPEN = "-open"
 
 
 def config(name: str, address: str, listeners: Iterable[Any], groups: Any, machines: Mapping[str, str]) -> str:
-    """-> the configuration of the process `name`, which listens on `address`.
+    """Returns the configuration of the process `name`, which listens on `address`.
 
     `listeners` and `groups` (by ARN) are moto's, `machines` the addresses of instances by their ids.
     """
@@ -55,7 +55,7 @@ def config(name: str, address: str, listeners: Iterable[Any], groups: Any, machi
 
 
 def targets_of(action: dict[str, Any]) -> Iterator[str]:
-    """-> ARNs of the target groups that an action of a listener leads to."""
+    """Returns ARNs of the target groups that an action of a listener leads to."""
     if action.get("TargetGroupArn"):
         yield action["TargetGroupArn"]
     for group in (action.get("ForwardConfig") or {}).get("TargetGroups") or []:
@@ -89,32 +89,32 @@ def _backend(group: Any, machines: Mapping[str, str]) -> list[str]:
 
 
 def tail(arn: str) -> str:
-    """-> the last part of an ARN: the name of a section, and of a server's backend in `statistics`."""
+    """Returns the last part of an ARN: the name of a section, and of a server's backend in `statistics`."""
     return arn.rsplit("/", 1)[1]
 
 
 def socket_file(name: str) -> Path:
-    """-> where a process answers questions. A short path: it has at most 107 bytes."""
+    """Returns where a process answers questions. A short path: it has at most 107 bytes."""
     return constants.STATE / "run" / f"{name}.sock"
 
 
 def address(config: str) -> str:
-    """-> the address that a configuration was made for."""
+    """Returns the address that a configuration was made for."""
     return config.split("  description ", 1)[1].split("\n", 1)[0]
 
 
 def generation(config: str) -> str:
-    """-> what a process says that has read this configuration."""
+    """Returns what a process says that has read this configuration."""
     return config.split("  node ", 1)[1].split("\n", 1)[0]
 
 
 def statistics(name: str) -> list[dict[str, str]]:
-    """-> what a process counts, one line for each frontend, server and backend."""
+    """Returns what a process counts, one line for each frontend, server and backend."""
     return list(csv.DictReader(_asked(name, "show stat")))
 
 
 def _asked(name: str, question: str) -> list[str]:
-    """-> the lines that a process answers; none where it does not."""
+    """Returns the lines that a process answers; none where it does not."""
     try:
         with socket.socket(socket.AF_UNIX) as asked:
             asked.settimeout(1)
@@ -126,6 +126,6 @@ def _asked(name: str, question: str) -> list[str]:
 
 
 def running(name: str) -> str:
-    """-> the generation of the config that a process works by; "" where none answers."""
+    """Returns the generation of the config that a process works by; "" where none answers."""
     told = (line.partition(": ") for line in _asked(name, "show info"))
     return next((value for key, _, value in told if key == "node"), "")

@@ -37,7 +37,7 @@ class Balancer:
 
 
 def address(arn: str) -> str:
-    """-> the address of a load balancer: the lowest that none has, kept on disk until `free` or `release`."""
+    """Returns the address of a load balancer: the lowest that none has, kept on disk until `free` or `release`."""
     taken = _taken()
     if arn not in taken:
         free = (str(each) for each in constants.LOAD_BALANCERS.hosts() if str(each) not in taken.values())
@@ -47,7 +47,8 @@ def address(arn: str) -> str:
 
 
 def dns_name(arn: str) -> str:
-    """-> the name that leads to its address, also on this machine, in AWS's form: `api-0123456789abcdef.elb...`."""
+    """Returns the name that leads to its address, also on this machine, in AWS's form:
+    `api-0123456789abcdef.elb...`."""
     address(arn)
     return _name(arn)
 
@@ -91,7 +92,7 @@ def _name(arn: str) -> str:
 
 
 def wanted() -> list[Balancer]:
-    """-> every network load balancer as moto has it now."""
+    """Returns every network load balancer as moto has it now."""
     with api.lock:
         addresses = {machine.id: machine.address for machine in ec2.machines() if machine.wanted != "terminated"}
         found = backend()
@@ -101,7 +102,8 @@ def wanted() -> list[Balancer]:
 
 
 def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
-    """-> state, reason and description of a registered target, as DescribeTargetHealth tells; None where moto's own
+    """Returns state, reason and description of a registered target, as DescribeTargetHealth tells; None where moto's
+    own
     answer is right (it is not registered, or not of a network load balancer)."""
     kinds = {backend().load_balancers[arn].type for arn in target_group.load_balancer_arns}
     if target_id not in target_group.targets or "application" in kinds:
@@ -122,13 +124,14 @@ def health(target_group: Any, target_id: str) -> tuple[str, str, str] | None:
 
 @cache
 def statistics(name: str) -> list[dict[str, str]]:
-    """-> what a process counts, asked once for all targets of a request, at whose end it is forgotten: one that is
+    """Returns what a process counts, asked once for all targets of a request, at whose end it is forgotten: one that is
     slow to answer would be waited for at each."""
     return haproxy.statistics(name)
 
 
 def leading_to(target_group: Any) -> list[str]:
-    """-> ARNs of the load balancers that lead to a target group, by a rule of a listener, as they are now: moto's own
+    """Returns ARNs of the load balancers that lead to a target group, by a rule of a listener, as they are now:
+    moto's own
     list knows listeners as they were made."""
     return [
         balancer.arn
@@ -143,12 +146,12 @@ def leading_to(target_group: Any) -> list[str]:
 
 
 def process(arn: str) -> str:
-    """-> the name of a load balancer's supervised process."""
+    """Returns the name of a load balancer's supervised process."""
     return PREFIX + haproxy.tail(arn)
 
 
 def backend() -> Any:
-    """-> moto's load balancers of the lab's account and region."""
+    """Returns moto's load balancers of the lab's account and region."""
     from moto.elbv2.models import elbv2_backends
 
     return elbv2_backends[constants.ACCOUNT][constants.REGION]

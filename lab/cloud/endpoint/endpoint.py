@@ -205,18 +205,18 @@ def _lower(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _attempted(entry: Entry) -> Attempted:
-    """-> what all attempts of one call have in common, and no other request."""
+    """Returns what all attempts of one call have in common, and no other request."""
     return entry.headers.get(INVOCATION), entry.method, entry.path, entry.query, entry.body
 
 
 def mutates(entry: Entry) -> bool:
-    """-> whether a request may change state, judged by its operation's name or, in REST protocols, its method."""
+    """Returns whether a request may change state, judged by its operation's name or, in REST protocols, its method."""
     action = _action(entry)
     return not action.startswith(READS) if action else entry.method not in {"GET", "HEAD", "OPTIONS"}
 
 
 def _action(entry: Entry) -> str:
-    """-> the operation of a Query or JSON protocol request; nothing for REST."""
+    """Returns the operation of a Query or JSON protocol request; nothing for REST."""
     target = entry.headers.get("X-Amz-Target", "")
     if target:
         return target.rpartition(".")[2]

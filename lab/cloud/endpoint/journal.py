@@ -24,12 +24,12 @@ class Entry:
     status: int = field(default=0)
 
     def line(self) -> bytes:
-        """-> the entry as one line of JSON."""
+        """Returns the entry as one line of JSON."""
         return json.dumps(asdict(self) | {"body": base64.b64encode(self.body).decode()}).encode() + b"\n"
 
     @classmethod
     def parse(cls, line: bytes) -> "Entry":
-        """-> the entry of a line. Raises ValueError or TypeError for a line cut short."""
+        """Returns the entry of a line. Raises ValueError or TypeError for a line cut short."""
         values = json.loads(line)
         return cls(**values | {"body": base64.b64decode(values["body"])})
 
@@ -43,7 +43,7 @@ class Journal:
         self.sequence = 0
 
     def entries(self) -> Iterator[Entry]:
-        """-> what was recorded. A last line cut short (killed while writing) is dropped from the file: its request
+        """Returns what was recorded. A last line cut short (killed while writing) is dropped from the file: its request
         was never answered."""
         if not self.path.exists():
             return

@@ -82,7 +82,8 @@ def correct(action: str, body: bytes) -> None:
 
 
 def lasting(entry: Entry) -> Entry:
-    """-> the request that has the same effect when it is replayed: a generated key pair is kept by its public half,
+    """Returns the request that has the same effect when it is replayed: a generated key pair is kept by its public
+    half,
     and who showed a token without it."""
     form = {key: values[0] for key, values in parse_qs(entry.body.decode("latin-1")).items()}
     key = ec2.backend().key_pairs.get(form.get("KeyName"))

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def identify(token: str, cluster: str) -> str:
-    """-> the ARN of the IAM user or role whose keys signed a token for a cluster. Raises Refused."""
+    """Returns the ARN of the IAM user or role whose keys signed a token for a cluster. Raises Refused."""
     if not token.startswith(PREFIX) or len(token) > LONGEST:
         raise Refused("InvalidToken", f"not a token of the form {PREFIX}...")
     text = token.removeprefix(PREFIX)
@@ -95,7 +95,8 @@ def _replay(query: str, headers: dict[str, str]) -> str:
 
 
 def review(body: bytes, cluster: str, access_entry: AccessEntry) -> dict[str, Any]:
-    """Answers a TokenReview (authentication.k8s.io/v1). -> the same with its status. Raises ValueError for another."""
+    """Answers a TokenReview (authentication.k8s.io/v1). Returns the same with its status. Raises ValueError for
+    another."""
     asked = json.loads(body)
     if asked.get("kind") != "TokenReview":
         raise ValueError("not a TokenReview")

@@ -15,7 +15,7 @@ ANYONE = ("*", {"AWS": "*"}, {"AWS": ["*"]})
 
 
 def get(bucket: str, key: str) -> bytes | None:
-    """-> the object, if it is there and its bucket's policy gives it to anyone."""
+    """Returns the object, if it is there and its bucket's policy gives it to anyone."""
     with api.lock:
         found: FakeBucket | None = s3_backends[constants.ACCOUNT]["aws"].buckets.get(bucket)
         kept = None if found is None else found.keys.get(key)

@@ -111,7 +111,7 @@ def _fetch(url: str) -> Json:
 
 
 def _trusts(role_arn: str, provider: OpenIDConnectProvider, claims: Mapping[str, str]) -> bool:
-    """-> whether the role's trust policy allows who has those claims of that provider, and denies it nowhere."""
+    """Returns whether the role's trust policy allows who has those claims of that provider, and denies it nowhere."""
     with api.lock:
         roles = iam_backends[constants.ACCOUNT]["aws"].roles.values()
         policy = next((each.assume_role_policy_document for each in roles if each.arn == role_arn), None)

@@ -190,7 +190,7 @@ class Type:
     that of `rename` (which holds for inputs and parameters too), `paths` at a JMESPath, `computed` by a question of
     their own, and `arn` is made from "noun/{id}" where the answer has none.
     `delete` is an operation that takes the id as `id_parameter`, or a function; what it answers with one of `gone` is
-    fine, with one of `busy` is tried again, where AWS' words have `busy_words`. `replace_also` names inputs that, with
+    fine, with one of `busy` is tried again, where AWS's words have `busy_words`. `replace_also` names inputs that, with
     these inputs, do not update in place after all. `local` inputs never reach AWS. `volatile` outputs are new after any
     update.
     `adopt` finds the id of what an interrupted run of the same resource made, when create answers that it is there.

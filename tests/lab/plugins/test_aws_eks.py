@@ -330,7 +330,7 @@ def test_an_access_entry_that_somebody_else_made_is_not_ours(aws: Aws, eks: Stub
 
 
 def test_a_preview_does_not_lose_what_eks_adds_to_what_it_is_given(aws: Aws) -> None:
-    """Else pulumi-eks looks in vain for EKS' own security group."""
+    """Else pulumi-eks looks in vain for EKS's own security group."""
     given = CLUSTER_INPUTS["vpcConfig"]
     before = {**given, "clusterSecurityGroupId": "sg-1", "vpcId": "vpc-1"}
     wanted = {**CLUSTER_INPUTS, "vpcConfig": {**given, "endpointPublicAccess": False}}

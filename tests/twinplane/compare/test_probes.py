@@ -16,7 +16,7 @@ CASES = sorted((GOLDEN / "probes").glob("*.json"))
 
 
 def plain(fact: Any) -> Any:
-    """-> the fact as JSON data, times as text."""
+    """Returns the fact as JSON data, times as text."""
     if isinstance(fact, dict):
         return {key: plain(value) for key, value in fact.items()}
     if isinstance(fact, list | tuple):

@@ -47,7 +47,8 @@ def outputs() -> dict[str, StackOutputs]:
 def forgets(
     monkeypatch: pytest.MonkeyPatch, found: StackOutputs | Exception, answer: Any, account: str = "123456789012"
 ) -> bool:
-    """-> whether the destroy of a stack with these outputs may forget, when AWS answers `answer`. Where it may, what
+    """Returns whether the destroy of a stack with these outputs may forget, when AWS answers `answer`. Where it may,
+    what
     the cluster left was deleted before."""
     seen: list[Stack] = []
     left: list[str] = []

@@ -51,7 +51,7 @@ def network() -> tuple[str, str]:
 
 
 def make(name: str, cluster: str, vpc: str, subnet: str) -> str:
-    """What the controllers of a cluster make. -> the security group of its Ingresses."""
+    """What the controllers of a cluster make. Returns the security group of its Ingresses."""
     ec2, elb = api.client("ec2"), api._client("elbv2", api.credentials())
     tags = [{"Key": f"kubernetes.io/cluster/{cluster}", "Value": "owned"}]
     ours = [{"Key": "elbv2.k8s.aws/cluster", "Value": cluster}]

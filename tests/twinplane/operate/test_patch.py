@@ -58,7 +58,7 @@ class Stack:
 
 
 def nodes(cordoned: str = "", ready: str = "True") -> dict[str, Any]:
-    """-> a NodeList; the one that is named was cordoned by a patch."""
+    """Returns a NodeList; the one that is named was cordoned by a patch."""
     conditions = [{"type": "Ready", "status": ready}]
     metadata = {"name": cordoned, "annotations": {"twinplane/patching-cordoned": "false"}}
     own = {"metadata": metadata, "spec": {"unschedulable": True}, "status": {"conditions": conditions}}
@@ -74,7 +74,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def managed(monkeypatch: pytest.MonkeyPatch, **group: str) -> Stack:
-    """-> the golden managed stack, its node group changed."""
+    """Returns the golden managed stack, its node group changed."""
     answers = json.loads((GOLDEN / "compare/managed.json").read_text())["answers"]
     answers[GROUP]["nodegroup"].update(group)
     monkeypatch.setattr(module, "Access", lambda *_: Answers(answers))

@@ -53,7 +53,7 @@ class Aws:
 
 
 def lifted(monkeypatch: pytest.MonkeyPatch, *resources: dict[str, Any], code: str = "") -> list[Any]:
-    """-> what AWS was asked, and at the end whether Pulumi's protection went."""
+    """Returns what AWS was asked, and at the end whether Pulumi's protection went."""
     aws, went = Aws(code), list[str]()
     monkeypatch.setattr(protection, "client", lambda *_: aws)
     monkeypatch.setattr(Stack, "resources", lambda _: list(resources))

@@ -21,18 +21,18 @@ NODES = Path("/etc/kubernetes/serving-certificates/nodes.json")
 
 
 def run(*argv: str, stdin: str | None = None) -> str:
-    """-> standard output. Raises CalledProcessError."""
+    """Returns standard output. Raises CalledProcessError."""
     return subprocess.run(argv, check=True, capture_output=True, text=True, input=stdin).stdout
 
 
 def pending() -> list[dict[str, Any]]:
-    """-> the requests that nobody has approved or denied yet."""
+    """Returns the requests that nobody has approved or denied yet."""
     found = json.loads(run("kubectl", "get", "csr", f"--field-selector=spec.signerName={SIGNER}", "-o", "json"))
     return [each for each in found["items"] if not each.get("status", {}).get("conditions")]
 
 
 def asked(request: str) -> tuple[str, set[str], set[str]]:
-    """-> subject, DNS names and addresses of a request in PEM. Raises ValueError for any other kind of name."""
+    """Returns subject, DNS names and addresses of a request in PEM. Raises ValueError for any other kind of name."""
     text = run("openssl", "req", "-noout", "-verify", "-subject", "-nameopt", "RFC2253", "-text", stdin=request)
     subject = next(line for line in text.splitlines() if line.startswith("subject=")).removeprefix("subject=").strip()
     listed = re.search(r"Subject Alternative Name:.*\n\s*(.+)", text)
@@ -46,7 +46,7 @@ def asked(request: str) -> tuple[str, set[str], set[str]]:
 
 
 def refusal(csr: dict[str, Any], nodes: dict[str, list[str]]) -> str:
-    """-> why the request is not approved; nothing if it may be."""
+    """Returns why the request is not approved; nothing if it may be."""
     spec = csr["spec"]
     node = spec["username"].removeprefix("system:node:")
     if spec["username"] != f"system:node:{node}" or node not in nodes or "system:nodes" not in spec.get("groups", []):

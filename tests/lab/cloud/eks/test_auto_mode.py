@@ -42,7 +42,7 @@ def api(account: Account, cloud: Cloud, store: Store, monkeypatch: pytest.Monkey
 
 
 def look(store: Store, api: Api, times: int = 1) -> bool:
-    """So many looks, and all that is on its way arrives. -> what the last one said."""
+    """So many looks, and all that is on its way arrives. Returns what the last one said."""
     busy = False
     for _ in range(times):
         again = Store(store.path)

@@ -27,7 +27,7 @@ def cluster(account: Account, cloud: Cloud, store: Store) -> Api:  # noqa: ARG00
 
 
 def admitted(store: Store, spec: dict[str, Any], namespace: str = "shop", kind: str = "Pod") -> list[dict[str, Any]]:
-    """-> the changes that the API server of the cluster is told."""
+    """Returns the changes that the API server of the cluster is told."""
     request = {"uid": "1", "kind": {"kind": kind}, "namespace": namespace, "object": {"spec": spec}}
     asked = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
     answer = pod_identity_webhook.review(store, json.dumps(asked).encode(), "demo")
