@@ -131,7 +131,7 @@ def install(place: Path) -> None:
     aws_cli.install(place)
     for name in PLUGINS:
         wrapper = place / f"pulumi-resource-{name}"
-        wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m tests.recorder "$@"\n')
+        wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m tests.support.recorder "$@"\n')
         wrapper.chmod(0o755)
 
 
