@@ -234,7 +234,7 @@ class Component:
 
     def triggers(self) -> Cell:
         """Who decides that it changes."""
-        theirs = "you the minor version, AWS its patches (support {support})"
+        theirs = "you choose the minor version; AWS applies patches (support {support})"
         return self._owned("you, every version", theirs, (self._seen_pods(), self._seen_eks()))
 
     def executes(self) -> Cell:
@@ -271,8 +271,8 @@ ROWS = (
     Row("SSH", OPERATION, Component.ssh),
     Row("version", OPERATION, Component.version),
     Row("restarted by", OPERATION, Component.restarted_by),
-    Row("builds", OWNERSHIP, Component.builds),
-    Row("triggers", OWNERSHIP, Component.triggers),
-    Row("executes", OWNERSHIP, Component.executes),
-    Row("pays", OWNERSHIP, Component.pays),
+    Row("built by", OWNERSHIP, Component.builds),
+    Row("upgrade decided by", OWNERSHIP, Component.triggers),
+    Row("upgrade carried out by", OWNERSHIP, Component.executes),
+    Row("paid by", OWNERSHIP, Component.pays),
 )

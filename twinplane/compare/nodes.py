@@ -208,7 +208,7 @@ ROWS: tuple[Row[NodeRow], ...] = (
     Row("pods' range", NODES, NodeRow.pods_range),
     Row("last boot", NODES, NodeRow.last_boot),
     Row("patched by", NODES, NodeRow.patched_by),
-    Row("pays", NODES, NodeRow.pays),
+    Row("paid by", NODES, NodeRow.pays),
 )
 
 

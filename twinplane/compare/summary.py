@@ -54,7 +54,7 @@ def _places(sides: tuple[Cluster, Cluster]) -> dict[str, list[str]]:
 def _differences(sides: tuple[Cluster, Cluster]) -> dict[str, list[str]]:
     return {
         "control plane restarted by": [side.components[CONTROL_PLANE]["restarted by"].value for side in sides],
-        "control plane upgraded by": [side.components[CONTROL_PLANE]["triggers"].value for side in sides],
+        "control plane upgraded by": [side.components[CONTROL_PLANE]["upgrade decided by"].value for side in sides],
         "nodes patched by": [
             next((cells["patched by"].value for cells in side.nodes.values()), "there is no node") for side in sides
         ],

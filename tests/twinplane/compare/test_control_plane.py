@@ -27,9 +27,9 @@ def test_the_same_component_is_yours_on_one_side_only() -> None:
     assert yours["SSH"].value == "yes: admin@198.18.64.10"
     assert yours["version"].value == "v1.36.3"
     assert yours["restarted by"].value == "kubelet on cp-1 (static pod)"
-    assert yours["builds"].value == "you, from registry.k8s.io/kube-scheduler:v1.36.3"
-    assert yours["executes"].value == "you, over SSH"
-    assert yours["pays"].value == "you: EC2 t3.medium"
+    assert yours["built by"].value == "you, from registry.k8s.io/kube-scheduler:v1.36.3"
+    assert yours["upgrade carried out by"].value == "you, over SSH"
+    assert yours["paid by"].value == "you: EC2 t3.medium"
 
     theirs = cluster("managed").components["kube-scheduler"]
     assert theirs["visible in the API"].value == "lease, componentstatus"
@@ -37,9 +37,9 @@ def test_the_same_component_is_yours_on_one_side_only() -> None:
     assert theirs["SSH"].value == "no: API endpoint 198.19.240.2, Connection refused"
     assert theirs["version"].value == "not shown (EKS 1.36, eks.7)"
     assert theirs["restarted by"].value == "AWS (EKS)"
-    assert theirs["builds"].value == "AWS: EKS platform eks.7"
-    assert theirs["triggers"].value == "you the minor version, AWS its patches (support STANDARD)"
-    assert theirs["pays"].value == "you: EKS, per cluster and hour"
+    assert theirs["built by"].value == "AWS: EKS platform eks.7"
+    assert theirs["upgrade decided by"].value == "you choose the minor version; AWS applies patches (support STANDARD)"
+    assert theirs["paid by"].value == "you: EKS, per cluster and hour"
 
 
 def test_the_running_file_tells_its_version_better_than_the_tag() -> None:
@@ -141,7 +141,7 @@ def test_nothing_follows_from_the_kind_of_the_stack() -> None:
 
     found = cluster("managed", change).components["kube-scheduler"]
     assert found["restarted by"].value == "nobody: not found"
-    assert found["pays"].value == "not found"
+    assert found["paid by"].value == "not found"
 
 
 def test_a_control_plane_on_a_machine_of_another_account_is_said_to_be_so() -> None:
@@ -160,7 +160,7 @@ def test_a_closed_port_is_no_login() -> None:
 
     cells = cluster("self-managed", change).components["etcd"]
     assert cells["SSH"].value == "no: 198.18.64.10 timed out"
-    assert cells["executes"].value == "you"
+    assert cells["upgrade carried out by"].value == "you"
 
 
 @pytest.mark.parametrize("kind", ["managed", "self-managed"])

@@ -23,7 +23,7 @@ def test_a_self_managed_node() -> None:
         "pods' range": "198.18.193.0/24",
         "last boot": "2026-11-24 20:01 UTC",
         "patched by": "you: apt and reboot over SSH, node by node",
-        "pays": "you: EC2 t3.medium",
+        "paid by": "you: EC2 t3.medium",
     }
 
 
