@@ -446,7 +446,7 @@ sys.path.insert(0, {str(ROOT)!r})
 import pulumi_command as command
 from components.base.interpreter import interpreter
 
-command.local.Command("a", interpreter=interpreter("keys"), create="made", delete="ended")
+command.local.Command("a", interpreter=[*interpreter("keys"), "ed25519"], create="made", delete="ended")
 """
 
 
