@@ -17,10 +17,12 @@ def end(stack: Stack, outputs: StackOutputs, tell: Tell) -> None:
     """Ends what carries the stack's tags, as an update that was killed leaves it. Raises UsageError, before anything
     ends, for node groups of others, and Failed."""
     known, ask = stack.known(), partial(aws_call.call, stack.environment, outputs.region)
-    place = strays.Place((outputs.vpc_id,) if outputs.vpc_id else (), outputs.cluster_name)
+    # Of the state, not of the outputs: a stack that was never fully up has none.
+    vpcs = tuple(str(each["id"]) for each in stack.resources() if each["type"] == "aws:ec2/vpc:Vpc")
+    place = strays.Place(vpcs, outputs.cluster_name)
     found: set[str] = set()
     try:
-        for kind in (*strays.FIRST[outputs.kind], *strays.THEN[outputs.kind]):
+        for kind in (*strays.FIRST[outputs.kind], *strays.THEN[outputs.kind]) if vpcs else ():
             unknown = {name: thing for name, thing in kind.look(ask, place).items() if name not in known}
             own = strays.own(unknown, stack.project, stack.name)
             if kind is strays.NODE_GROUPS and (others := sorted(strays.alive(unknown) - own)):

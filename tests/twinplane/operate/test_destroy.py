@@ -195,6 +195,9 @@ class Known(Stack):
     def known(self) -> set[str]:
         return {"c:ng-1", "ng-1", "i-1", "nat-1"}
 
+    def resources(self) -> list[dict[str, Any]]:
+        return [{"type": "aws:ec2/vpc:Vpc", "id": "vpc-1"}]
+
 
 class Cloud:
     """EKS and EC2 with node groups by their tags, machines, NAT gateways and load balancers, all in one VPC."""
@@ -206,7 +209,9 @@ class Cloud:
             aws_call, "call", lambda _environment, _region, *asked, **given: self.answer(*asked, **given)
         )
 
-    def answer(self, _: str, operation: str, **given: Any) -> Any:
+    def answer(self, service: str, operation: str, **given: Any) -> Any:
+        if service == "ec2" and operation.startswith("describe_"):
+            assert [*given.values()] == [[{"Name": "vpc-id", "Values": ["vpc-1"]}]]
         match operation:
             case "list_nodegroups":
                 return {"nodegroups": list(self.groups)}
@@ -239,6 +244,11 @@ def test_strays_end_before_the_stack(monkeypatch: pytest.MonkeyPatch, outputs: d
         cloud = Cloud(monkeypatch, {"ng-1": OWN, "ng-2": OWN}, "i-1", "i-2", "nat-1", "nat-2")
         strays.end(Known("some", {}), outputs[kind], lambda _: None)
         assert cloud.done == ends
+        monkeypatch.setattr(Known, "resources", lambda _: [])
+        cloud.things.append("nat-3")
+        strays.end(Known("some", {}), outputs[kind], lambda _: None)
+        assert cloud.done == ends, "a stack without a network has nothing that could stand in one"
+        monkeypatch.undo()
 
 
 def test_a_node_group_of_others_is_named_before_anything_ends(
